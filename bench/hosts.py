@@ -1,0 +1,86 @@
+"""What is known of a host: where it stands in the inventory, and its facts."""
+
+from __future__ import annotations
+
+import msgspec
+
+
+class Host(msgspec.Struct, frozen=True):
+    """One host of an inventory, with Ansible's connection variables under their plain names.
+
+    ``address`` is what the load hosts connect to (``asgibench_address``, else ``ssh_host``).
+    ``bind`` is what the server listens on (``asgibench_bind``, else ``address`` resolved on the host).
+    ``cores`` are the CPU numbers that processes of ours are pinned to, or None for all.
+    """
+
+    name: str
+    groups: tuple[str, ...]
+    connection: str = "ssh"  # or "local"
+    ssh_host: str = ""
+    ssh_port: int | None = None
+    ssh_user: str | None = None
+    ssh_key_file: str | None = None
+    ssh_password: str | None = None
+    proxy_jump: str | None = None
+    address: str = ""
+    bind: str | None = None
+    python: str | None = None
+    workdir: str | None = None
+    cores: tuple[int, ...] | None = None
+
+    @property
+    def is_local(self) -> bool:
+        return self.connection == "local"
+
+
+class Inventory(msgspec.Struct, frozen=True):
+    """The hosts of one environment by role. A host may stand in several roles.
+
+    ``database`` is None where the database lives on the server host.
+    ``controller_cores`` pins the controller's own processes (``asgibench_controller_cores``), else None.
+    """
+
+    name: str
+    path: str
+    server: Host
+    loadgen: tuple[Host, ...]
+    database: Host | None = None
+    controller_cores: tuple[int, ...] | None = None
+
+    @property
+    def hosts(self) -> tuple[Host, ...]:
+        """Every host once, the server first."""
+        seen: dict[str, Host] = {}
+        for host in (self.server, *(() if self.database is None else (self.database,)), *self.loadgen):
+            seen.setdefault(host.name, host)
+        return tuple(seen.values())
+
+
+class HostFacts(msgspec.Struct, frozen=True):
+    """A host's fingerprint, as remote/facts.py reads it. None: not to be had on this system."""
+
+    host: str
+    system: str  # Linux, Darwin
+    release: str  # kernel
+    distribution: str
+    architecture: str
+    cpu_model: str
+    cores_total: int
+    cores_usable: tuple[int, ...]
+    memory_bytes: int
+    python_version: str
+    python_path: str
+    python_implementation: str
+    libc: str  # "glibc 2.36", "musl", "" on macOS
+    macos_version: str
+    user: str
+    is_root: bool
+    home: str
+    workdir: str
+    disk_free_bytes: int
+    boot_id: str
+    cpu_frequency_scaling: str | None
+    open_files_limit: int
+    clock_offset_seconds: float
+    clock_offset_error_seconds: float
+    can_pin: bool

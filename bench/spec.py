@@ -1,0 +1,96 @@
+"""Frozen specs: what is compared, against what, for how long. Parsed once, passed explicitly."""
+
+from __future__ import annotations
+
+import msgspec
+
+
+class Endpoint(msgspec.Struct, frozen=True):
+    """One measured endpoint of the test app.
+
+    ``length_bytes`` is the body's length where every answer has the same one, else None.
+    ``rotates_tokens``: each request carries the bearer token of another user, all in turn.
+    """
+
+    name: str
+    path: str
+    content_type: str
+    length_bytes: int | None
+    rotates_tokens: bool = False
+    uses_database: bool = False
+    description: str = ""
+
+
+ENDPOINTS: tuple[Endpoint, ...] = (
+    Endpoint(
+        "shortbody", "/api/shortbody", "text/plain; charset=utf-8", 22, description="22 bytes of plain text"
+    ),
+    Endpoint(
+        "longbody",
+        "/api/longbody",
+        "text/plain; charset=utf-8",
+        430_000,
+        description="430,000 bytes of plain text",
+    ),
+    Endpoint(
+        "orders",
+        "/api/orders",
+        "application/json",
+        None,
+        rotates_tokens=True,
+        uses_database=True,
+        description="bearer token, two PostgreSQL queries, about 1 kB of JSON",
+    ),
+)
+
+USER_COUNT = 1_000
+
+
+class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Abstract settings of a server; ``ServerSpec.arguments`` says how each becomes a flag."""
+
+    loop: str = "asyncio"
+    http_parser: str = ""
+    backlog: int = 2048
+    keep_alive_seconds: int = 75
+    access_log: bool = False
+
+
+class ServerSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One entry of servers.toml.
+
+    ``environment_group`` is the dependency group in uv.lock that the server runs from.
+    ``command`` is an argument vector in which ``{host} {port} {workers} {backlog} {keep_alive_seconds}
+    {loop} {http_parser} {config_file} {app}`` are filled in; its first word is a program of the environment.
+    ``config_file`` is the text of a configuration file to be written beside the run (same placeholders).
+    ``unsupported_endpoints`` maps an endpoint to the reason that this server can't serve it.
+    ``unhonoured_settings`` maps a setting to what the server does instead; printed in the report.
+    """
+
+    name: str
+    package: str
+    environment_group: str
+    command: tuple[str, ...]
+    title: str = ""
+    settings: Settings = Settings()
+    config_file: str = ""
+    environment_variables: dict[str, str] = {}
+    max_workers: int | None = None
+    unsupported_endpoints: dict[str, str] = {}
+    unhonoured_settings: dict[str, str] = {}
+    licence: str = ""
+
+
+class Profile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How long and how hard. ``load_workers`` is per load host; None means one for each of its cores."""
+
+    name: str
+    connections: int
+    warmup_seconds: int
+    window_seconds: int
+    blocks: int
+    idle_rest_seconds: float
+    after_rest_seconds: float
+    load_workers: int | None = None
+    server_workers: tuple[int, ...] = (1,)
+    description: str = ""
