@@ -1,0 +1,109 @@
+"""The seeded plan: which cell is measured when. Blocks run every cell once, in a random order."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+
+import msgspec
+
+from bench.hosts import Host, HostFacts
+from bench.result import Cell, SkippedCell
+from bench.spec import Endpoint, Profile, ServerSpec
+
+PLAN_VERSION = 1
+
+
+class PlannedRun(msgspec.Struct, frozen=True):
+    """One run. ``position`` counts all runs of the plan from 0; ``id`` names its folder."""
+
+    id: str
+    cell: Cell
+    block: int
+    position: int
+
+
+class Plan(msgspec.Struct, frozen=True):
+    """All that is needed to run the same benchmark again; plan.json."""
+
+    version: int
+    name: str
+    environment: str
+    inventory_path: str
+    profile: Profile
+    servers: tuple[ServerSpec, ...]
+    endpoints: tuple[Endpoint, ...]
+    seed: int
+    runs: tuple[PlannedRun, ...]
+    skipped: tuple[SkippedCell, ...]
+    command: tuple[str, ...]
+    created_at: str
+    lock_sha256: str
+    asgibench_version: str
+
+    @property
+    def load_seconds(self) -> float:
+        """What the runs take without their overhead."""
+        profile = self.profile
+        one = (
+            profile.warmup_seconds
+            + profile.window_seconds
+            + profile.idle_rest_seconds
+            + profile.after_rest_seconds
+        )
+        return one * len(self.runs)
+
+
+class Environment(msgspec.Struct, frozen=True):
+    """The hosts a benchmark ran on, with their fingerprints; hosts.json.
+
+    ``versions`` maps a host to its environments' packages: ``{host: {group: {package: version}}}``.
+    """
+
+    name: str
+    server: str
+    loadgen: tuple[str, ...]
+    database: str
+    hosts: tuple[Host, ...]
+    facts: dict[str, HostFacts]
+    versions: dict[str, dict[str, dict[str, str]]]
+    controller: dict[str, str]
+    placement: dict[str, str]
+    database_version: str = ""
+
+
+def plan_runs(
+    servers: Sequence[ServerSpec],
+    endpoints: Sequence[Endpoint],
+    profile: Profile,
+    environment: str,
+    seed: int,
+) -> tuple[tuple[PlannedRun, ...], tuple[SkippedCell, ...]]:
+    """Every cell once a block, shuffled within the block by ``seed``."""
+    cells, skipped = _cells(servers, endpoints, profile, environment)
+    order = random.Random(seed)
+    runs: list[PlannedRun] = []
+    for block in range(1, profile.blocks + 1):
+        for cell in order.sample(cells, len(cells)):
+            position = len(runs)
+            runs.append(PlannedRun(f"{position + 1:03}-{cell.id}-b{block}", cell, block, position))
+    return tuple(runs), tuple(skipped)
+
+
+def _cells(
+    servers: Sequence[ServerSpec], endpoints: Sequence[Endpoint], profile: Profile, environment: str
+) -> tuple[list[Cell], list[SkippedCell]]:
+    cells: list[Cell] = []
+    skipped: list[SkippedCell] = []
+    for server in servers:
+        for endpoint in endpoints:
+            for workers in profile.server_workers:
+                cell = Cell(server.name, endpoint.name, workers, profile.connections, environment)
+                reason = server.unsupported_endpoints.get(endpoint.name)
+                if server.max_workers is not None and workers > server.max_workers:
+                    reason = f"{server.name} runs {server.max_workers} worker process(es) at most"
+                if reason is None:
+                    cells.append(cell)
+                else:
+                    skipped.append(SkippedCell(cell, reason))
+    return cells, skipped

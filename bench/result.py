@@ -1,0 +1,228 @@
+"""What a run and a benchmark leave behind. Versioned, immutable; every field's unit is in its name.
+
+``RunResult`` is one run's run.json; ``Summary`` is summary.json, whose schema is reports/summary.schema.json.
+None means that it could not be had, and ``unavailable`` or ``reasons`` says why.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+RESULT_VERSION = 1
+SUMMARY_VERSION = 1
+
+
+class Cell(msgspec.Struct, frozen=True):
+    """What is compared: server configuration x endpoint x server workers x load level x environment."""
+
+    server: str
+    endpoint: str
+    workers: int
+    connections: int
+    environment: str
+
+    @property
+    def id(self) -> str:
+        return f"{self.server}-{self.endpoint}-w{self.workers}-c{self.connections}"
+
+
+class Latency(msgspec.Struct, frozen=True):
+    """Seconds, from the merged histogram of all load workers in the window (0.1 % resolution)."""
+
+    p50: float
+    p90: float
+    p99: float
+    p99_9: float
+    max: float
+    mean: float
+
+
+class Bytes(msgspec.Struct, frozen=True):
+    """Memory of the server's whole process tree, summed: before load, in the window, at most."""
+
+    idle: int | None
+    median: int | None
+    peak: int | None
+    after: int | None = None
+
+
+class Second(msgspec.Struct, frozen=True):
+    """One second of a run. ``second`` counts from the start of the load; the warm-up comes first."""
+
+    second: int
+    in_window: bool
+    requests: int
+    failures: int
+    p50_seconds: float | None
+    p99_seconds: float | None
+    server_rss_bytes: int | None
+
+
+class MemoryPoint(msgspec.Struct, frozen=True):
+    """``seconds`` from the start of the load (negative: idle before it)."""
+
+    seconds: float
+    rss_bytes: int
+
+
+class LoadWorker(msgspec.Struct, frozen=True):
+    """One load worker in the window. Core shares: 1.0 is one core in full."""
+
+    name: str
+    host: str
+    requests: int
+    engine_core_share: float
+    locust_core_share: float
+    loop_lag_seconds_max: float
+    connects: int
+    reconnects: int
+    bytes_received: int
+
+
+class TreeCpu(msgspec.Struct, frozen=True):
+    """CPU of a process tree in the window. ``cores`` is how many it was allowed to use."""
+
+    cpu_seconds: float
+    core_share: float
+    cores: int
+    processes: int
+
+
+class Counts(msgspec.Struct, frozen=True):
+    """Requests answered in the whole run (warm-up and all), as each party counted them."""
+
+    engine: int
+    server: int | None
+    locust: int
+    spool: int | None
+    in_flight_at_stop: int = 0
+
+
+class DatabaseUse(msgspec.Struct, frozen=True):
+    """pg_stat_database before and after the run, against the requests served."""
+
+    transactions: int
+    requests: int
+    transactions_per_request: float
+    rows_fetched: int
+
+
+class Reason(msgspec.Struct, frozen=True):
+    """Something a reader must know of a run. ``invalidates``: the run says nothing about the server."""
+
+    code: str
+    text: str
+    remedy: str = ""
+    invalidates: bool = False
+
+
+class Limit(msgspec.Struct, frozen=True):
+    """What held the run back: server_cpu, load_generator, database, network or none_found."""
+
+    name: str
+    text: str
+
+
+class Timing(msgspec.Struct, frozen=True):
+    """Where a run's seconds went. ``overhead`` is all that is neither warm-up, window nor memory rest."""
+
+    start_seconds: float
+    rest_seconds: float
+    warmup_seconds: float
+    window_seconds: float
+    stop_seconds: float
+    total_seconds: float
+    overhead_seconds: float
+
+
+class RunResult(msgspec.Struct, frozen=True):
+    """One cell measured once."""
+
+    version: int
+    run_id: str
+    cell: Cell
+    block: int
+    position: int
+    started_at: str  # ISO 8601, UTC
+    server_version: str
+    server_command: tuple[str, ...]
+    server_settings: dict[str, str | int | bool]
+    unhonoured_settings: dict[str, str]
+    server_pids: tuple[int, ...]
+    server_configuration: dict[str, str | int | bool | None]  # as the running server told it itself
+    requests: int
+    failures: dict[str, int]
+    requests_per_second: float
+    bytes_per_second: float
+    latency_seconds: Latency | None
+    seconds: tuple[Second, ...]
+    memory: tuple[MemoryPoint, ...]
+    rss_bytes: Bytes
+    pss_bytes: Bytes | None
+    uss_bytes: Bytes | None
+    server_cpu: TreeCpu | None
+    database_cpu: TreeCpu | None
+    cpu_seconds_per_request: float | None
+    load_workers: tuple[LoadWorker, ...]
+    agent_core_share: dict[str, float]
+    counts: Counts
+    database: DatabaseUse | None
+    timing: Timing
+    limit: Limit
+    valid: bool
+    reasons: tuple[Reason, ...]
+    attempt: int = 1
+
+
+class Estimate(msgspec.Struct, frozen=True):
+    """Median over the valid runs; low and high bound its 95 % interval, None with fewer than 2 runs."""
+
+    median: float | None
+    low: float | None
+    high: float | None
+    runs: int
+
+
+class CellSummary(msgspec.Struct, frozen=True):
+    """One cell over all its runs."""
+
+    server: str
+    server_version: str
+    endpoint: str
+    workers: int
+    connections: int
+    environment: str
+    requests_per_second: Estimate
+    latency_seconds: Latency | None
+    rss_bytes: Bytes
+    pss_bytes: Bytes | None
+    uss_bytes: Bytes | None
+    cpu_seconds_per_request: float | None
+    failures: int
+    limit: str
+    valid: bool
+    reasons: tuple[Reason, ...]
+
+
+class SkippedCell(msgspec.Struct, frozen=True):
+    """A cell that was asked for and can't be measured, with the reason."""
+
+    cell: Cell
+    reason: str
+
+
+class Summary(msgspec.Struct, frozen=True):
+    """summary.json"""
+
+    version: int
+    name: str
+    created_at: str
+    environment: str
+    profile: str
+    seed: int
+    complete: bool
+    runs_planned: int
+    runs_done: int
+    cells: tuple[CellSummary, ...]
+    skipped: tuple[SkippedCell, ...]
+    warnings: tuple[Reason, ...]
