@@ -126,6 +126,12 @@ class LoadError(AsgibenchError):
     exit_code = 40
 
 
+class AgentError(AsgibenchError):
+    """A memory agent did not start or did not answer."""
+
+    exit_code = 41
+
+
 class ResultError(AsgibenchError):
     """Results are missing, damaged or of another version."""
 

@@ -98,6 +98,17 @@ class Counts(msgspec.Struct, frozen=True):
     in_flight_at_stop: int = 0
 
 
+class DatabaseCounters(msgspec.Struct, frozen=True):
+    """pg_stat_database of the benchmark's database. A reading itself makes ``own_transactions``."""
+
+    xact_commit: int
+    xact_rollback: int
+    tup_returned: int
+    tup_fetched: int
+    own_transactions: int
+    server_version: str
+
+
 class DatabaseUse(msgspec.Struct, frozen=True):
     """pg_stat_database before and after the run, against the requests served."""
 

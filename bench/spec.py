@@ -47,7 +47,10 @@ USER_COUNT = 1_000
 
 
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Abstract settings of a server; ``ServerSpec.arguments`` says how each becomes a flag."""
+    """Abstract settings of a server; ``ServerSpec.command`` says how each becomes a flag.
+
+    An empty ``http_parser`` is the only one that the server has.
+    """
 
     loop: str = "asyncio"
     http_parser: str = ""
@@ -60,8 +63,12 @@ class ServerSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One entry of servers.toml.
 
     ``environment_group`` is the dependency group in uv.lock that the server runs from.
-    ``command`` is an argument vector in which ``{host} {port} {workers} {backlog} {keep_alive_seconds}
-    {loop} {http_parser} {config_file} {app}`` are filled in; its first word is a program of the environment.
+    ``command`` is an argument vector; its first word is a program of the environment. Filled in are ``{app}
+    {host} {port} {workers} {config_file}`` (a path) and the settings ``{loop} {http_parser} {backlog}
+    {keep_alive_seconds}``. For IPv6, ``{bracketed_host}`` is what goes before ``:{port}`` and
+    ``{escaped_host}`` is what Twisted's endpoint strings take. The whole word ``{access_log}`` becomes the
+    words of ``access_log_on`` or ``access_log_off``. Each setting is filled in somewhere or stands in
+    ``unhonoured_settings``.
     ``config_file`` is the text of a configuration file to be written beside the run (same placeholders).
     ``unsupported_endpoints`` maps an endpoint to the reason that this server can't serve it.
     ``unhonoured_settings`` maps a setting to what the server does instead; printed in the report.
@@ -74,6 +81,8 @@ class ServerSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     title: str = ""
     settings: Settings = Settings()
     config_file: str = ""
+    access_log_on: tuple[str, ...] = ()
+    access_log_off: tuple[str, ...] = ()
     environment_variables: dict[str, str] = {}
     max_workers: int | None = None
     unsupported_endpoints: dict[str, str] = {}

@@ -14,7 +14,7 @@ import socket
 import subprocess
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -33,8 +33,8 @@ from bench.errors import (
     HostKeyError,
     HostUnreachable,
 )
-from bench.hosts import Host
-from remote.known_hosts import changed_key_error, load_known_hosts, reject_unknown_keys
+from bench.hosts import Host, Inventory
+from remote.known_hosts import changed_key_error, known_hosts_files, load_known_hosts, reject_unknown_keys
 
 CONNECT_TIMEOUT_SECONDS = 10.0
 KEEP_ALIVE_SECONDS = 5
@@ -55,14 +55,14 @@ class Stream(Protocol):
     def send(self, data: bytes) -> None:
         """Write all of ``data``; raises ConnectionLost."""
 
-    def lines(self) -> Iterator[bytes]:
+    def lines(self) -> Generator[bytes, None, None]:
         """Every line of stdout, without its end, until the command or the connection ends."""
 
     def close(self) -> None: ...
 
 
-class Connection(Protocol):
-    """What the rest of the program may do on a host."""
+class Runner(Protocol):
+    """Runs commands on a host: a connection, or the guard over it."""
 
     host: Host
 
@@ -77,6 +77,10 @@ class Connection(Protocol):
     ) -> Completed:
         """Run to the end. With ``check``, a status other than 0 raises CommandFailed (DiskFull if it was)."""
 
+
+class Connection(Runner, Protocol):
+    """All that can be done on a host without its guard."""
+
     def stream(self, argv: Sequence[str]) -> Stream:
         """Start a command and talk with it."""
 
@@ -88,11 +92,22 @@ class Connection(Protocol):
     def close(self) -> None: ...
 
 
-def connect(host: Host, *, known_hosts: Sequence[Path]) -> Connection:
+class HostKeys(msgspec.Struct, frozen=True):
+    """The known_hosts files that count, and the inventory whose hosts `hosts.trust` would pin."""
+
+    files: tuple[Path, ...]
+    inventory: str
+
+
+def host_keys_of(inventory: Inventory) -> HostKeys:
+    return HostKeys(known_hosts_files(Path(inventory.path)), inventory.name)
+
+
+def connect(host: Host, keys: HostKeys) -> Connection:
     """Raises HostUnreachable, HostKeyError or AuthenticationError, each with its remedy."""
     if host.is_local:
         return LocalConnection(host)
-    return SshConnection(host, known_hosts)
+    return SshConnection(host, keys)
 
 
 def check_completed(host: Host, argv: Sequence[str], completed: Completed) -> Completed:
@@ -180,7 +195,7 @@ class _LocalStream:
         except OSError as error:
             raise ConnectionLost("the local guard has gone", remedy="run the command again") from error
 
-    def lines(self) -> Iterator[bytes]:
+    def lines(self) -> Generator[bytes, None, None]:
         assert self._process.stdout is not None
         pending = b""
         with self._process.stdout as stdout:
@@ -198,9 +213,9 @@ class _LocalStream:
 class SshConnection:
     """One SSH connection, kept alive; every command is a channel of it."""
 
-    def __init__(self, host: Host, known_hosts: Sequence[Path]) -> None:
+    def __init__(self, host: Host, keys: HostKeys) -> None:
         self.host = host
-        self._fabric = _open(host, known_hosts)
+        self._fabric = _open(host, keys)
         transport = self._fabric.client.get_transport()
         assert transport is not None
         transport.set_keepalive(KEEP_ALIVE_SECONDS)
@@ -259,7 +274,7 @@ class SshConnection:
             Tunnel(channel=channel, sock=peer, finished=threading.Event()).start()
 
         try:
-            return self._transport.request_port_forward("127.0.0.1", 0, handler)
+            return int(self._transport.request_port_forward("127.0.0.1", 0, handler))
         except paramiko.SSHException as error:
             raise ConnectionLost(
                 f"{self.host.name}: its sshd refuses port forwarding ({error})",
@@ -267,7 +282,7 @@ class SshConnection:
             ) from error
 
     def is_alive(self) -> bool:
-        return self._transport.is_active()
+        return bool(self._transport.is_active())
 
     def close(self) -> None:
         self._fabric.close()
@@ -302,7 +317,7 @@ class _SshStream:
                 remedy="see that the host is up, then run the command again with --resume",
             ) from error
 
-    def lines(self) -> Iterator[bytes]:
+    def lines(self) -> Generator[bytes, None, None]:
         pending = b""
         while chunk := self._channel.recv(CHUNK_BYTES):
             *whole, pending = (pending + chunk).split(b"\n")
@@ -329,7 +344,7 @@ def _drain(receive: Any, into: list[bytes]) -> None:
         into.append(chunk)
 
 
-def _open(host: Host, known_hosts: Sequence[Path]) -> Any:
+def _open(host: Host, keys: HostKeys) -> Any:
     options: dict[str, Any] = {"timeout": CONNECT_TIMEOUT_SECONDS, "banner_timeout": CONNECT_TIMEOUT_SECONDS}
     if host.ssh_key_file:
         options["key_filename"] = host.ssh_key_file
@@ -338,7 +353,7 @@ def _open(host: Host, known_hosts: Sequence[Path]) -> Any:
     gateway = None
     if host.proxy_jump:
         gateway = fabric.Connection(host.proxy_jump)
-        _check_keys(gateway, host, known_hosts)
+        _check_keys(gateway, host, keys)
     connection = fabric.Connection(
         host.ssh_host,
         user=host.ssh_user,
@@ -346,28 +361,28 @@ def _open(host: Host, known_hosts: Sequence[Path]) -> Any:
         gateway=gateway,
         connect_kwargs=options,
     )
-    _check_keys(connection, host, known_hosts)
-    with _translated(host, connection):
+    _check_keys(connection, host, keys)
+    with _translated(host, connection, keys.inventory):
         if gateway is not None:
             gateway.open()
         connection.open()
     return connection
 
 
-def _check_keys(connection: Any, host: Host, known_hosts: Sequence[Path]) -> None:
-    load_known_hosts(connection.client, known_hosts)
-    reject_unknown_keys(connection.client, host)
+def _check_keys(connection: Any, host: Host, keys: HostKeys) -> None:
+    load_known_hosts(connection.client, keys.files)
+    reject_unknown_keys(connection.client, host, keys.inventory)
 
 
 @contextlib.contextmanager
-def _translated(host: Host, connection: Any) -> Iterator[None]:
+def _translated(host: Host, connection: Any, inventory: str) -> Iterator[None]:
     where = f"{connection.user}@{connection.host}:{connection.port}"
     try:
         yield
     except AsgibenchError:
         raise
     except paramiko.BadHostKeyException as error:
-        raise changed_key_error(host, error) from error
+        raise changed_key_error(host, error, inventory) from error
     except (paramiko.AuthenticationException, paramiko.PasswordRequiredException) as error:
         raise AuthenticationError(
             f"{host.name}: {where} refused the login ({error})",

@@ -1,0 +1,258 @@
+"""A run's raw measurements put together into its result. Pure: no host is asked anything here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+
+import msgspec
+
+from bench.judge.run import RunFigures, judge_run
+from bench.plan import PlannedRun
+from bench.result import (
+    RESULT_VERSION,
+    Bytes,
+    Counts,
+    DatabaseCounters,
+    DatabaseUse,
+    Latency,
+    MemoryPoint,
+    RunResult,
+    Second,
+    Timing,
+    TreeCpu,
+)
+from bench.samples import (
+    Cpu,
+    Phases,
+    Samples,
+    agent_cost,
+    cpu_of,
+    memory_over,
+    parse_samples,
+    processes_of,
+    tree_series,
+)
+from bench.spec import Profile, ServerSpec
+from bench.window import Window
+
+SERVER = "server"
+DATABASE = "database"
+# A run's memory chart needs no more points than this a second.
+CHART_POINTS_PER_SECOND = 4
+
+
+class Timeline(msgspec.Struct, frozen=True):
+    """When each part of a run began, on the controller's clock, in seconds since 1970."""
+
+    began: float
+    ready: float
+    load_began: float
+    epoch: float
+    load_stopped: float
+    load_collected: float
+    rested: float
+    stopped: float
+    profile: Profile
+
+    @property
+    def window(self) -> tuple[float, float]:
+        start = self.epoch + self.profile.warmup_seconds
+        return start, start + self.profile.window_seconds
+
+
+class Measured(msgspec.Struct, frozen=True):
+    """All that a run has brought home. ``samples`` are the agents' JSON lines by host."""
+
+    run: PlannedRun
+    attempt: int
+    spec: ServerSpec
+    server_version: str
+    server_command: tuple[str, ...]
+    server_pids: tuple[int, ...]
+    server_configuration: dict[str, str | int | bool | None]
+    server_cores: int
+    host_cores: int
+    window: Window
+    latency: Latency | None
+    seconds: Callable[[Mapping[int, int]], tuple[Second, ...]]
+    engine_requests: int
+    in_flight: int
+    locust_requests: int
+    spool_requests: int
+    server_requests: int | None
+    counters_before: DatabaseCounters | None
+    counters_after: DatabaseCounters | None
+    samples: dict[str, bytes]
+    server_host: str
+    database_host: str
+    clock_offsets: dict[str, float]
+    timeline: Timeline
+
+
+def run_result(measured: Measured) -> RunResult:
+    """Raises ResultError where samples are damaged."""
+    samples = {host: parse_samples(data) for host, data in measured.samples.items()}
+    here = samples[measured.server_host]
+    offset = measured.clock_offsets[measured.server_host]
+    timeline = measured.timeline
+    start, end = timeline.window
+    memory = memory_over(
+        here,
+        SERVER,
+        Phases(
+            idle=(timeline.ready + offset, timeline.load_began + offset),
+            window=(start + offset, end + offset),
+            after=(timeline.load_collected + offset, timeline.rested + offset),
+        ),
+    )
+    server_cpu = _tree_cpu(here, SERVER, start + offset, end + offset, measured.server_cores)
+    database_cpu = _database_cpu(measured, samples)
+    counts = Counts(
+        engine=measured.engine_requests,
+        server=measured.server_requests,
+        locust=measured.locust_requests,
+        spool=measured.spool_requests,
+        in_flight_at_stop=measured.in_flight,
+    )
+    database = _database_use(measured)
+    limit, reasons = judge_run(
+        RunFigures(
+            window=measured.window,
+            server_cpu=server_cpu,
+            database_cpu=database_cpu if measured.database_host == measured.server_host else None,
+            host_cores=measured.host_cores,
+            counts=counts,
+            database=database,
+            processes=processes_of(here, SERVER, start + offset, end + offset),
+            incomplete_samples=tuple(host for host, found in samples.items() if not found.complete),
+        )
+    )
+    requests = measured.window.requests
+    return RunResult(
+        version=RESULT_VERSION,
+        run_id=measured.run.id,
+        cell=measured.run.cell,
+        block=measured.run.block,
+        position=measured.run.position,
+        started_at=datetime.fromtimestamp(timeline.began, UTC).isoformat(timespec="seconds"),
+        server_version=measured.server_version,
+        server_command=measured.server_command,
+        server_settings=msgspec.to_builtins(measured.spec.settings),
+        unhonoured_settings=measured.spec.unhonoured_settings,
+        server_pids=measured.server_pids,
+        server_configuration=measured.server_configuration,
+        requests=requests,
+        failures=measured.window.failures,
+        requests_per_second=measured.window.requests_per_second,
+        bytes_per_second=measured.window.bytes_per_second,
+        latency_seconds=measured.latency,
+        seconds=measured.seconds(_rss_by_second(here, timeline.epoch + offset)),
+        memory=_memory_points(here, timeline.epoch + offset),
+        rss_bytes=memory.rss,
+        pss_bytes=_present(memory.pss),
+        uss_bytes=_present(memory.uss),
+        server_cpu=server_cpu,
+        database_cpu=database_cpu,
+        cpu_seconds_per_request=server_cpu.cpu_seconds / requests if server_cpu and requests else None,
+        load_workers=measured.window.workers,
+        agent_core_share={
+            host: cost
+            for host, found in samples.items()
+            if (cost := _agent_share(found, start, end, measured.clock_offsets[host])) is not None
+        },
+        counts=counts,
+        database=database,
+        timing=_timing(timeline),
+        limit=limit,
+        valid=not any(reason.invalidates for reason in reasons),
+        reasons=reasons,
+        attempt=measured.attempt,
+    )
+
+
+def _present(found: Bytes | None) -> Bytes | None:
+    """None where no part of it could be had."""
+    if found is None or (found.median is None and found.idle is None):
+        return None
+    return found
+
+
+def _tree_cpu(samples: Samples, target: str, start: float, end: float, cores: int) -> TreeCpu | None:
+    cpu: Cpu | None = cpu_of(samples, target, start, end)
+    if cpu is None:
+        return None
+    return TreeCpu(
+        cpu_seconds=cpu.cpu_seconds,
+        core_share=cpu.core_share,
+        cores=cores,
+        processes=len(processes_of(samples, target, start, end).at_start),
+    )
+
+
+def _database_cpu(measured: Measured, samples: Mapping[str, Samples]) -> TreeCpu | None:
+    found = samples[measured.database_host]
+    if DATABASE not in found.header.targets:
+        return None
+    offset = measured.clock_offsets[measured.database_host]
+    start, end = measured.timeline.window
+    return _tree_cpu(found, DATABASE, start + offset, end + offset, measured.host_cores)
+
+
+def _database_use(measured: Measured) -> DatabaseUse | None:
+    before, after = measured.counters_before, measured.counters_after
+    if before is None or after is None:
+        return None
+    transactions = after.xact_commit - before.xact_commit - before.own_transactions
+    requests = measured.engine_requests
+    return DatabaseUse(
+        transactions=transactions,
+        requests=requests,
+        transactions_per_request=transactions / requests if requests else 0.0,
+        rows_fetched=after.tup_fetched - before.tup_fetched,
+    )
+
+
+def _rss_by_second(samples: Samples, epoch: float) -> dict[int, int]:
+    """The last reading of each second since the epoch (on the samples' own clock)."""
+    return {
+        int(point.t - epoch): point.rss_bytes
+        for point in tree_series(samples, SERVER)
+        if point.rss_bytes is not None and point.t >= epoch
+    }
+
+
+def _memory_points(samples: Samples, epoch: float) -> tuple[MemoryPoint, ...]:
+    points: list[MemoryPoint] = []
+    last_slot: int | None = None
+    for point in tree_series(samples, SERVER):
+        slot = int((point.t - epoch) * CHART_POINTS_PER_SECOND // 1)
+        if point.rss_bytes is not None and slot != last_slot:
+            points.append(MemoryPoint(round(point.t - epoch, 2), point.rss_bytes))
+            last_slot = slot
+    return tuple(points)
+
+
+def _agent_share(samples: Samples, start: float, end: float, offset: float) -> float | None:
+    return agent_cost(samples, start + offset, end + offset).core_share
+
+
+def _timing(timeline: Timeline) -> Timing:
+    profile = timeline.profile
+    rests = (timeline.load_began - timeline.ready) + (timeline.rested - timeline.load_collected)
+    planned = (
+        profile.warmup_seconds
+        + profile.window_seconds
+        + profile.idle_rest_seconds
+        + profile.after_rest_seconds
+    )
+    total = timeline.stopped - timeline.began
+    return Timing(
+        start_seconds=timeline.ready - timeline.began,
+        rest_seconds=rests,
+        warmup_seconds=float(profile.warmup_seconds),
+        window_seconds=float(profile.window_seconds),
+        stop_seconds=timeline.stopped - timeline.rested,
+        total_seconds=total,
+        overhead_seconds=total - planned,
+    )

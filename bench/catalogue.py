@@ -1,0 +1,269 @@
+"""The catalogue: servers.toml and profiles.toml, with a user's own file added, as specs. Renders commands."""
+
+from __future__ import annotations
+
+import difflib
+import re
+import string
+import tomllib
+from collections.abc import Collection, Iterable, Iterator
+from pathlib import Path, PurePosixPath
+from typing import Any, TypeVar
+
+import msgspec
+
+from bench.errors import CatalogueError, UsageError
+from bench.spec import ENDPOINTS, Profile, ServerSpec, Settings
+
+APP = "testapp.app:app"
+SERVERS_FILE = Path(__file__).with_name("servers.toml")
+PROFILES_FILE = Path(__file__).with_name("profiles.toml")
+FILE_KEYS = ("servers", "default_servers", "profiles")
+ACCESS_LOG_WORD = "{access_log}"
+NAME_PATTERN = re.compile(r"[a-z0-9][a-z0-9.+-]*")  # it becomes part of folder names
+ADDRESS_PLACEHOLDERS = ("app", "host", "bracketed_host", "escaped_host", "port", "workers")
+SETTING_PLACEHOLDERS = ("loop", "http_parser", "backlog", "keep_alive_seconds")
+
+Entry = TypeVar("Entry", ServerSpec, Profile)
+
+
+class Catalogue(msgspec.Struct, frozen=True):
+    """The servers that can be compared, in the order of the files; ``defaults`` when none is chosen."""
+
+    servers: tuple[ServerSpec, ...]
+    defaults: tuple[str, ...]
+
+    def server(self, name: str) -> ServerSpec:
+        """Raises UsageError naming the nearest."""
+        for spec in self.servers:
+            if spec.name == name:
+                return spec
+        names = [spec.name for spec in self.servers]
+        nearest = difflib.get_close_matches(name, names, n=1)
+        guess = f"did you mean {nearest[0]}? " if nearest else ""
+        raise UsageError(f"there is no server {name!r}", remedy=f"{guess}There are {', '.join(names)}")
+
+
+def load_catalogue(extra: Path | None = None) -> Catalogue:
+    """What is shipped, and what the user's own file adds. Its ``default_servers`` replace ours.
+
+    Raises CatalogueError naming the file and the entry.
+    """
+    servers: dict[str, ServerSpec] = {}
+    defaults: tuple[str, ...] = ()
+    for path in _files(SERVERS_FILE, extra):
+        content = _read(path)
+        for spec in _entries(content, "servers", ServerSpec, path):
+            _check_server(spec, path)
+            _add(servers, spec, path)
+        defaults = _default_names(content, servers, path) or defaults
+    return Catalogue(tuple(servers.values()), defaults)
+
+
+def load_profiles(extra: Path | None = None) -> dict[str, Profile]:
+    """The profiles that are shipped, and those of the user's own file (the same as for servers), by name.
+
+    Raises CatalogueError naming the file and the entry.
+    """
+    profiles: dict[str, Profile] = {}
+    for path in _files(PROFILES_FILE, extra):
+        for profile in _entries(_read(path), "profiles", Profile, path):
+            _check_profile(profile, path)
+            _add(profiles, profile, path)
+    return profiles
+
+
+def command_of(
+    spec: ServerSpec,
+    *,
+    host: str,
+    port: int,
+    workers: int,
+    config_path: PurePosixPath | str,
+    program_directory: PurePosixPath | str,
+) -> tuple[str, ...]:
+    """The argument vector that starts the server, on any host.
+
+    ``host`` is an address without brackets; ``config_path`` is where ``config_text`` is written;
+    ``program_directory`` has the programs of the server's environment. The server needs the folder that holds
+    ``testapp`` as its working directory or in PYTHONPATH.
+    Raises UsageError for more workers than the server runs.
+    """
+    if spec.max_workers is not None and workers > spec.max_workers:
+        raise UsageError(
+            f"{spec.name} runs {spec.max_workers} worker process(es) at most, not {workers}",
+            remedy="choose fewer workers",
+        )
+    values = _values(spec, host, port, workers, str(config_path))
+    program, *arguments = _with_access_log(spec)
+    path = PurePosixPath(program_directory) / program
+    return (str(path), *(argument.format_map(values) for argument in arguments))
+
+
+def config_text(spec: ServerSpec, *, host: str, port: int, workers: int) -> str:
+    """What is to be written to ``config_path`` before the start; empty where the server needs none."""
+    return spec.config_file.format_map(_values(spec, host, port, workers, ""))
+
+
+def _values(spec: ServerSpec, host: str, port: int, workers: int, config_path: str) -> dict[str, str | int]:
+    settings: dict[str, str | int] = msgspec.structs.asdict(spec.settings)
+    return settings | {
+        "app": APP,
+        "host": host,
+        "bracketed_host": f"[{host}]" if ":" in host else host,
+        "escaped_host": host.replace(":", r"\:"),
+        "port": port,
+        "workers": workers,
+        "config_file": config_path,
+    }
+
+
+def _with_access_log(spec: ServerSpec) -> Iterator[str]:
+    for word in spec.command:
+        if word == ACCESS_LOG_WORD:
+            yield from spec.access_log_on if spec.settings.access_log else spec.access_log_off
+        else:
+            yield word
+
+
+def _files(shipped: Path, extra: Path | None) -> tuple[Path, ...]:
+    return (shipped,) if extra is None else (shipped, extra)
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        content = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise CatalogueError(f"{path} can't be read ({error.strerror})", remedy="see its path") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise CatalogueError(f"{path} is not TOML ({error})", remedy="mend it there") from error
+    for key in content:
+        if key not in FILE_KEYS:
+            raise CatalogueError(f"{path}: unknown key {key!r}", remedy=f"it takes {', '.join(FILE_KEYS)}")
+    return content
+
+
+def _entries(content: dict[str, Any], key: str, kind: type[Entry], path: Path) -> list[Entry]:
+    tables = content.get(key, {})
+    if not isinstance(tables, dict):
+        raise CatalogueError(f"{path}: {key} is no table", remedy=f"write each entry as [{key}.NAME]")
+    return [_entry(name, table, kind, path) for name, table in tables.items()]
+
+
+def _entry(name: str, table: object, kind: type[Entry], path: Path) -> Entry:
+    if NAME_PATTERN.fullmatch(name) is None:
+        raise CatalogueError(
+            f"{path}: {name!r} is no name",
+            remedy="use small letters, digits, '.', '+' and '-', beginning with a letter or a digit",
+        )
+    if not isinstance(table, dict) or "name" in table:
+        raise CatalogueError(f"{path}: {name} must be a table without a key 'name'", remedy="mend it there")
+    try:
+        return msgspec.convert({"name": name, **table}, kind)
+    except msgspec.ValidationError as error:
+        fields = ", ".join(field for field in kind.__struct_fields__ if field != "name")
+        raise CatalogueError(f"{path}: {name}: {error}", remedy=f"it takes {fields}") from error
+
+
+def _add(entries: dict[str, Entry], entry: Entry, path: Path) -> None:
+    if entry.name in entries:
+        raise CatalogueError(
+            f"{path}: {entry.name} is in the catalogue already", remedy="give yours another name"
+        )
+    entries[entry.name] = entry
+
+
+def _default_names(content: dict[str, Any], servers: Collection[str], path: Path) -> tuple[str, ...]:
+    try:
+        names = msgspec.convert(content.get("default_servers", ()), tuple[str, ...])
+    except msgspec.ValidationError as error:
+        raise CatalogueError(f"{path}: default_servers: {error}", remedy="list names of servers") from error
+    for name in names:
+        if name not in servers:
+            raise CatalogueError(
+                f"{path}: default_servers: there is no server {name!r}",
+                remedy=f"there are {', '.join(servers)}",
+            )
+    return names
+
+
+def _check_server(spec: ServerSpec, path: Path) -> None:
+    if not spec.command or not spec.environment_group:
+        raise CatalogueError(
+            f"{path}: {spec.name} has an empty command or environment_group", remedy="say how it is started"
+        )
+    used = _placeholders(spec, path)
+    _check_settings(spec, used, path)
+    if "config_file" in used and not spec.config_file:
+        raise CatalogueError(
+            f"{path}: {spec.name} names {{config_file}} but has none", remedy="write config_file"
+        )
+    endpoints = {endpoint.name for endpoint in ENDPOINTS}
+    _check_keys(spec, "unsupported_endpoints", spec.unsupported_endpoints, endpoints, path)
+
+
+def _check_settings(spec: ServerSpec, used: set[str], path: Path) -> None:
+    """No setting is dropped without a word."""
+    fields = Settings.__struct_fields__
+    _check_keys(spec, "unhonoured_settings", spec.unhonoured_settings, set(fields), path)
+    for field in fields:
+        if field in used or field in spec.unhonoured_settings or getattr(spec.settings, field) == "":
+            continue
+        raise CatalogueError(
+            f"{path}: {spec.name}: the setting {field} reaches neither its command nor its config_file",
+            remedy=f"use {{{field}}} there, or say in unhonoured_settings what the server does instead",
+        )
+
+
+def _check_keys(spec: ServerSpec, field: str, keys: Iterable[str], known: set[str], path: Path) -> None:
+    for key in keys:
+        if key not in known:
+            raise CatalogueError(
+                f"{path}: {spec.name}: {field}: there is no {key!r}",
+                remedy=f"there are {', '.join(sorted(known))}",
+            )
+
+
+def _placeholders(spec: ServerSpec, path: Path) -> set[str]:
+    known = {*ADDRESS_PLACEHOLDERS, *SETTING_PLACEHOLDERS}
+    used: set[str] = set()
+    for text in (*spec.command, *spec.access_log_on, *spec.access_log_off):
+        if text == ACCESS_LOG_WORD:
+            used.add("access_log")
+        else:
+            used |= _placeholders_in(text, known | {"config_file"}, spec, path)
+    return used | _placeholders_in(spec.config_file, known, spec, path)
+
+
+def _placeholders_in(text: str, known: set[str], spec: ServerSpec, path: Path) -> set[str]:
+    try:
+        names = {name for _, name, _, _ in string.Formatter().parse(text) if name is not None}
+    except ValueError as error:
+        raise CatalogueError(
+            f"{path}: {spec.name}: {text!r}: {error}", remedy="double the braces that are no placeholder"
+        ) from error
+    for name in names - known:
+        raise CatalogueError(
+            f"{path}: {spec.name}: unknown placeholder {{{name}}} in {text!r}",
+            remedy=f"there are {', '.join(sorted(known))}, and the whole word {ACCESS_LOG_WORD}",
+        )
+    return names
+
+
+def _check_profile(profile: Profile, path: Path) -> None:
+    counts = {
+        "connections": profile.connections,
+        "window_seconds": profile.window_seconds,
+        "blocks": profile.blocks,
+        "load_workers": 1 if profile.load_workers is None else profile.load_workers,
+        "server_workers": min(profile.server_workers, default=0),
+    }
+    rests = {
+        "warmup_seconds": profile.warmup_seconds,
+        "idle_rest_seconds": profile.idle_rest_seconds,
+        "after_rest_seconds": profile.after_rest_seconds,
+    }
+    wrong = [field for field, count in counts.items() if count < 1]
+    wrong += [field for field, seconds in rests.items() if seconds < 0]
+    if wrong:
+        raise CatalogueError(f"{path}: {profile.name}: {', '.join(wrong)} too small", remedy="mend it there")

@@ -1,0 +1,31 @@
+"""The measured part of a run as the load workers saw it, merged over them all."""
+
+from __future__ import annotations
+
+import msgspec
+
+from bench.result import LoadWorker
+
+Pairs = tuple[tuple[int, int], ...]
+"""A sparse histogram, ``(index, count)``; what an index stands for is loadgen/histogram.py's business."""
+
+
+class Window(msgspec.Struct, frozen=True):
+    """``histogram`` is of the good requests. ``gaps`` are seconds of which a worker sent no slice."""
+
+    seconds: int
+    requests: int
+    failures: dict[str, int]
+    bytes_received: int
+    histogram: Pairs
+    failure_histogram: Pairs
+    workers: tuple[LoadWorker, ...]
+    gaps: dict[str, tuple[int, ...]]
+
+    @property
+    def requests_per_second(self) -> float:
+        return self.requests / self.seconds
+
+    @property
+    def bytes_per_second(self) -> float:
+        return self.bytes_received / self.seconds

@@ -1,0 +1,129 @@
+"""What a lab is to look like: its hosts, their addresses and the cores they run on."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Sequence
+from pathlib import Path
+
+import msgspec
+
+from bench.errors import LabError
+
+CACHE_DIRECTORY = Path("/var/cache/asgibench/lab")
+STATE_DIRECTORY = Path("/var/lib/asgibench-lab")
+USER = "bench"
+USER_ID = 1000
+
+CONTROLLER_HOST_NUMBER = 1
+SERVER_HOST_NUMBER = 10
+# An interface name has 15 characters; a link is the bridge's name, a dash and up to 3 digits.
+BRIDGE_NAME_MAX = 11
+
+
+class LabSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A lab: one server host and ``loadgens`` load hosts on a bridge of this machine.
+
+    ``cache_directory`` keeps the base system and outlives the lab; everything else is in ``state_directory``.
+    ``prefix`` begins every host's name, ``bridge`` is the interface, ``subnet`` holds every address.
+    Two labs on one machine differ in ``state_directory``, ``prefix``, ``bridge`` and ``subnet``.
+    """
+
+    loadgens: int = 2
+    cache_directory: Path = CACHE_DIRECTORY
+    state_directory: Path = STATE_DIRECTORY
+    prefix: str = "lab"
+    bridge: str = "asgilab"
+    subnet: str = "198.18.0.0/24"
+
+    @property
+    def network(self) -> ipaddress.IPv4Network:
+        return ipaddress.IPv4Network(self.subnet)
+
+    @property
+    def controller_address(self) -> str:
+        return str(self.network[CONTROLLER_HOST_NUMBER])
+
+    def check(self) -> None:
+        """Raise LabError where the parts don't go together."""
+        try:
+            network = self.network
+        except ValueError as error:
+            raise LabError(f"{self.subnet} is no IPv4 network", remedy="write it as 198.18.0.0/24") from error
+        room = network.num_addresses - 1 - SERVER_HOST_NUMBER - 1
+        if not 1 <= self.loadgens <= min(room, 200):
+            raise LabError(
+                f"a lab in {self.subnet} has 1 to {max(1, min(room, 200))} load hosts, not {self.loadgens}",
+                remedy="ask for another number",
+            )
+        if not self.bridge or len(self.bridge) > BRIDGE_NAME_MAX or not self.bridge.isalnum():
+            raise LabError(
+                f"'{self.bridge}' can't name the lab's bridge",
+                remedy=f"use 1 to {BRIDGE_NAME_MAX} letters and digits",
+            )
+        if not self.prefix.replace("-", "").isalnum() or self.prefix.startswith("-"):
+            raise LabError(f"'{self.prefix}' can't begin a host's name", remedy="use letters and digits")
+
+
+class HostSpec(msgspec.Struct, frozen=True):
+    """One host of a lab. ``namespace`` is its network namespace, ``link`` its port on the bridge."""
+
+    name: str
+    group: str
+    address: str
+    prefix_length: int
+    mac_address: str
+    namespace: str
+    link: str
+    directory: Path
+
+
+class CoreSplit(msgspec.Struct, frozen=True):
+    """CPU numbers of the server host, and those that all load hosts and the controller share."""
+
+    server: tuple[int, ...]
+    load: tuple[int, ...]
+
+
+def mac_address(address: ipaddress.IPv4Address) -> str:
+    """Follows from the IP address, so that a host that is started again needs no new ARP entries."""
+    return ":".join(f"{byte:02x}" for byte in b"\x02\x00" + address.packed)
+
+
+def plan_hosts(spec: LabSpec) -> tuple[HostSpec, ...]:
+    """The server host, then the load hosts. A host's address doesn't depend on how many there are."""
+    roles = [(f"{spec.prefix}-server", "server")]
+    roles += [(f"{spec.prefix}-load-{number}", "loadgen") for number in range(1, spec.loadgens + 1)]
+    return tuple(
+        HostSpec(
+            name=name,
+            group=group,
+            address=str(spec.network[SERVER_HOST_NUMBER + index]),
+            prefix_length=spec.network.prefixlen,
+            mac_address=mac_address(spec.network[SERVER_HOST_NUMBER + index]),
+            namespace=f"{spec.bridge}-{name}",
+            link=f"{spec.bridge}-{SERVER_HOST_NUMBER + index}",
+            directory=spec.state_directory / "hosts" / name,
+        )
+        for index, (name, group) in enumerate(roles)
+    )
+
+
+def split_cores(physical_cores: Sequence[Sequence[int]]) -> CoreSplit:
+    """Give the server host the first half of the machine and everything else the other half.
+
+    ``physical_cores``: for each physical core, the CPU numbers of its hardware threads. Threads of one core
+    stay on one side, because they slow each other down. One core with several threads is split between them;
+    a single CPU is shared.
+    """
+    groups = [tuple(core) for core in physical_cores]
+    if len(groups) == 1:
+        groups = [(cpu,) for cpu in groups[0]]
+    if len(groups) == 1:
+        return CoreSplit(server=groups[0], load=groups[0])
+    half = len(groups) // 2
+    first, second = groups[:half], groups[half:]
+    return CoreSplit(
+        server=tuple(sorted(cpu for core in first for cpu in core)),
+        load=tuple(sorted(cpu for core in second for cpu in core)),
+    )

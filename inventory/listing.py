@@ -1,0 +1,175 @@
+"""What `ansible-inventory --list` says of one file.
+
+It is run as a program: its command line and JSON are stable, its Python interface isn't. It ends with status
+0 on some broken input, so that it is told to be strict, and what it only warns of is an error here.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from bench.errors import InventoryError
+
+PROGRAM = "ansible-inventory"
+TIMEOUT_SECONDS = 120.0  # a dynamic inventory asks its cloud
+IMPLIED_GROUPS = ("all", "ungrouped")
+
+
+class Listing(msgspec.Struct, frozen=True):
+    """``groups``: every group's hosts, child groups' included. ``variables``: each host's, as Ansible merges
+    those of its groups, files and plugins."""
+
+    groups: dict[str, tuple[str, ...]]
+    variables: dict[str, dict[str, Any]]
+
+
+def list_inventory(path: Path) -> Listing:
+    """Run the program once on ``path``; raises InventoryError when it can't be run or read."""
+    own_directory = Path(sys.executable).parent
+    programs = find_programs([Path(entry) for entry in os.get_exec_path()], own_directory)
+    if not programs:
+        raise InventoryError(f"{PROGRAM} is not installed", remedy="run ./invoke, which installs it")
+    done = _run(programs, path)
+    if done.returncode != 0:
+        raise InventoryError(
+            f"{path}: {_cause(path, done.stderr) or f'{PROGRAM} ended with status {done.returncode}'}",
+            remedy=_remedy(done.stderr, path),
+            detail=done.stderr[-4000:],
+        )
+    skipped = re.search(r"Skipping (unexpected key .*|key .*|'.*)", done.stderr)
+    if skipped:
+        raise InventoryError(
+            f"{path}: {' '.join(skipped.group(1).split())}",
+            remedy="correct the key, or take it out",
+            detail=done.stderr[-4000:],
+        )
+    return parse_listing(path, done.stdout)
+
+
+def find_programs(search_path: Sequence[Path], own_directory: Path) -> tuple[Path, ...]:
+    """Every ``ansible-inventory`` in the order to be tried: the user's own, which has their collections and
+    cloud plugins, before the one in ``own_directory``."""
+    own = own_directory / PROGRAM
+    others = [
+        directory / PROGRAM
+        for directory in search_path
+        if os.access(directory / PROGRAM, os.X_OK)
+        and not (own.exists() and own.samefile(directory / PROGRAM))
+    ]
+    return (*others, own) if os.access(own, os.X_OK) else tuple(others)
+
+
+def parse_listing(path: Path, stdout: str) -> Listing:
+    """The JSON of ``ansible-inventory --list``; raises InventoryError when it is something else."""
+    try:
+        raw = json.loads(stdout)
+        variables = raw.pop("_meta")["hostvars"]
+        groups = {name: tuple(dict.fromkeys(_members(raw, name, set()))) for name in raw}
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise InventoryError(
+            f"{path}: the answer of {PROGRAM} can't be read ({type(error).__name__}: {error})",
+            remedy=f"see what `{PROGRAM} --list -i {path}` prints",
+            detail=stdout[-4000:],
+        ) from error
+    return Listing(groups, {host: _plain(values) for host, values in variables.items()})
+
+
+def _members(raw: Mapping[str, Any], group: str, seen: set[str]) -> Iterator[str]:
+    if group in seen:
+        return
+    seen.add(group)
+    entry = raw.get(group, {})
+    yield from entry.get("hosts", ())
+    for child in entry.get("children", ()):
+        yield from _members(raw, child, seen)
+
+
+def _plain(value: Any) -> Any:
+    """Without Ansible's wrapping of values that it must never template."""
+    if isinstance(value, dict):
+        if set(value) == {"__ansible_unsafe"}:
+            return value["__ansible_unsafe"]
+        return {key: _plain(inner) for key, inner in value.items()}
+    return [_plain(inner) for inner in value] if isinstance(value, list) else value
+
+
+def _run(programs: Sequence[Path], path: Path) -> subprocess.CompletedProcess[str]:
+    for number, program in enumerate(programs, start=1):
+        try:
+            done = subprocess.run(
+                [program, "--list", "-i", path],
+                env=_environment(os.environ),
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                encoding="utf-8",
+                errors="replace",
+                timeout=TIMEOUT_SECONDS,
+                # Without a terminal it can't stop to ask for a vault password.
+                start_new_session=True,
+            )
+        except subprocess.TimeoutExpired as error:
+            raise InventoryError(
+                f"{path}: {program} took longer than {TIMEOUT_SECONDS:g} s",
+                remedy="see what its inventory plugin or script waits for",
+            ) from error
+        except OSError as error:
+            if number == len(programs):
+                raise InventoryError(
+                    f"{path}: {program} can't be run ({error})", remedy="install ansible-core anew"
+                ) from error
+            continue
+        # A version manager's shim, or a script whose Python has gone, stands on PATH without being there.
+        if done.returncode not in (126, 127) or number == len(programs):
+            return done
+    raise AssertionError("programs is empty")
+
+
+def _environment(environ: Mapping[str, str]) -> dict[str, str]:
+    """The user's settings, but for what would change the form of the answer."""
+    return {
+        **environ,
+        "ANSIBLE_INVENTORY_ANY_UNPARSED_IS_FAILED": "1",
+        "ANSIBLE_INVENTORY_UNPARSED_FAILED": "1",
+        "ANSIBLE_DUPLICATE_YAML_DICT_KEY": "error",
+        "ANSIBLE_INVENTORY_EXPORT": "0",
+        "ANSIBLE_NOCOLOR": "1",
+        "ANSIBLE_FORCE_COLOR": "0",
+        "ANSIBLE_VERBOSITY": "0",
+        "ANSIBLE_DEBUG": "0",
+        "ANSIBLE_DEPRECATION_WARNINGS": "0",
+        "ANSIBLE_DEVEL_WARNING": "0",
+        "ANSIBLE_LOCALHOST_WARNING": "0",
+        # It refuses to start in a locale that this system lacks or that isn't UTF-8.
+        "LC_ALL": "en_US.UTF-8" if sys.platform == "darwin" else "C.UTF-8",
+    }
+
+
+def _cause(path: Path, stderr: str) -> str:
+    """The one line that matters among every plugin's complaint, in one line; "" if none stands out."""
+    complaints = re.findall(r"[Ff]ailed to parse .*?with '?([\w.]+)'? plugin: (.+)", stderr)
+    telling = [(plugin, text) for plugin, text in complaints if "no root 'plugin' key" not in text]
+    if path.suffix in (".yml", ".yaml", ".json"):
+        telling = [one for one in telling if one[0] in ("auto", "yaml")] or telling
+    else:
+        telling = [one for one in telling if one[0] == "ini"] or telling
+    if not telling:
+        errors = re.findall(r"(?:\[ERROR\]|ERROR!?): *(.+)", stderr)
+        return errors[0].strip() if errors else ""
+    line = re.search(rf"Origin: {re.escape(str(path))}:(\d+)", stderr)
+    where = f"line {line.group(1)}: " if line else ""
+    return where + str(telling[0][1]).strip().rstrip(".")
+
+
+def _remedy(stderr: str, path: Path) -> str:
+    if "vault" in stderr.lower():
+        return "name the file with the vault's password in ANSIBLE_VAULT_PASSWORD_FILE"
+    return f"`{PROGRAM} --list -i {path}` must read it without a warning"

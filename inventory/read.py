@@ -1,0 +1,135 @@
+"""Ansible inventories -> the hosts of one environment by role."""
+
+from __future__ import annotations
+
+import difflib
+import ipaddress
+from collections.abc import Sequence
+from pathlib import Path
+
+from bench.errors import InventoryError
+from bench.hosts import Host, Inventory
+from inventory.find import find_inventory
+from inventory.listing import IMPLIED_GROUPS, Listing, list_inventory
+from inventory.variables import HostVariables, read_host
+
+ROLES = ("server", "loadgen", "database")
+
+
+def read_inventory(hosts: str, *, root: Path) -> Inventory:
+    """``hosts`` names an inventory in ``root``/inventory (its ending may be left out), or is a path.
+
+    Runs `ansible-inventory` once (about 0.7 s). Raises InventoryError naming file, key and remedy.
+    """
+    path = find_inventory(hosts, root=root)
+    return build_inventory(path, list_inventory(path))
+
+
+def build_inventory(path: Path, listing: Listing) -> Inventory:
+    """The roles' hosts of ``listing``; nothing is read but key files' permissions. Raises InventoryError."""
+    members = {role: _members(path, listing, role) for role in ROLES}
+    names = dict.fromkeys(name for role in ROLES for name in members[role])
+    variables = {name: HostVariables(path, name, listing.variables.get(name, {})) for name in names}
+    hosts = {name: read_host(variables[name], _groups_of(name, listing)) for name in names}
+    database = members["database"]
+    inventory = Inventory(
+        name=path.stem,
+        path=str(path),
+        server=hosts[members["server"][0]],
+        loadgen=tuple(hosts[name] for name in members["loadgen"]),
+        database=hosts[database[0]] if database else None,
+        controller_cores=_controller_cores(path, tuple(variables.values())),
+    )
+    _refuse_duplicates(path, tuple(hosts.values()))
+    _refuse_unreachable_address(path, inventory)
+    return inventory
+
+
+def _members(path: Path, listing: Listing, role: str) -> tuple[str, ...]:
+    names = listing.groups.get(role, ())
+    if not names and (role in listing.groups or role != "database"):
+        raise InventoryError(
+            f"{path}: group {role}: {_absence(listing, role)}", remedy=_group_remedy(listing, role)
+        )
+    if role != "loadgen" and len(names) > 1:
+        raise InventoryError(
+            f"{path}: group {role}: {len(names)} hosts ({', '.join(names)}), and there must be exactly one",
+            remedy="leave one in it; write another inventory for each of the others",
+        )
+    return names
+
+
+def _absence(listing: Listing, role: str) -> str:
+    own = [group for group in listing.groups if group not in IMPLIED_GROUPS]
+    if role in listing.groups:
+        return "has no host"
+    if not own and not listing.variables:
+        return "missing: the file names no group and no host"
+    return f"missing; the groups are: {', '.join(own) or 'none'}"
+
+
+def _group_remedy(listing: Listing, role: str) -> str:
+    close = difflib.get_close_matches(role, [group for group in listing.groups if group not in ROLES], n=1)
+    if close and role not in listing.groups:
+        return f"rename the group {close[0]} to {role}"
+    wanted = {
+        "server": "the one host to be measured",
+        "loadgen": "at least one host",
+        "database": "one host",
+    }[role]
+    return f"put {wanted} into the group {role}; inventory/local.yml shows the form"
+
+
+def _groups_of(name: str, listing: Listing) -> tuple[str, ...]:
+    return tuple(
+        group for group, members in listing.groups.items() if name in members and group not in IMPLIED_GROUPS
+    )
+
+
+def _controller_cores(path: Path, variables: Sequence[HostVariables]) -> tuple[int, ...] | None:
+    key = "asgibench_controller_cores"
+    said = {one.host: one.cores(key) for one in variables if key in one.values}
+    if len(set(said.values())) > 1:
+        raise InventoryError(
+            f"{path}: {key}: differs between the hosts {', '.join(said)}",
+            remedy="set it once, under all: vars:",
+        )
+    return next(iter(said.values()), None)
+
+
+def _refuse_duplicates(path: Path, hosts: Sequence[Host]) -> None:
+    seen: dict[tuple[object, ...], str] = {}
+    for host in hosts:
+        if host.is_local:
+            continue
+        target = (host.ssh_host.lower(), host.ssh_port or 22, host.ssh_user, host.proxy_jump)
+        if target in seen:
+            raise InventoryError(
+                f"{path}: the hosts {seen[target]} and {host.name} are the same machine "
+                f"({host.ssh_host} port {host.ssh_port or 22})",
+                remedy="give it one name, which may stand in several groups, or correct ansible_host",
+            )
+        seen[target] = host.name
+
+
+def _refuse_unreachable_address(path: Path, inventory: Inventory) -> None:
+    """A loopback address leads every other machine to itself."""
+    server = inventory.server
+    others = [host for host in inventory.loadgen if not _same_machine(host, server)]
+    if others and _is_loopback(server.address):
+        raise InventoryError(
+            f"{path}: host {server.name}: asgibench_address: "
+            f"{others[0].name} can't reach it as '{server.address}'",
+            remedy="set asgibench_address to the address that the load hosts connect to",
+        )
+
+
+def _same_machine(one: Host, other: Host) -> bool:
+    return one.name == other.name or (one.is_local and other.is_local)
+
+
+def _is_loopback(address: str) -> bool:
+    try:
+        return ipaddress.ip_address(address).is_loopback
+    except ValueError:
+        return address.lower() in ("localhost", "localhost.localdomain")

@@ -1,0 +1,55 @@
+"""The second that has just passed, for the eyes of whoever waits."""
+
+from __future__ import annotations
+
+import threading
+
+import msgspec
+
+from loadgen.histogram import Histogram
+from loadgen.stats import NANOSECONDS, Slice
+
+
+class LiveSecond(msgspec.Struct, frozen=True):
+    """One second over all load workers. ``core_share`` is the busiest worker's."""
+
+    second: int
+    requests: int
+    p99_seconds: float | None
+    core_share: float
+
+
+class LiveSeconds:
+    """Takes slices from the listening thread; gives the latest second of which every worker's slice is in."""
+
+    def __init__(self, workers: int) -> None:
+        self._workers = workers
+        self._lock = threading.Lock()
+        self._pending: dict[int, list[Slice]] = {}
+        self._latest: LiveSecond | None = None
+        self.failures = 0
+
+    def take(self, worker: str, one: Slice) -> None:
+        with self._lock:
+            self.failures += sum(one.failures.values())
+            rows = self._pending.setdefault(one.k, [])
+            rows.append(one)
+            if len(rows) == self._workers and one.k >= 0:
+                self._latest = _live_second(one.k, rows)
+                self._pending = {k: found for k, found in self._pending.items() if k > one.k}
+
+    def latest(self) -> LiveSecond | None:
+        with self._lock:
+            return self._latest
+
+
+def _live_second(k: int, rows: list[Slice]) -> LiveSecond:
+    merged = Histogram()
+    for row in rows:
+        merged.add_pairs(row.histogram)
+    return LiveSecond(
+        second=k,
+        requests=sum(row.requests for row in rows),
+        p99_seconds=merged.quantile(0.99) / NANOSECONDS if merged.count else None,
+        core_share=max(row.engine_cpu_seconds + row.locust_cpu_seconds for row in rows),
+    )

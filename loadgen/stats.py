@@ -1,0 +1,176 @@
+"""What the load workers saw: one-second slices as typed values, cut to the window and merged exactly."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+import msgspec
+
+from bench.result import Latency, LoadWorker, Second
+from bench.window import Pairs, Window
+from loadgen.histogram import Histogram
+
+NANOSECONDS = 1e9
+
+
+class Slice(msgspec.Struct, frozen=True):
+    """One second of one load worker; protocol.md says what each field is."""
+
+    k: int
+    requests: int
+    failures: dict[str, int]
+    bytes_received: int
+    connects: int
+    reconnects: int
+    connections: int
+    histogram: Pairs
+    failure_histogram: Pairs
+    engine_cpu_seconds: float
+    locust_cpu_seconds: float
+    loop_lag_seconds_max: float
+
+    @property
+    def answered(self) -> int:
+        """Good and failed requests together, as Locust counts them."""
+        return self.requests + sum(self.failures.values())
+
+
+class Totals(msgspec.Struct, frozen=True):
+    """A load worker's sums over the whole run."""
+
+    worker: str
+    requests: int
+    failures: dict[str, int]
+    sent: int
+    completed: int
+    in_flight_at_stop: int
+    bytes_received: int
+    connects: int
+    reconnects: int
+
+    @property
+    def answered(self) -> int:
+        return self.requests + sum(self.failures.values())
+
+
+class LocustTotals(msgspec.Struct, frozen=True):
+    """Locust's own statistics of the run; ``requests`` includes ``failures``."""
+
+    requests: int
+    failures: int
+
+
+class StoppedRun(msgspec.Struct, frozen=True):
+    """A run's data from every load worker."""
+
+    run: str
+    slices: dict[str, tuple[Slice, ...]]
+    totals: dict[str, Totals]
+    locust: LocustTotals
+
+
+def cut_window(
+    slices: Mapping[str, Sequence[Slice]],
+    hosts: Mapping[str, str],
+    *,
+    warmup_seconds: int,
+    window_seconds: int,
+) -> Window:
+    """Slices ``warmup .. warmup + window - 1`` of every worker, merged. ``hosts`` maps worker to host."""
+    chosen = range(warmup_seconds, warmup_seconds + window_seconds)
+    inside = {worker: [one for one in rows if one.k in chosen] for worker, rows in slices.items()}
+    everything = [one for rows in inside.values() for one in rows]
+    return Window(
+        seconds=window_seconds,
+        requests=sum(one.requests for one in everything),
+        failures=_add_counts(one.failures for one in everything),
+        bytes_received=sum(one.bytes_received for one in everything),
+        histogram=_merge(one.histogram for one in everything),
+        failure_histogram=_merge(one.failure_histogram for one in everything),
+        workers=tuple(
+            _worker(name, hosts[name], rows, window_seconds) for name, rows in sorted(inside.items())
+        ),
+        gaps=_gaps(inside, chosen),
+    )
+
+
+def latency_of(pairs: Iterable[Sequence[int]]) -> Latency | None:
+    """Quantiles of a merged histogram in seconds; None when it is empty."""
+    histogram = Histogram.from_pairs(pairs)
+    if histogram.count == 0:
+        return None
+    return Latency(
+        p50=histogram.quantile(0.5) / NANOSECONDS,
+        p90=histogram.quantile(0.9) / NANOSECONDS,
+        p99=histogram.quantile(0.99) / NANOSECONDS,
+        p99_9=histogram.quantile(0.999) / NANOSECONDS,
+        max=histogram.maximum / NANOSECONDS,
+        mean=histogram.mean / NANOSECONDS,
+    )
+
+
+def per_second(
+    slices: Mapping[str, Sequence[Slice]],
+    rss_bytes: Mapping[int, int],
+    *,
+    warmup_seconds: int,
+    window_seconds: int,
+) -> tuple[Second, ...]:
+    """The run second by second over all workers, from the epoch to the window's end."""
+    window = range(warmup_seconds, warmup_seconds + window_seconds)
+    rows = []
+    for second in range(warmup_seconds + window_seconds):
+        everything = [one for found in slices.values() for one in found if one.k == second]
+        latency = latency_of(_merge(one.histogram for one in everything))
+        rows.append(
+            Second(
+                second=second,
+                in_window=second in window,
+                requests=sum(one.requests for one in everything),
+                failures=sum(sum(one.failures.values()) for one in everything),
+                p50_seconds=latency.p50 if latency else None,
+                p99_seconds=latency.p99 if latency else None,
+                server_rss_bytes=rss_bytes.get(second),
+            )
+        )
+    return tuple(rows)
+
+
+def parse_spool(data: bytes) -> Totals:
+    """The totals at the end of a worker's own file. Raises ValueError if it has none."""
+    last = data.rstrip().rpartition(b"\n")[2]
+    return msgspec.convert(msgspec.json.decode(last)["totals"], Totals)
+
+
+def _gaps(inside: Mapping[str, Sequence[Slice]], chosen: range) -> dict[str, tuple[int, ...]]:
+    gaps = {worker: tuple(sorted(set(chosen) - {one.k for one in rows})) for worker, rows in inside.items()}
+    return {worker: seconds for worker, seconds in gaps.items() if seconds}
+
+
+def _worker(name: str, host: str, rows: Sequence[Slice], window_seconds: int) -> LoadWorker:
+    return LoadWorker(
+        name=name,
+        host=host,
+        requests=sum(one.answered for one in rows),
+        engine_core_share=sum(one.engine_cpu_seconds for one in rows) / window_seconds,
+        locust_core_share=sum(one.locust_cpu_seconds for one in rows) / window_seconds,
+        loop_lag_seconds_max=max((one.loop_lag_seconds_max for one in rows), default=0.0),
+        connects=sum(one.connects for one in rows),
+        reconnects=sum(one.reconnects for one in rows),
+        bytes_received=sum(one.bytes_received for one in rows),
+    )
+
+
+def _merge(many: Iterable[Pairs]) -> Pairs:
+    merged = Histogram()
+    for pairs in many:
+        merged.add_pairs(pairs)
+    return tuple((index, count) for index, count in merged.to_pairs())
+
+
+def _add_counts(many: Iterable[Mapping[str, int]]) -> dict[str, int]:
+    added: dict[str, int] = {}
+    for counts in many:
+        for kind, count in counts.items():
+            added[kind] = added.get(kind, 0) + count
+    return added

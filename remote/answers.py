@@ -1,0 +1,117 @@
+"""Waits until a server is ready, then asks it once for each endpoint and says what it answered.
+
+Shipped to hosts as one file; standard library only. stdin: one JSON object::
+
+    {"address": str, "port": int, "pid": int, "workers": int, "deadline_seconds": float,
+     "process_path": str, "requests": [{"name": str, "path": str, "headers": {str: str}}]}
+
+stdout: one JSON object; ``pids`` are the distinct answering processes, seen over fresh connections::
+
+    {"ready": bool, "seconds": float, "pids": [int], "problem": str, "configuration": {...},
+     "answers": {name: {"status": int, "content_type": str, "content_length": str, "length": int,
+                        "sha256": str}}}
+
+``pid`` is the server's leader: once it has gone there is nothing to wait for. Ready means: ``workers``
+distinct processes have answered ``process_path`` with status 200 and JSON. A bare connect proves nothing:
+some servers listen before any worker can answer.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import socket
+import sys
+import time
+from typing import Any
+
+RETRY_SECONDS = 0.005
+ONE_ANSWER_SECONDS = 5.0
+
+
+class NoAnswer(Exception):
+    """Refused, reset, too late, or not HTTP."""
+
+
+def ask(address: str, port: int, path: str, headers: dict[str, str]) -> tuple[int, dict[str, str], bytes]:
+    """One GET on a connection of its own: (status, headers in lower case, body)."""
+    lines = [f"GET {path} HTTP/1.1", f"Host: {address}:{port}", "Connection: close"]
+    lines += [f"{name}: {value}" for name, value in headers.items()]
+    try:
+        with socket.create_connection((address, port), timeout=ONE_ANSWER_SECONDS) as peer:
+            peer.sendall("\r\n".join([*lines, "", ""]).encode())
+            received = b"".join(iter(lambda: peer.recv(1 << 18), b""))
+    except OSError as error:
+        raise NoAnswer(str(error)) from error
+    head, separator, body = received.partition(b"\r\n\r\n")
+    if not separator or not head.startswith(b"HTTP/1."):
+        raise NoAnswer(f"not an HTTP/1 answer: {received[:80]!r}")
+    first, *rest = head.decode("latin-1").split("\r\n")
+    fields = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in rest)}
+    return int(first.split()[1]), fields, body
+
+
+def is_running(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def wait_until_ready(order: dict[str, Any]) -> dict[str, Any]:
+    began = time.monotonic()
+    deadline = began + order["deadline_seconds"]
+    pids: set[int] = set()
+    problem = "nothing has answered yet"
+    configuration: dict[str, Any] = {}
+    while time.monotonic() < deadline and is_running(order["pid"]):
+        try:
+            status, _, body = ask(order["address"], order["port"], order["process_path"], {})
+            if status != 200:
+                raise NoAnswer(f"{order['process_path']} answers with status {status}")
+            configuration = json.loads(body)
+            pids.add(configuration["pid"])
+            if len(pids) >= order["workers"]:
+                return {"ready": True, "seconds": time.monotonic() - began, "pids": sorted(pids),
+                        "problem": "", "configuration": configuration}  # fmt: skip
+            problem = f"{len(pids)} of {order['workers']} workers have answered"
+        except (NoAnswer, ValueError) as error:
+            problem = str(error)
+            time.sleep(RETRY_SECONDS)
+    return {"ready": False, "seconds": time.monotonic() - began, "pids": sorted(pids),
+            "problem": problem, "configuration": configuration}  # fmt: skip
+
+
+def answers(order: dict[str, Any]) -> dict[str, Any]:
+    found = {}
+    for request in order["requests"]:
+        status, fields, body = ask(order["address"], order["port"], request["path"], request["headers"])
+        found[request["name"]] = {
+            "status": status,
+            "content_type": fields.get("content-type", ""),
+            "content_length": fields.get("content-length", ""),
+            "length": len(body),
+            "sha256": hashlib.sha256(body).hexdigest(),
+        }
+    return found
+
+
+def main() -> int:
+    order = json.load(sys.stdin)
+    outcome = wait_until_ready(order)
+    outcome["answers"] = {}
+    if outcome["ready"]:
+        try:
+            outcome["answers"] = answers(order)
+        except NoAnswer as error:
+            outcome.update(ready=False, problem=str(error))
+    print(json.dumps(outcome))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,90 @@
+"""All hosts of an environment, connected, known and held under their guards. Every host's outcome is kept."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import msgspec
+
+from bench.errors import AsgibenchError
+from bench.hosts import Host, Inventory
+from remote.connect import connect, host_keys_of
+from remote.facts import read_facts
+from remote.guarded import GuardedHost, GuardSession
+from remote.parallel import on_all, outcomes
+
+CONTROLLER = "controller"
+
+
+class Fleet(msgspec.Struct, frozen=True):
+    """``hosts`` by name; ``controller`` is this machine's guard (one of ``hosts`` where it is among them)."""
+
+    inventory: Inventory
+    hosts: dict[str, GuardedHost]
+    controller: GuardedHost
+
+    @property
+    def server(self) -> GuardedHost:
+        return self.hosts[self.inventory.server.name]
+
+    @property
+    def database(self) -> GuardedHost:
+        return self.hosts[(self.inventory.database or self.inventory.server).name]
+
+    @property
+    def loadgen(self) -> tuple[GuardedHost, ...]:
+        return tuple(self.hosts[host.name] for host in self.inventory.loadgen)
+
+    @property
+    def guarded(self) -> tuple[GuardedHost, ...]:
+        """Every guard once."""
+        others = () if self.controller in self.hosts.values() else (self.controller,)
+        return (*self.hosts.values(), *others)
+
+    def release(self) -> dict[str, AsgibenchError]:
+        """Stop all of ours everywhere; the hosts that could not be asked, with their errors.
+
+        A host that is out of reach stops everything by itself when its lease expires.
+        """
+        _, errors = outcomes(lambda one: one.release(), self.guarded, lambda one: one.host.name)
+        return errors
+
+
+def open_fleet(
+    inventory: Inventory,
+    session: GuardSession,
+    *,
+    report: Callable[[str], None],
+) -> Fleet:
+    """Connect to every host at once and hold it. If one fails, all are given back and each failure told."""
+
+    keys = host_keys_of(inventory)
+
+    def open_one(host: Host) -> GuardedHost:
+        connection = connect(host, keys)
+        try:
+            guarded = GuardedHost(connection, read_facts(connection), session)
+        except BaseException:
+            connection.close()
+            raise
+        report(f"{host.name}: connected")
+        return guarded
+
+    wanted = list(inventory.hosts)
+    if not any(host.is_local for host in wanted):
+        wanted.append(Host(name=CONTROLLER, groups=(), connection="local", address="127.0.0.1"))
+    hosts, errors = outcomes(open_one, wanted, lambda host: host.name)
+    if errors:
+        outcomes(lambda one: one.release(), hosts.values(), lambda one: one.host.name)
+        # Raises what stands in ``errors``: one alone as it is, several together.
+        on_all(_raise, errors.items(), lambda pair: pair[0])
+    local = next(one for one in hosts.values() if one.host.is_local)
+    return Fleet(
+        inventory=inventory,
+        hosts={name: one for name, one in hosts.items() if name != CONTROLLER},
+        controller=local,
+    )
+
+
+def _raise(pair: tuple[str, AsgibenchError]) -> None:
+    raise pair[1]

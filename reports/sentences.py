@@ -1,0 +1,190 @@
+"""The answer in words."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from bench.result import CellSummary, Reason, Summary
+from reports.numbers import counted, lead, listed, rate, rate_interval, times
+from reports.verdicts import Comparison, Contest, Verdict
+
+ONE_RUN = "one run each: no interval; --profile review repeats"
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What is said of one contest. ``refusals`` are printed in red, each with what to do about it.
+
+    ``tone`` is ``sure`` (ahead or level), ``open`` (not resolved, no interval, nothing to compare) or
+    ``refused``.
+    """
+
+    label: str
+    tone: str
+    sentence: str
+    others: tuple[str, ...]
+    refusals: tuple[str, ...]
+
+
+def answer(contest: Contest, label: str) -> Answer:
+    """One sentence on the leader, one on each further step down, one on each refused cell."""
+    refusals = tuple(refusal(cell) for cell in contest.refused)
+    if not contest.ranked:
+        reasons = {_first_reason(cell).text for cell in contest.refused}
+        only = next(iter(reasons)) if len(reasons) == 1 else "no server has a valid run"
+        return Answer(label, "refused", f"No ranking on {label}: {only}.", (), refusals)
+    leader, others = _leader(contest, label), tuple(step_sentence(step) for step in contest.steps[1:])
+    if not contest.refused:
+        settled = bool(contest.steps) and contest.steps[0].verdict in (Verdict.AHEAD, Verdict.LEVEL)
+        return Answer(label, "sure" if settled else "open", leader, others, ())
+    names = listed([cell.server for cell in contest.refused])
+    sentence = f"No ranking on {label}: nothing valid is known of {names}."
+    return Answer(label, "refused", sentence, (f"Leaving that out: {leader}", *others), refusals)
+
+
+def headline(contests: Sequence[Contest]) -> str:
+    """The whole report in one line."""
+    refused = sum(bool(contest.refused) for contest in contests)
+    if refused:
+        return f"No ranking on {refused} of {counted(len(contests), 'comparison')}"
+    leaders = [contest.ranked[0].server for contest in contests]
+    steps = [contest.steps[0] for contest in contests if contest.steps]
+    if not steps:
+        return "One server measured: nothing to compare it with"
+    names = listed(tuple(dict.fromkeys(leaders)))
+    verdicts = [step.verdict for step in steps]
+    if Verdict.UNKNOWN in verdicts:
+        return f"{names} served the most, in one run each"
+    ahead = [step.better.server for step in steps if step.verdict is Verdict.AHEAD]
+    if not ahead:
+        return "No server is surely ahead of the next"
+    if len(ahead) == len(steps) and len(set(ahead)) == 1:
+        return f"{ahead[0]} is ahead in every comparison"
+    return "; ".join(
+        f"{name} is ahead in {ahead.count(name)} of {len(steps)}" for name in dict.fromkeys(ahead)
+    )
+
+
+def step_sentence(step: Comparison) -> str:
+    """One server against the next below it."""
+    return f"{_step_clause(step, step.other.server)}."
+
+
+def refusal(cell: CellSummary) -> str:
+    """``uvicorn: the load generator used 97 % of its cores. Add load hosts.``"""
+    reason = _first_reason(cell)
+    remedy = f" {reason.remedy}." if reason.remedy else ""
+    return f"{cell.server}: {reason.text}.{remedy}"
+
+
+def interval_words(step: Comparison) -> str:
+    """``95 % interval 34 to 39 %; 10 blocks``, or as factors where the lead is one."""
+    ratio = step.ratio
+    if ratio.low is None or ratio.high is None or ratio.median is None:
+        return "no interval"
+    blocks = counted(ratio.runs, "block")
+    if ratio.median >= 2:
+        return f"95 % interval {times(ratio.low)} to {times(ratio.high)}; {blocks}"
+    return f"95 % interval {lead(ratio.low)} to {lead(ratio.high)} %; {blocks}"
+
+
+def against_next(step: Comparison) -> str:
+    """For a table or the terminal: ``+37 % [34, 39] over the next``."""
+    ratio = step.ratio
+    if ratio.median is None:
+        return "no common block"
+    factor = ratio.median >= 2
+    bare = f"{times(ratio.median)} times" if factor else f"{(ratio.median - 1) * 100:+.0f} %"
+    if ratio.low is None or ratio.high is None:
+        return f"{bare} the next" if factor else f"{bare} over the next"
+    if step.verdict is Verdict.LEVEL:
+        return "level with the next"
+    show = times if factor else lead
+    bounds = f"[{show(ratio.low)}, {show(ratio.high)}]"
+    if step.verdict is Verdict.UNRESOLVED:
+        return f"{bare} {bounds} not resolved"
+    return f"{bare} {bounds} the next" if factor else f"{bare} {bounds} over the next"
+
+
+def refused_because(cell: CellSummary) -> str:
+    """The first reason, as a clause without a full stop."""
+    return _first_reason(cell).text
+
+
+def validity(summary: Summary, valid_runs: int) -> str:
+    done = f"{valid_runs} of {counted(summary.runs_done, 'run')} valid"
+    if summary.complete:
+        return done
+    return f"{done}; {summary.runs_planned - summary.runs_done} of {summary.runs_planned} planned are missing"
+
+
+def _leader(contest: Contest, label: str) -> str:
+    if not contest.steps:
+        return _alone(contest.ranked[0], label)
+    step = contest.steps[0]
+    better, other, ratio = step.better.server, step.other.server, step.ratio.median
+    if step.verdict is Verdict.AHEAD and ratio is not None and ratio < 2:
+        return (
+            f"On {label}, {better} outperforms its closest competitor, {other}, by {lead(ratio)} % "
+            f"({interval_words(step)})."
+        )
+    named = other
+    if step.verdict in (Verdict.AHEAD, Verdict.UNKNOWN):
+        named = f"its closest competitor, {other}"
+    return f"On {label}, {_step_clause(step, named)}."
+
+
+def _alone(cell: CellSummary, label: str) -> str:
+    figures = cell.requests_per_second
+    known = ONE_RUN if figures.low is None else f"95 % interval {rate_interval(figures)}"
+    return (
+        f"On {label}, {cell.server} serves {rate(figures.median)} requests/s ({known}); nothing to compare."
+    )
+
+
+def _step_clause(step: Comparison, other: str) -> str:
+    better, ratio = step.better.server, step.ratio.median
+    if ratio is None:
+        return f"{better} and {other} share no block in which both are valid: no ratio"
+    if step.verdict is Verdict.UNKNOWN:
+        return f"{better} served {_by(ratio, other)} ({_no_interval(step)})"
+    if step.verdict is Verdict.AHEAD:
+        return f"{better} serves {_by(ratio, other)} ({interval_words(step)})"
+    if step.verdict is Verdict.LEVEL:
+        return f"{better} and {other} are level: ratio {_ratio_words(step)}"
+    return f"{better} or {other}: not resolved, ratio {_ratio_words(step)}; {_more(step)}"
+
+
+def _by(ratio: float, other: str) -> str:
+    if ratio >= 2:
+        return f"{times(ratio)} times as many requests/s as {other}"
+    if abs(ratio - 1) < 0.005:
+        return f"as many requests/s, to within half a percent, as {other}"
+    return f"{lead(ratio)} % more requests/s than {other}"
+
+
+def _no_interval(step: Comparison) -> str:
+    runs = (step.better.requests_per_second.runs, step.other.requests_per_second.runs)
+    return ONE_RUN if runs == (1, 1) else "only one block holds a valid run of both: no interval"
+
+
+def _ratio_words(step: Comparison) -> str:
+    ratio = step.ratio
+    if ratio.median is None or ratio.low is None or ratio.high is None:
+        return "unknown"
+    blocks = counted(ratio.runs, "block")
+    return f"{times(ratio.median)} (95 % interval {times(ratio.low)} to {times(ratio.high)}; {blocks})"
+
+
+def _more(step: Comparison) -> str:
+    if step.more_blocks is None:
+        return "more blocks would hardly settle it"
+    return f"about {counted(step.more_blocks, 'more block')} needed"
+
+
+def _first_reason(cell: CellSummary) -> Reason:
+    for reason in cell.reasons:
+        if reason.invalidates:
+            return reason
+    return Reason("unknown", "no run is valid, and no reason was recorded", invalidates=True)

@@ -1,0 +1,121 @@
+"""What a reader must know before the figures are used, and who was busy while they were made."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from statistics import median
+
+from bench.plan import Environment, Plan
+from bench.result import CellSummary, Reason, RunResult, Summary
+from reports.numbers import listed
+from reports.verdicts import runs_of
+
+_CLOCK_ERROR_SECONDS = 0.01
+
+
+def cautions(
+    plan: Plan, environment: Environment, summary: Summary, runs: Sequence[RunResult]
+) -> tuple[Reason, ...]:
+    """Everything that bounds what the figures say; the gravest first."""
+    found = list(summary.warnings)
+    found += _placement(environment)
+    found += _hosts(environment)
+    if runs and all(run.pss_bytes is None for run in runs):
+        system = environment.facts[environment.server].system
+        found.append(Reason("no_pss", f"PSS is not available on {_system(system)}: memory is RSS and USS"))
+    found += _remarks(summary)
+    return tuple(found)
+
+
+def load_share(run: RunResult) -> float | None:
+    """The busiest load worker's CPU, engine and Locust together, as a share of one core."""
+    shares = [worker.engine_core_share + worker.locust_core_share for worker in run.load_workers]
+    return max(shares, default=None)
+
+
+def server_share(run: RunResult) -> float | None:
+    """The server's CPU as a share of the cores its workers could fill: 1.0 is each worker's core in full."""
+    if run.server_cpu is None:
+        return None
+    return run.server_cpu.core_share / max(1, min(run.cell.workers, run.server_cpu.cores))
+
+
+def cell_load_share(cell: CellSummary, runs: Sequence[RunResult]) -> float | None:
+    """The greatest of the cell's runs: the worst case is what a reader must know."""
+    shares = [share for run in runs_of(cell, runs) if (share := load_share(run)) is not None]
+    return max(shares, default=None)
+
+
+def cell_server_share(cell: CellSummary, runs: Sequence[RunResult]) -> float | None:
+    shares = [share for run in runs_of(cell, runs) if (share := server_share(run)) is not None]
+    return median(shares) if shares else None
+
+
+def overhead_share(runs: Sequence[RunResult]) -> float | None:
+    """The share of the runs' time that was neither warm-up, window nor memory rest."""
+    total = sum(run.timing.total_seconds for run in runs)
+    return sum(run.timing.overhead_seconds for run in runs) / total if total > 0 else None
+
+
+def agent_shares(runs: Sequence[RunResult]) -> dict[str, float]:
+    """The agent's own CPU on each host, the greatest of all runs; 1.0 is a core in full."""
+    shares: dict[str, float] = {}
+    for run in runs:
+        for host, share in run.agent_core_share.items():
+            shares[host] = max(share, shares.get(host, 0.0))
+    return dict(sorted(shares.items()))
+
+
+def _placement(environment: Environment) -> list[Reason]:
+    found = []
+    if environment.server in environment.loadgen:
+        found.append(
+            Reason(
+                "shared_host",
+                f"the load generator shared {environment.server} with the server",
+                "Measure with load hosts of their own before a decision",
+            )
+        )
+    return found
+
+
+def _hosts(environment: Environment) -> list[Reason]:
+    facts = [environment.facts[host.name] for host in environment.hosts if host.name in environment.facts]
+    found = []
+    scaled = [fact.host for fact in facts if fact.cpu_frequency_scaling not in (None, "performance")]
+    if scaled:
+        found.append(
+            Reason(
+                "frequency_scaling", f"CPU frequency scaling is on: {listed(scaled)}", "Set it to performance"
+            )
+        )
+    unpinned = [fact.host for fact in facts if not fact.can_pin]
+    if unpinned:
+        found.append(Reason("not_pinned", f"processes can’t be pinned to cores on {listed(unpinned)}"))
+    unsure = [fact.host for fact in facts if fact.clock_offset_error_seconds > _CLOCK_ERROR_SECONDS]
+    if unsure:
+        found.append(
+            Reason(
+                "clock",
+                f"clocks are known to worse than 10 ms: {listed(unsure)}",
+                "Memory and requests/s over time may be shifted against each other",
+            )
+        )
+    return found
+
+
+def _remarks(summary: Summary) -> list[Reason]:
+    """What cells remark without being refused, each remark once with the cells that make it."""
+    cells: dict[Reason, list[str]] = {}
+    for cell in summary.cells:
+        for reason in cell.reasons:
+            if not reason.invalidates:
+                cells.setdefault(reason, []).append(f"{cell.server} {cell.endpoint}")
+    return [
+        Reason(reason.code, f"{', '.join(where)}: {reason.text}", reason.remedy)
+        for reason, where in cells.items()
+    ]
+
+
+def _system(system: str) -> str:
+    return "macOS" if system == "Darwin" else system

@@ -1,0 +1,822 @@
+"""One benchmark from plan to report: prepare the hosts, run the plan, save after every run, judge, render.
+
+The one module that knows every room. Data flows one way:
+inventory -> plan -> provision -> deploy -> load -> collect -> result -> judge -> report.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import platform
+import time
+import tomllib
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Future, wait
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, TypeVar
+
+import msgspec
+
+from bench.assemble import Measured, Timeline, run_result
+from bench.catalogue import load_catalogue, load_profiles
+from bench.errors import (
+    AsgibenchError,
+    ConnectionLost,
+    InvalidMeasurement,
+    LoadError,
+    ServerStartError,
+    UsageError,
+)
+from bench.hosts import Inventory
+from bench.placement import Placement, place, server_core_count
+from bench.plan import PLAN_VERSION, Environment, Plan, PlannedRun, plan_runs
+from bench.result import Reason, RunResult, Summary
+from bench.spec import ENDPOINTS, Endpoint
+from bench.store import Store
+from bench.summary import summarise
+from inventory.read import read_inventory
+from loadgen.cluster import Cluster, LoadHost, spool_folder, start_cluster
+from loadgen.cluster import shipped_files as load_files
+from loadgen.live import LiveSeconds
+from loadgen.stats import StoppedRun, cut_window, latency_of, parse_spool, per_second
+from remote.collect import AgentHost, Agents, agent_files, start_agents
+from remote.database import Database, app_files, read_counters, start_database
+from remote.deploy import (
+    Deployment,
+    RunningServer,
+    check_same_answers,
+    log_tail,
+    read_counts,
+    start_server,
+    stop_server,
+)
+from remote.deploy import shipped_files as deploy_files
+from remote.fleet import Fleet, open_fleet
+from remote.guarded import new_session
+from remote.parallel import on_all, prompt_pool
+from remote.provision import Provisioned, provision
+from reports.progress import LiveFigures, Progress
+from reports.render import write_report
+from testapp.data import expected_body, tokens
+
+TOOLS_GROUP = "host-tools"
+LOAD_GROUP = "load"
+EPOCH_LEAD_SECONDS = 0.1
+WATCH_SECONDS = 0.2
+ATTEMPTS = 2
+FAILURES_IN_A_ROW = 3
+REQUEST_TIMEOUT_SECONDS = 10
+HASH_SAMPLE_EVERY = 100
+OVERHEAD_GUESS_SECONDS = 2.0
+
+Value = TypeVar("Value")
+
+
+class BenchRequest(msgspec.Struct, frozen=True):
+    """What the user asked for. Empty ``servers`` or ``endpoints``: the catalogue's defaults."""
+
+    root: Path
+    hosts: str = "local"
+    servers: tuple[str, ...] = ()
+    endpoints: tuple[str, ...] = ()
+    profile: str = "quick"
+    name: str = ""
+    seed: int | None = None
+    port: int = 8000
+    resume: bool = False
+    catalogue: Path | None = None
+    results: Path | None = None
+
+    @property
+    def results_root(self) -> Path:
+        return self.results or self.root / "results"
+
+
+class Prepared(msgspec.Struct, frozen=True):
+    """All that is known before any host is touched."""
+
+    inventory: Inventory
+    plan: Plan
+
+
+class Stage(msgspec.Struct, frozen=True):
+    """The hosts made ready: all that a run needs."""
+
+    plan: Plan
+    fleet: Fleet
+    placement: Placement
+    deployments: dict[str, Deployment]
+    database: Database | None
+    cluster: Cluster
+    agents: Agents
+    clock_offsets: dict[str, float]
+    tokens: tuple[str, ...]
+    body_sha256: dict[str, tuple[str, ...]]
+    port: int
+
+
+class Outcome(msgspec.Struct, frozen=True):
+    """How a benchmark ended. ``error`` is what its exit code comes from, or None."""
+
+    directory: Path
+    report: Path
+    summary: Summary
+    runs: tuple[RunResult, ...]
+    error: AsgibenchError | None
+
+
+# ---------------------------------------------------------------- plan
+
+
+def prepare(request: BenchRequest) -> Prepared:
+    """Inventory and plan. Raises UsageError, CatalogueError or InventoryError."""
+    catalogue = load_catalogue(request.catalogue)
+    profile = _named(load_profiles(request.catalogue), request.profile, "profile")
+    servers = tuple(catalogue.server(name) for name in dict.fromkeys(request.servers or catalogue.defaults))
+    known = {endpoint.name: endpoint for endpoint in ENDPOINTS}
+    endpoints = tuple(_named(known, name, "endpoint") for name in dict.fromkeys(request.endpoints or known))
+    inventory = read_inventory(request.hosts, root=request.root)
+    created = datetime.now(UTC)
+    seed = request.seed if request.seed is not None else int(created.timestamp())
+    runs, skipped = plan_runs(servers, endpoints, profile, inventory.name, seed)
+    if not runs:
+        raise UsageError(
+            "nothing is left to measure: " + "; ".join(one.reason for one in skipped),
+            remedy="choose other servers or endpoints",
+        )
+    plan = Plan(
+        version=PLAN_VERSION,
+        name=request.name or f"{created:%Y-%m-%d-%H%M%S}-{inventory.name}",
+        environment=inventory.name,
+        inventory_path=inventory.path,
+        profile=profile,
+        servers=servers,
+        endpoints=endpoints,
+        seed=seed,
+        runs=runs,
+        skipped=skipped,
+        command=_command_again(request, seed),
+        created_at=created.isoformat(timespec="seconds"),
+        lock_sha256=hashlib.sha256((request.root / "uv.lock").read_bytes()).hexdigest(),
+        asgibench_version=_version(request.root),
+    )
+    return Prepared(inventory, plan)
+
+
+def _named(known: Mapping[str, Value], name: str, kind: str) -> Value:
+    if name not in known:
+        raise UsageError(f"there is no {kind} {name!r}", remedy=f"There are {', '.join(known)}")
+    return known[name]
+
+
+def _command_again(request: BenchRequest, seed: int) -> tuple[str, ...]:
+    words = ["./invoke", "bench", "--hosts", request.hosts, "--profile", request.profile, "--seed", str(seed)]
+    if request.servers:
+        words += ["--servers", ",".join(request.servers)]
+    if request.endpoints:
+        words += ["--endpoints", ",".join(request.endpoints)]
+    if request.catalogue is not None:
+        words += ["--catalogue", str(request.catalogue)]
+    return tuple(words)
+
+
+def _version(root: Path) -> str:
+    return str(tomllib.loads((root / "pyproject.toml").read_text())["project"]["version"])
+
+
+def describe(prepared: Prepared) -> list[str]:
+    """The plan in lines, for --dry-run: every run in order, and every server's command."""
+    plan = prepared.plan
+    per_run = plan.load_seconds / len(plan.runs) + OVERHEAD_GUESS_SECONDS
+    minutes = per_run * len(plan.runs) / 60
+    return [
+        f"{plan.name}: {len(plan.runs)} runs, about {minutes:.1f} min, seed {plan.seed}",
+        f"hosts: server {prepared.inventory.server.name}; load "
+        f"{', '.join(host.name for host in prepared.inventory.loadgen)}",
+        *(f"{run.position + 1:>4}  block {run.block}  {run.cell.id}" for run in plan.runs),
+        *(f"skipped: {one.cell.id}: {one.reason}" for one in plan.skipped),
+        "commands ({…} is filled in on the host):",
+        *(f"  {spec.name}: {' '.join(spec.command)}" for spec in plan.servers),
+    ]
+
+
+# ---------------------------------------------------------------- the whole
+
+
+def bench(request: BenchRequest, progress: Progress) -> Outcome:
+    """Run the plan, or with ``resume`` what is left of it. Results are whole on disk after every run.
+
+    A run that fails is tried again once; the others go on. Raises what stops the whole; what was measured
+    until then is saved, judged and rendered all the same, and no process is left on any host.
+    """
+    prepared = prepare(request)
+    store, plan = _open_store(request, prepared.plan)
+    done = store.done_run_ids()
+    left = [run for run in plan.runs if run.id not in done]
+    _announce(progress, plan, prepared.inventory, len(left))
+    warnings: list[Reason] = []
+    error: AsgibenchError | None = None
+    if left:
+        try:
+            with _fleet(request, prepared.inventory, plan, progress) as fleet:
+                error = _run_on(fleet, request, plan, left, store, progress, warnings)
+        except BaseException:
+            if store.done_run_ids():
+                _finish(store, plan, warnings)
+            raise
+    return _finish(store, plan, warnings, error)
+
+
+def _open_store(request: BenchRequest, plan: Plan) -> tuple[Store, Plan]:
+    root = request.results_root
+    if not request.resume:
+        return Store.create(root, plan.name, plan), plan
+    store = Store.open(root, request.name) if request.name else Store.latest(root)
+    return store, store.read_plan()
+
+
+@contextlib.contextmanager
+def _fleet(request: BenchRequest, inventory: Inventory, plan: Plan, progress: Progress) -> Any:
+    progress.step("connecting to " + ", ".join(host.name for host in inventory.hosts))
+    fleet = open_fleet(
+        inventory,
+        new_session(f"benchmark {plan.name}"),
+        report=progress.step,
+    )
+    try:
+        yield fleet
+    finally:
+        progress.step("giving the hosts back")
+        for host, failure in fleet.release().items():
+            progress.warn(
+                f"{host} could not be told to stop ({failure}); its guard stops everything by itself"
+            )
+
+
+def _run_on(
+    fleet: Fleet,
+    request: BenchRequest,
+    plan: Plan,
+    left: Sequence[PlannedRun],
+    store: Store,
+    progress: Progress,
+    warnings: list[Reason],
+) -> AsgibenchError | None:
+    stage = _make_stage(fleet, request, plan, store, progress, warnings)
+    try:
+        return _run_plan(stage, left, store, progress, warnings)
+    finally:
+        stage.cluster.close()
+
+
+def _finish(
+    store: Store, plan: Plan, warnings: Sequence[Reason], error: AsgibenchError | None = None
+) -> Outcome:
+    runs = tuple(store.read_runs())
+    summary = msgspec.structs.replace(summarise(plan, runs), warnings=tuple(warnings))
+    store.write_summary(summary)
+    report = write_report(store.directory)
+    return Outcome(store.directory, report, summary, runs, error)
+
+
+def _announce(progress: Progress, plan: Plan, inventory: Inventory, left: int) -> None:
+    profile = plan.profile
+    seconds = plan.load_seconds / len(plan.runs) * left + OVERHEAD_GUESS_SECONDS * left
+    length = f"{seconds:.0f} s" if seconds < 100 else f"{seconds / 60:.0f} min"
+    progress.note(
+        "Plan",
+        f"{len(plan.servers)} servers x {len(plan.endpoints)} endpoints x {profile.blocks} block(s) = "
+        f"{len(plan.runs)} runs, {left} to do, about {length}; profile {profile.name}, seed {plan.seed}",
+    )
+    database = "on the server" if inventory.database is None else inventory.database.name
+    progress.note(
+        "Hosts",
+        f"server: {inventory.server.name}   load: {', '.join(host.name for host in inventory.loadgen)}   "
+        f"database: {database}",
+    )
+    for one in plan.skipped:
+        progress.note("Skip", f"{one.cell.server} {one.cell.endpoint}: {one.reason}")
+
+
+# ---------------------------------------------------------------- provision, deploy
+
+
+def _make_stage(
+    fleet: Fleet,
+    request: BenchRequest,
+    plan: Plan,
+    store: Store,
+    progress: Progress,
+    warnings: list[Reason],
+) -> Stage:
+    provisioned = _provision(fleet, request.root, plan, progress)
+    facts = {name: one.facts for name, one in fleet.hosts.items()}
+    placement = place(fleet.inventory, facts, workers_per_host=plan.profile.load_workers)
+    _warn_of_hosts(fleet, placement, progress, warnings)
+    progress.step("starting database, agents and load workers")
+    with prompt_pool(4) as pool:
+        database = pool.submit(_start_database, fleet, plan, provisioned, placement)
+        agents = pool.submit(_start_agents, fleet, provisioned, placement)
+        cluster = pool.submit(_start_cluster, fleet, provisioned, placement)
+        offsets = pool.submit(
+            on_all, lambda one: one.clock_offset(), fleet.guarded, lambda one: one.host.name
+        )
+        _all(database, agents, cluster, offsets)
+    deployments = {
+        spec.name: _deployment(
+            fleet, plan, provisioned, placement, database.result(), spec.name, request.port
+        )
+        for spec in plan.servers
+    }
+    stage = Stage(
+        plan=plan,
+        fleet=fleet,
+        placement=placement,
+        deployments=deployments,
+        database=database.result(),
+        cluster=cluster.result(),
+        agents=agents.result(),
+        clock_offsets={name: offset for name, (offset, _) in offsets.result().items()},
+        tokens=tokens(plan.seed),
+        body_sha256=_expected_bodies(plan),
+        port=request.port,
+    )
+    store.write_environment(_environment(stage, provisioned))
+    _verify(stage, progress)
+    clock_error = max(error for _, error in offsets.result().values())
+    progress.note("Check", f"host keys ok, clocks ok ({clock_error * 1000:.1f} ms), answers equal")
+    return stage
+
+
+def _all(*futures: Future[Any]) -> None:
+    """Wait for every one, then raise the first failure: none is left half-started unseen."""
+    wait(futures)
+    errors = [future.exception() for future in futures]
+    for error in errors:
+        if error is not None:
+            raise error
+
+
+def _provision(fleet: Fleet, root: Path, plan: Plan, progress: Progress) -> dict[str, Provisioned]:
+    inventory = fleet.inventory
+    servers = [spec.environment_group for spec in plan.servers]
+    roles = {inventory.server.name: [TOOLS_GROUP, *dict.fromkeys(servers)]}
+    if inventory.database is not None:
+        roles.setdefault(inventory.database.name, []).append(TOOLS_GROUP)
+    for host in inventory.loadgen:
+        roles.setdefault(host.name, []).append(LOAD_GROUP)
+    files = {**agent_files(), **deploy_files(), **load_files(), **app_files()}
+
+    def provision_one(name: str) -> Provisioned:
+        one = fleet.hosts[name]
+        return provision(
+            one,
+            one.facts,
+            list(dict.fromkeys(roles[name])),
+            root=root,
+            files=files,
+            report=lambda text: progress.step(f"{name}: {text}"),
+        )
+
+    found = on_all(provision_one, roles, str)
+    for name, one in found.items():
+        if one.changed:
+            progress.note(
+                "Ready", f"{name}: provisioned in {one.seconds:.0f} s, {one.pushed_bytes / 1e6:.0f} MB sent"
+            )
+    return found
+
+
+def _start_database(
+    fleet: Fleet, plan: Plan, provisioned: Mapping[str, Provisioned], placement: Placement
+) -> Database | None:
+    if not any(endpoint.uses_database for endpoint in plan.endpoints):
+        return None
+    one = provisioned[fleet.database.host.name]
+    return start_database(
+        fleet.database,
+        one.environments[TOOLS_GROUP],
+        str(one.shipped),
+        cores=placement.database,
+        seed=plan.seed,
+    )
+
+
+def _start_agents(fleet: Fleet, provisioned: Mapping[str, Provisioned], placement: Placement) -> Agents:
+    return start_agents(
+        {
+            name: AgentHost(
+                guarded=fleet.hosts[name],
+                python=next(iter(one.environments.values())).python
+                if TOOLS_GROUP not in one.environments
+                else one.environments[TOOLS_GROUP].python,
+                script=f"{one.shipped}/agent.py",
+                cores=_agent_cores(name, placement),
+            )
+            for name, one in provisioned.items()
+        }
+    )
+
+
+def _agent_cores(host: str, placement: Placement) -> tuple[int, ...] | None:
+    """Beside the load where a host has both roles: the server's cores are not to be disturbed."""
+    pinned = tuple(core for core in placement.load.get(host, ()) if core is not None)
+    return pinned or None
+
+
+def _start_cluster(fleet: Fleet, provisioned: Mapping[str, Provisioned], placement: Placement) -> Cluster:
+    hosts = []
+    for guarded in fleet.loadgen:
+        one = provisioned[guarded.host.name]
+        hosts.append(
+            LoadHost(
+                guarded=guarded,
+                program_directory=f"{one.environments[LOAD_GROUP].directory}/bin",
+                shipped_directory=str(one.shipped),
+                worker_cores=placement.load[guarded.host.name],
+            )
+        )
+    return start_cluster(fleet.controller, hosts, master_cores=placement.controller)
+
+
+def _deployment(
+    fleet: Fleet,
+    plan: Plan,
+    provisioned: Mapping[str, Provisioned],
+    placement: Placement,
+    database: Database | None,
+    server: str,
+    port: int,
+) -> Deployment:
+    spec = next(one for one in plan.servers if one.name == server)
+    one = provisioned[fleet.server.host.name]
+    environment = one.environments[spec.environment_group]
+    return Deployment(
+        spec=spec,
+        version=environment.versions[spec.package],
+        program_directory=f"{environment.directory}/bin",
+        app_directory=str(one.shipped),
+        answers_script=f"{one.shipped}/answers.py",
+        python=one.environments[TOOLS_GROUP].python,
+        bind=fleet.server.host.bind or fleet.server.host.address,
+        port=port,
+        workers=1,
+        cores=placement.server,
+        database_url="" if database is None else database.url,
+    )
+
+
+def _expected_bodies(plan: Plan) -> dict[str, tuple[str, ...]]:
+    """SHA-256 of every right body, computed here from the seed: no server is asked what is right."""
+    names = {endpoint.name for endpoint in plan.endpoints if endpoint.rotates_tokens}
+    count = len(tokens(plan.seed))
+    return {
+        name: tuple(hashlib.sha256(expected_body(plan.seed, user)).hexdigest() for user in range(count))
+        for name in names
+    }
+
+
+def _warn_of_hosts(fleet: Fleet, placement: Placement, progress: Progress, warnings: list[Reason]) -> None:
+    found = []
+    if placement.shared:
+        found.append(
+            Reason(
+                "shared_host",
+                f"the load runs on the server's own host, {fleet.server.host.name}; each has its own cores "
+                "where the system can pin",
+                remedy="put the load on hosts of its own",
+            )
+        )
+    for name, one in fleet.hosts.items():
+        scaling = one.facts.cpu_frequency_scaling
+        if scaling not in (None, "performance"):
+            found.append(
+                Reason("frequency_scaling", f"{name}: CPU frequency scaling is {scaling} (recorded)")
+            )
+    for reason in found:
+        progress.warn(reason.text)
+    warnings.extend(found)
+
+
+def _verify(stage: Stage, progress: Progress) -> None:
+    """Start each server once and compare all their answers before any load."""
+    answers = {}
+    for name, deployment in stage.deployments.items():
+        progress.step(f"checking the answers of {name}")
+        endpoints = [
+            one for one in stage.plan.endpoints if one.name not in deployment.spec.unsupported_endpoints
+        ]
+        requests = [(endpoint, _headers(stage, endpoint)) for endpoint in endpoints]
+        running = start_server(stage.fleet.server, deployment, requests)
+        stop_server(stage.fleet.server)
+        answers[name] = running.answers
+    check_same_answers(answers, stage.plan.endpoints)
+
+
+def _headers(stage: Stage, endpoint: Endpoint) -> dict[str, str]:
+    return {"Authorization": f"Bearer {stage.tokens[0]}"} if endpoint.rotates_tokens else {}
+
+
+def _environment(stage: Stage, provisioned: Mapping[str, Provisioned]) -> Environment:
+    fleet = stage.fleet
+    return Environment(
+        name=fleet.inventory.name,
+        server=fleet.server.host.name,
+        loadgen=tuple(one.host.name for one in fleet.loadgen),
+        database=fleet.database.host.name,
+        hosts=tuple(msgspec.structs.replace(one.host, ssh_password=None) for one in fleet.hosts.values()),
+        facts={name: one.facts for name, one in fleet.hosts.items()},
+        versions={
+            name: {group: one.versions for group, one in found.environments.items()}
+            for name, found in provisioned.items()
+        },
+        controller={
+            "host": platform.node(),
+            "system": platform.platform(),
+            "python": platform.python_version(),
+        },
+        placement=stage.placement.texts,
+        database_version="" if stage.database is None else stage.database.version,
+    )
+
+
+# ---------------------------------------------------------------- the runs
+
+
+def _run_plan(
+    stage: Stage,
+    left: Sequence[PlannedRun],
+    store: Store,
+    progress: Progress,
+    warnings: list[Reason],
+) -> AsgibenchError | None:
+    """Every run that is left; the first error of a run that failed for good, or None."""
+    per_run = stage.plan.load_seconds / len(stage.plan.runs) + OVERHEAD_GUESS_SECONDS
+    progress.begin_runs(len(stage.plan.runs) - len(left), len(stage.plan.runs), per_run * len(left))
+    first_error: AsgibenchError | None = None
+    in_a_row = 0
+    for index, run in enumerate(left):
+        progress.begin_run(run, stage.plan.profile.blocks)
+        try:
+            result = _run_with_retry(stage, run, store, progress)
+        except AsgibenchError as error:
+            in_a_row += 1
+            first_error = first_error or error
+            warnings.append(Reason("run_failed", f"{run.id} failed: {error.message}", remedy=error.remedy))
+            progress.warn(f"{run.id}: {error}")
+            if in_a_row >= FAILURES_IN_A_ROW or isinstance(error, ConnectionLost):
+                raise
+            continue
+        in_a_row = 0
+        progress.end_run(result)
+        progress.expect((len(left) - index - 1) * per_run)
+    return first_error
+
+
+def _run_with_retry(stage: Stage, run: PlannedRun, store: Store, progress: Progress) -> RunResult:
+    for attempt in range(1, ATTEMPTS + 1):
+        try:
+            return _measure(stage, run, attempt, store, progress)
+        except (LoadError, ServerStartError) as error:
+            if attempt == ATTEMPTS:
+                raise
+            progress.warn(f"{run.id}: {error}; trying it once more")
+    raise AssertionError("unreachable")
+
+
+def _measure(stage: Stage, run: PlannedRun, attempt: int, store: Store, progress: Progress) -> RunResult:
+    """One cell once: start, rest, load, rest, stop, collect, save."""
+    profile = stage.plan.profile
+    endpoint = next(one for one in stage.plan.endpoints if one.name == run.cell.endpoint)
+    deployment = stage.deployments[run.cell.server]
+    guarded = stage.fleet.server
+    label = f"{run.id}-{attempt}"
+    began = time.time()
+    before = read_counters(stage.database) if stage.database and endpoint.uses_database else None
+    progress.phase("starting", 0, 0, LiveFigures())
+    server = start_server(guarded, deployment, [])
+    try:
+        ready = time.time()
+        run_seconds = profile.warmup_seconds + profile.window_seconds
+        stage.agents.begin(
+            label,
+            _targets(stage, server),
+            max_seconds=run_seconds + profile.idle_rest_seconds + profile.after_rest_seconds + 60,
+        )
+        time.sleep(profile.idle_rest_seconds)
+        load_began = time.time()
+        stopped, epoch, load_stopped, load_collected = _load(stage, run, label, endpoint, progress)
+        time.sleep(profile.after_rest_seconds)
+        rested = time.time()
+        samples = stage.agents.end(label)
+    except BaseException:
+        with contextlib.suppress(AsgibenchError):
+            stage.agents.end(label)
+        stop_server(guarded)
+        raise
+    stop_server(guarded)
+    counts = read_counts(guarded, deployment)
+    after = read_counters(stage.database) if stage.database and before is not None else None
+    spool = _read_spools(stage, label)
+    tail = log_tail(guarded)
+    window = cut_window(
+        stopped.slices,
+        stage.cluster.worker_hosts,
+        warmup_seconds=profile.warmup_seconds,
+        window_seconds=profile.window_seconds,
+    )
+    stopped_at = time.time()
+    result = run_result(
+        Measured(
+            run=run,
+            attempt=attempt,
+            spec=deployment.spec,
+            server_version=deployment.version,
+            server_command=server.command,
+            server_pids=server.worker_pids,
+            server_configuration=server.configuration,
+            server_cores=server_core_count(stage.placement, guarded.facts, run.cell.workers),
+            host_cores=len(stage.placement.server or guarded.facts.cores_usable),
+            window=window,
+            latency=latency_of(window.histogram),
+            seconds=lambda rss: per_second(
+                stopped.slices,
+                rss,
+                warmup_seconds=profile.warmup_seconds,
+                window_seconds=profile.window_seconds,
+            ),
+            engine_requests=sum(one.answered for one in stopped.totals.values()),
+            in_flight=sum(one.in_flight_at_stop for one in stopped.totals.values()),
+            locust_requests=stopped.locust.requests,
+            spool_requests=spool,
+            server_requests=counts.get(endpoint.name),
+            counters_before=before,
+            counters_after=after,
+            samples=samples,
+            server_host=guarded.host.name,
+            database_host=stage.fleet.database.host.name,
+            clock_offsets=stage.clock_offsets,
+            timeline=Timeline(
+                began=began,
+                ready=ready,
+                load_began=load_began,
+                epoch=epoch,
+                load_stopped=load_stopped,
+                load_collected=load_collected,
+                rested=rested,
+                stopped=stopped_at,
+                profile=profile,
+            ),
+        )
+    )
+    store.write_run(
+        result,
+        {
+            "histogram.json": msgspec.json.encode(
+                {"good": window.histogram, "failed": window.failure_histogram}
+            ),
+            "server.log": tail.encode(),
+            **{f"samples-{host}.jsonl": data for host, data in samples.items()},
+        },
+    )
+    return result
+
+
+def _targets(stage: Stage, server: RunningServer) -> dict[str, dict[str, int]]:
+    targets: dict[str, dict[str, int]] = {name: {} for name in stage.fleet.hosts}
+    targets[stage.fleet.server.host.name]["server"] = server.pid
+    if stage.database is not None:
+        targets[stage.fleet.database.host.name]["database"] = stage.database.pid
+    for host, pids in stage.cluster.worker_pids().items():
+        targets[host].update(pids)
+    return targets
+
+
+def _load(
+    stage: Stage, run: PlannedRun, label: str, endpoint: Endpoint, progress: Progress
+) -> tuple[StoppedRun, float, float, float]:
+    """(the load's data, its epoch, when it was told to stop, when all was collected), on our clock."""
+    profile = stage.plan.profile
+    live = LiveSeconds(len(stage.cluster.worker_hosts))
+    epoch = time.time() + EPOCH_LEAD_SECONDS
+    end = epoch + profile.warmup_seconds + profile.window_seconds
+    spec = _load_spec(stage, run, endpoint, epoch)
+    try:
+        stage.cluster.start_run(label, spec, run.cell.connections, live.take)
+        while (now := time.time()) < end:
+            stage.cluster.check_running()
+            _check_server(stage, run)
+            _show(stage, live, now - epoch, progress)
+            time.sleep(min(WATCH_SECONDS, max(0.0, end - time.time())))
+        load_stopped = time.time()
+        stopped = stage.cluster.stop_run()
+    except BaseException:
+        with contextlib.suppress(AsgibenchError):
+            stage.cluster.abort_run()
+        raise
+    return stopped, epoch, load_stopped, time.time()
+
+
+def _load_spec(stage: Stage, run: PlannedRun, endpoint: Endpoint, epoch: float) -> dict[str, Any]:
+    host = stage.fleet.server.host
+    rotate = None
+    if endpoint.rotates_tokens:
+        rotate = {"header": "Authorization", "prefix": "Bearer ", "values": stage.tokens}
+    return {
+        "host": host.address,
+        "port": stage.port,
+        "tls": False,
+        "tls_ca_file": None,
+        "server_name": None,
+        "method": "GET",
+        "path": endpoint.path,
+        "headers": {"User-Agent": "asgibench", "Accept": "*/*"},
+        "body": "",
+        "rotate": rotate,
+        "keep_alive": True,
+        "expect": {
+            "status": 200,
+            "length": endpoint.length_bytes,
+            "body_sha256": stage.body_sha256.get(endpoint.name, ()),
+        },
+        "hash_sample_every": HASH_SAMPLE_EVERY,
+        "timeout_seconds": REQUEST_TIMEOUT_SECONDS,
+        "epoch": epoch,
+        "clock_offsets": {
+            worker: stage.clock_offsets[name] for worker, name in stage.cluster.worker_hosts.items()
+        },
+        "mode": "closed",
+        "rate_per_second": None,
+        "arrivals": "constant",
+        "seed": stage.plan.seed + run.position,
+        "max_backlog": 0,
+    }
+
+
+def _check_server(stage: Stage, run: PlannedRun) -> None:
+    status = stage.fleet.server.exit_status("server")
+    if status is not None:
+        raise ServerStartError(
+            f"{run.cell.server} ended in mid-run with status {status}",
+            remedy="the end of its log follows",
+            detail=log_tail(stage.fleet.server),
+        )
+
+
+def _show(stage: Stage, live: LiveSeconds, since_epoch: float, progress: Progress) -> None:
+    profile = stage.plan.profile
+    if since_epoch < profile.warmup_seconds:
+        name, second, length = "warm-up", max(0.0, since_epoch), profile.warmup_seconds
+    else:
+        name, second, length = "window", since_epoch - profile.warmup_seconds, profile.window_seconds
+    latest = live.latest()
+    figures = LiveFigures()
+    if latest is not None:
+        sums = stage.agents.peek(stage.fleet.server.host.name)["targets"].get("server") or {}
+        figures = LiveFigures(
+            requests_per_second=latest.requests,
+            p99_seconds=latest.p99_seconds,
+            failures=live.failures,
+            rss_bytes=sums.get("rss_bytes"),
+            server_core_share=sums.get("core_share"),
+            load_core_share=latest.core_share,
+        )
+    progress.phase(name, second, length, figures)
+
+
+def _read_spools(stage: Stage, label: str) -> int:
+    """Requests by the load workers' own files; the files are removed."""
+
+    def read_one(host: LoadHost) -> int:
+        found = 0
+        for index in range(len(host.worker_names)):
+            path = f"{spool_folder(index)}/{label}.jsonl"
+            found += parse_spool(host.guarded.read(path)).answered
+            host.guarded.remove(path)
+        return found
+
+    return sum(on_all(read_one, stage.cluster.hosts, lambda host: host.guarded.host.name).values())
+
+
+# ---------------------------------------------------------------- judge, report
+
+
+def verdict_error(outcome: Outcome) -> AsgibenchError | None:
+    """InvalidMeasurement where some cell has no valid run, else None."""
+    invalid = [cell for cell in outcome.summary.cells if not cell.valid]
+    if not invalid:
+        return None
+    named = ", ".join(f"{cell.server} {cell.endpoint}" for cell in invalid)
+    why = next((reason for cell in invalid for reason in cell.reasons if reason.invalidates), None)
+    return InvalidMeasurement(
+        f"no valid run of {named}" + (f": {why.text}" if why else ""),
+        remedy=(why.remedy if why else "") or "the report says why, cell by cell",
+    )
+
+
+def render_again(results_root: Path, name: str) -> Path:
+    """Judge and render from the files alone; the report's path. Raises ResultError."""
+    store = Store.open(results_root, name)
+    return _finish(store, store.read_plan(), store.read_summary().warnings).report

@@ -1,0 +1,247 @@
+"""The commands. Each is a few lines; this is the one place where an error becomes an exit code."""
+
+from __future__ import annotations
+
+import functools
+import os
+import shlex
+import signal
+import sys
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from invoke import Collection, Context, task
+from rich.console import Console
+
+ROOT = Path(__file__).resolve().parent
+
+
+def answers_for_errors(command: Callable[..., int | None]) -> Callable[..., None]:
+    """An error of ours becomes one line with its remedy and an exit code; a traceback only with --debug."""
+
+    @functools.wraps(command)
+    def run(context: Context, *arguments: Any, **options: Any) -> None:
+        from bench.errors import AsgibenchError, Interrupted
+
+        debug = options.get("debug", False)
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
+        try:
+            status = command(context, *arguments, **options) or 0
+        except KeyboardInterrupt:
+            stopped = Interrupted(
+                "interrupted; nothing is left running",
+                remedy="what was measured is saved: run the command again with --resume",
+            )
+            status = _tell(stopped, debug=debug)
+        except AsgibenchError as error:
+            status = _tell(error, debug=debug)
+        sys.exit(status)
+
+    return run
+
+
+def _tell(error: Any, *, debug: bool) -> int:
+    console = Console(stderr=True, highlight=False)
+    console.print(f"error: {error}", style="red", markup=False, soft_wrap=True)
+    if error.detail:
+        console.print(error.detail, markup=False, soft_wrap=True)
+    if debug:
+        traceback.print_exception(error)
+    return int(error.exit_code)
+
+
+def _names(given: str) -> tuple[str, ...]:
+    return tuple(part.strip() for part in given.split(",") if part.strip())
+
+
+@task(
+    help={
+        "hosts": "an inventory's name (inventory/NAME.yml or .ini) or its path",
+        "servers": "catalogue entries, separated by commas",
+        "endpoints": "shortbody, longbody, orders, separated by commas",
+        "profile": "how long and how hard: quick, review, or one of your own",
+        "name": "the folder below results/; default: date, time and inventory",
+        "seed": "for the order of the runs and the test data; default: the time",
+        "port": "what the servers listen on",
+        "catalogue": "a TOML file with servers and profiles of your own",
+        "results": "the folder for results; default: results/ here",
+        "resume": "go on with the benchmark NAME (default: the latest)",
+        "dry-run": "print the plan and the commands; touch no host",
+        "debug": "a traceback with each error",
+    }
+)
+@answers_for_errors
+def bench(
+    context: Context,
+    hosts: str = "local",
+    servers: str = "",
+    endpoints: str = "",
+    profile: str = "quick",
+    name: str = "",
+    seed: int = -1,
+    port: int = 8000,
+    catalogue: str = "",
+    results: str = "",
+    resume: bool = False,
+    dry_run: bool = False,
+    debug: bool = False,
+) -> int:
+    """Measure the servers on the hosts; the report's path is the last line on stdout."""
+    from reports.progress import Progress
+    from reports.terminal import closing_lines
+    from session import BenchRequest, describe, prepare, verdict_error
+    from session import bench as measure
+
+    request = BenchRequest(
+        root=ROOT,
+        hosts=hosts,
+        servers=_names(servers),
+        endpoints=_names(endpoints),
+        profile=profile,
+        name=name,
+        seed=None if seed < 0 else seed,
+        port=port,
+        resume=resume,
+        catalogue=Path(catalogue) if catalogue else None,
+        results=Path(results) if results else None,
+    )
+    if dry_run:
+        print("\n".join(describe(prepare(request))))
+        return 0
+    progress = Progress()
+    progress.start()
+    try:
+        outcome = measure(request, progress)
+    finally:
+        progress.stop()
+    print("\n".join(closing_lines(outcome.summary, outcome.runs)))
+    error = outcome.error or verdict_error(outcome)
+    status = 0 if error is None else _tell(error, debug=debug)
+    print(_shown(outcome.report), flush=True)
+    return status
+
+
+@task(help={"name": "a folder below results/, or a path", "debug": "a traceback with each error"})
+@answers_for_errors
+def report(context: Context, name: str, debug: bool = False) -> None:
+    """Judge and render a benchmark again from its results; prints the report's path."""
+    from session import render_again
+
+    print(_shown(render_again(ROOT / "results", name)))
+
+
+@task(help={"hosts": "an inventory's name or path", "debug": "a traceback with each error"})
+@answers_for_errors
+def check(context: Context, hosts: str = "local", debug: bool = False) -> None:
+    """Connect to every host and print its fingerprint; every host's outcome is shown."""
+    from remote.survey import survey_hosts
+
+    print("\n".join(survey_hosts(ROOT, hosts)))
+
+
+@task(
+    help={
+        "hosts": "an inventory's name or path",
+        "yes": "pin without asking",
+        "debug": "a traceback with each error",
+    }
+)
+@answers_for_errors
+def trust(context: Context, hosts: str, yes: bool = False, debug: bool = False) -> None:
+    """Show each host's key and pin it in known_hosts beside the inventory."""
+    from remote.survey import trust_hosts
+
+    trust_hosts(ROOT, hosts, say=print, confirm=(lambda _: True) if yes else _confirm)
+
+
+@task(help={"hosts": "an inventory's name or path", "debug": "a traceback with each error"})
+@answers_for_errors
+def clean(context: Context, hosts: str, debug: bool = False) -> None:
+    """Remove every trace of ours from the hosts."""
+    from remote.survey import clean_hosts
+
+    clean_hosts(ROOT, hosts, say=print)
+
+
+def _confirm(question: str) -> bool:
+    return input(f"{question} [y/N] ").strip().lower() in ("y", "yes")
+
+
+@task(help={"loadgens": "how many load hosts", "debug": "a traceback with each error"})
+@answers_for_errors
+def up(context: Context, loadgens: int = 2, debug: bool = False) -> None:
+    """Make the lab: real SSH hosts on this Linux machine (root); writes inventory/lab.yml."""
+    from inventory.lab import LabSpec
+    from inventory.lab import up as lab_up
+
+    lab_up(LabSpec(loadgens=loadgens), inventory_directory=ROOT / "inventory", report=_say)
+
+
+@task(help={"debug": "a traceback with each error"})
+@answers_for_errors
+def down(context: Context, debug: bool = False) -> None:
+    """Remove the lab and everything of it, but for the cached base system."""
+    from inventory.lab import LabSpec
+    from inventory.lab import down as lab_down
+
+    lab_down(LabSpec(), inventory_directory=ROOT / "inventory", report=_say)
+
+
+@task(help={"debug": "a traceback with each error"})
+@answers_for_errors
+def status(context: Context, debug: bool = False) -> None:
+    """What stands of the lab."""
+    from inventory.lab import LabSpec, status_lines
+
+    print("\n".join(status_lines(LabSpec())))
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
+def _shown(path: Path) -> str:
+    return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)
+
+
+@task(help={"only": "a pytest expression (-k)", "debug": "a traceback with each error"})
+@answers_for_errors
+def test(context: Context, only: str = "", debug: bool = False) -> int:
+    """Everything that CI runs: ruff, mypy --strict and all tests on real parts."""
+    if only:
+        return _in_dev(context, f"python -m pytest -k {shlex.quote(only)}")
+    return _lint(context) or _in_dev(context, "python -m pytest")
+
+
+@task(help={"fix": "mend what can be mended", "debug": "a traceback with each error"})
+@answers_for_errors
+def lint(context: Context, fix: bool = False, debug: bool = False) -> int:
+    """ruff and mypy --strict."""
+    return _lint(context, fix=fix)
+
+
+def _lint(context: Context, *, fix: bool = False) -> int:
+    formatting = "" if fix else " --check"
+    commands = (f"ruff check{' --fix' if fix else ''} .", f"ruff format{formatting} .", "mypy")
+    # All of them, so that one run shows all there is to mend.
+    return max(_in_dev(context, command) for command in commands)
+
+
+def _in_dev(context: Context, command: str) -> int:
+    """Run in the locked environment with the dev group; its exit status."""
+    uv = shlex.quote(os.environ.get("UV", "uv"))
+    with context.cd(str(ROOT)):
+        done = context.run(f"{uv} run --quiet --frozen --group dev {command}", warn=True, pty=False)
+    return int(done.exited)
+
+
+namespace = Collection(
+    bench,
+    report,
+    test,
+    lint,
+    hosts=Collection(check, trust, clean),
+    lab=Collection(up, down, status),
+)

@@ -1,0 +1,97 @@
+"""How many requests the app answered, as it counted them itself. Shipped; standard library only.
+
+In the app, each process maps a file ``DIRECTORY/<pid>.counts`` of three unsigned 64-bit numbers in the
+machine's byte order, in the order of ``COUNTED``, and adds to them in place. The mapping is shared, so what
+was counted stays in the file however the process ends, SIGKILL included.
+
+``python -m testapp.counts DIRECTORY`` prints ``{"shortbody": n, "longbody": n, "orders": n}``, summed over
+the processes, and ends with 0. Where that can't be read it prints ``{"error": ..., "remedy": ...}`` and ends
+with 1.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import mmap
+import os
+import struct
+from collections.abc import Sequence
+from pathlib import Path
+
+COUNTED = ("shortbody", "longbody", "orders")
+SHORTBODY, LONGBODY, ORDERS = range(len(COUNTED))
+SUFFIX = ".counts"
+_LAYOUT = struct.Struct(f"={len(COUNTED)}Q")
+
+
+class AnswerCounts:
+    """The counts of this process. Without a directory nothing is counted.
+
+    The file is opened at the first answer, by the process that gives it: a server that forks its workers
+    after it has loaded the app gets one file for each of them.
+    """
+
+    __slots__ = ("_directory", "_slots")
+
+    def __init__(self, directory: Path | None) -> None:
+        self._directory = directory
+        self._slots: memoryview | None = None
+
+    def add(self, slot: int) -> None:
+        """Count one answer. ``slot`` is SHORTBODY, LONGBODY or ORDERS. The first call may raise OSError."""
+        if self._slots is not None:
+            self._slots[slot] += 1
+        elif self._directory is not None:
+            self._slots = _map_slots(self._directory / f"{os.getpid()}{SUFFIX}")
+            self._slots[slot] += 1
+
+
+def read_counts(directory: Path) -> dict[str, int]:
+    """The answers of all processes together, by endpoint.
+
+    Raises FileNotFoundError without the directory, ValueError for a file that is no counts file.
+    """
+    totals = [0] * len(COUNTED)
+    for path in directory.iterdir():
+        if path.suffix == SUFFIX:
+            for slot, count in enumerate(_read_slots(path)):
+                totals[slot] += count
+    return dict(zip(COUNTED, totals, strict=True))
+
+
+def _map_slots(path: Path) -> memoryview:
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    try:
+        # A process id comes again in time: what an earlier process counted stays counted.
+        os.ftruncate(descriptor, _LAYOUT.size)
+        return memoryview(mmap.mmap(descriptor, _LAYOUT.size)).cast("Q")
+    finally:
+        os.close(descriptor)
+
+
+def _read_slots(path: Path) -> tuple[int, ...]:
+    content = path.read_bytes()
+    if not content:  # between the making of the file and its first count
+        return (0,) * len(COUNTED)
+    if len(content) != _LAYOUT.size:
+        raise ValueError(f"{path} has {len(content)} bytes, not {_LAYOUT.size}")
+    return _LAYOUT.unpack(content)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The program; see the top of the file."""
+    parser = argparse.ArgumentParser(prog="testapp.counts", description="Print what the app has counted.")
+    parser.add_argument("directory", type=Path)
+    directory: Path = parser.parse_args(arguments).directory
+    try:
+        print(json.dumps(read_counts(directory)))
+    except (OSError, ValueError) as error:
+        remedy = "start the server with ASGIBENCH_COUNTS naming a folder of its own"
+        print(json.dumps({"error": str(error), "remedy": remedy}))
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

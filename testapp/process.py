@@ -1,0 +1,106 @@
+"""How the server process is set up, as seen from within it. Shipped; standard library only.
+
+Flat on purpose: names to text, numbers, booleans or None (not to be seen here).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gc
+import logging
+import os
+import platform
+import shlex
+import socket
+import stat
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+Value = str | int | bool | None
+
+ACCESS_LOGGERS = {"uvicorn": "uvicorn.access", "hypercorn": "hypercorn.access"}
+PARTS = ("uvicorn", "daphne", "hypercorn", "granian", "uvloop", "httptools", "h11", "h2", "trio", "twisted")
+
+
+def describe_process(scope: Mapping[str, Any], receive: object) -> dict[str, Value]:
+    """What answers the request of ``scope``.
+
+    ``receiver`` is the class whose method the server passed as ``receive``: with uvicorn, that of the parser.
+    ``parts`` are the packages of interest that the process has imported.
+    ``tcp_nodelay`` is that of the connection which brought the request.
+    """
+    asgi = scope.get("asgi", {})
+    return {
+        "pid": os.getpid(),
+        "parent_pid": os.getppid(),
+        "command": shlex.join(sys.argv),
+        "python_version": platform.python_version(),
+        "python_implementation": platform.python_implementation(),
+        "loop": _loop_class(),
+        "loop_debug": _loop_debug(),
+        "receiver": _class_name(type(getattr(receive, "__self__", receive))),
+        "parts": " ".join(part for part in PARTS if part in sys.modules),
+        "http_version": scope.get("http_version"),
+        "asgi_version": asgi.get("version"),
+        "asgi_spec_version": asgi.get("spec_version"),
+        "access_log": _access_log(),
+        "tcp_nodelay": _tcp_nodelay(scope.get("client")),
+        "gc_enabled": gc.isenabled(),
+    }
+
+
+def _loop_class() -> str:
+    try:
+        return _class_name(type(asyncio.get_running_loop()))
+    except RuntimeError:
+        return "trio" if "trio" in sys.modules else "unknown"
+
+
+def _loop_debug() -> bool | None:
+    try:
+        return asyncio.get_running_loop().get_debug()
+    except RuntimeError:
+        return None
+
+
+def _class_name(named: type) -> str:
+    return f"{named.__module__}.{named.__qualname__}"
+
+
+def _access_log() -> bool | None:
+    """Whether a request is logged; None for servers that don't log through ``logging``."""
+    for package, name in ACCESS_LOGGERS.items():
+        if package in sys.modules:
+            logger = logging.getLogger(name)
+            return logger.hasHandlers() and logger.isEnabledFor(logging.INFO)
+    return None
+
+
+def _tcp_nodelay(client: object) -> bool | None:
+    """Of this process's socket that is connected to ``client``; None where there is none to be found."""
+    if not isinstance(client, (tuple, list)):
+        return None
+    for connection in _own_sockets():
+        with contextlib.closing(connection):
+            try:
+                if connection.getpeername()[:2] == tuple(client):
+                    return bool(connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
+            except OSError:  # it listens, or has no peer any more
+                continue
+    return None
+
+
+def _own_sockets() -> Iterator[socket.socket]:
+    for entry in _descriptor_folder().iterdir():
+        descriptor = int(entry.name)
+        with contextlib.suppress(OSError):  # closed by now: the one that listed the folder, for one
+            if stat.S_ISSOCK(os.fstat(descriptor).st_mode):
+                yield socket.socket(fileno=os.dup(descriptor))
+
+
+def _descriptor_folder() -> Path:
+    linux = Path("/proc/self/fd")
+    return linux if linux.is_dir() else Path("/dev/fd")
