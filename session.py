@@ -7,6 +7,7 @@ inventory -> plan -> provision -> deploy -> load -> collect -> result -> judge -
 from __future__ import annotations
 
 import contextlib
+import gzip
 import hashlib
 import platform
 import time
@@ -30,11 +31,11 @@ from bench.errors import (
     UsageError,
 )
 from bench.hosts import Inventory
-from bench.placement import Placement, place, server_core_count
+from bench.placement import Placement, load_on_server_cores, place, server_core_count
 from bench.plan import PLAN_VERSION, Environment, Plan, PlannedRun, plan_runs
-from bench.result import Reason, RunResult, Summary
+from bench.result import DatabaseCounters, Reason, RunResult, Summary
 from bench.spec import ENDPOINTS, Endpoint
-from bench.store import Store
+from bench.store import Store, result_names
 from bench.summary import summarise
 from inventory.read import read_inventory
 from loadgen.cluster import Cluster, LoadHost, spool_folder, start_cluster
@@ -233,8 +234,15 @@ def _open_store(request: BenchRequest, plan: Plan) -> tuple[Store, Plan]:
     root = request.results_root
     if not request.resume:
         return Store.create(root, plan.name, plan), plan
-    store = Store.open(root, request.name) if request.name else Store.latest(root)
+    store = Store.open(root, request.name or _latest_name(root))
     return store, store.read_plan()
+
+
+def _latest_name(root: Path) -> str:
+    names = result_names(root)
+    if not names:
+        raise UsageError(f"there is nothing in {root} to go on with", remedy="leave --resume out")
+    return max(names, key=lambda name: Store.open(root, name).read_plan().created_at)
 
 
 @contextlib.contextmanager
@@ -277,7 +285,7 @@ def _finish(
     runs = tuple(store.read_runs())
     summary = msgspec.structs.replace(summarise(plan, runs), warnings=tuple(warnings))
     store.write_summary(summary)
-    report = write_report(store.directory)
+    report = write_report(store)
     return Outcome(store.directory, report, summary, runs, error)
 
 
@@ -594,10 +602,9 @@ def _measure(stage: Stage, run: PlannedRun, attempt: int, store: Store, progress
     guarded = stage.fleet.server
     label = f"{run.id}-{attempt}"
     began = time.time()
-    before = read_counters(stage.database) if stage.database and endpoint.uses_database else None
     progress.phase("starting", 0, 0, LiveFigures())
-    server = start_server(guarded, deployment, [])
     try:
+        server, before = _start(stage, deployment, endpoint)
         ready = time.time()
         run_seconds = profile.warmup_seconds + profile.window_seconds
         stage.agents.begin(
@@ -610,17 +617,10 @@ def _measure(stage: Stage, run: PlannedRun, attempt: int, store: Store, progress
         stopped, epoch, load_stopped, load_collected = _load(stage, run, label, endpoint, progress)
         time.sleep(profile.after_rest_seconds)
         rested = time.time()
-        samples = stage.agents.end(label)
     except BaseException:
-        with contextlib.suppress(AsgibenchError):
-            stage.agents.end(label)
-        stop_server(guarded)
+        _abandon(stage, label)
         raise
-    stop_server(guarded)
-    counts = read_counts(guarded, deployment)
-    after = read_counters(stage.database) if stage.database and before is not None else None
-    spool = _read_spools(stage, label)
-    tail = log_tail(guarded)
+    home = _bring_home(stage, label, deployment, endpoint)
     window = cut_window(
         stopped.slices,
         stage.cluster.worker_hosts,
@@ -633,12 +633,14 @@ def _measure(stage: Stage, run: PlannedRun, attempt: int, store: Store, progress
             run=run,
             attempt=attempt,
             spec=deployment.spec,
+            endpoint=endpoint,
             server_version=deployment.version,
             server_command=server.command,
             server_pids=server.worker_pids,
             server_configuration=server.configuration,
             server_cores=server_core_count(stage.placement, guarded.facts, run.cell.workers),
             host_cores=len(stage.placement.server or guarded.facts.cores_usable),
+            load_on_server_cores=load_on_server_cores(stage.placement, guarded.host.name),
             window=window,
             latency=latency_of(window.histogram),
             seconds=lambda rss: per_second(
@@ -650,11 +652,11 @@ def _measure(stage: Stage, run: PlannedRun, attempt: int, store: Store, progress
             engine_requests=sum(one.answered for one in stopped.totals.values()),
             in_flight=sum(one.in_flight_at_stop for one in stopped.totals.values()),
             locust_requests=stopped.locust.requests,
-            spool_requests=spool,
-            server_requests=counts.get(endpoint.name),
+            spool_requests=home.spool_requests,
+            server_requests=home.server_counts.get(endpoint.name),
             counters_before=before,
-            counters_after=after,
-            samples=samples,
+            counters_after=home.counters,
+            samples=home.samples,
             server_host=guarded.host.name,
             database_host=stage.fleet.database.host.name,
             clock_offsets=stage.clock_offsets,
@@ -677,11 +679,70 @@ def _measure(stage: Stage, run: PlannedRun, attempt: int, store: Store, progress
             "histogram.json": msgspec.json.encode(
                 {"good": window.histogram, "failed": window.failure_histogram}
             ),
-            "server.log": tail.encode(),
-            **{f"samples-{host}.jsonl": data for host, data in samples.items()},
+            "server.log": home.log_tail.encode(),
+            # No time of its own in the header: the same samples are the same bytes.
+            **{
+                f"samples-{host}.jsonl.gz": gzip.compress(data, mtime=0)
+                for host, data in home.samples.items()
+            },
         },
     )
     return result
+
+
+def _start(
+    stage: Stage, deployment: Deployment, endpoint: Endpoint
+) -> tuple[RunningServer, DatabaseCounters | None]:
+    """The server, ready, and the database's counts from before it."""
+    with prompt_pool(2) as pool:
+        # The server's own first transactions, a few, may fall on either side of this reading.
+        counters = pool.submit(_counters, stage, endpoint)
+        server = pool.submit(start_server, stage.fleet.server, deployment, [])
+        _all(server, counters)
+    return server.result(), counters.result()
+
+
+def _abandon(stage: Stage, label: str) -> None:
+    """After a failure: no agent samples on and no server of this run stays; the failure itself is told."""
+    with contextlib.suppress(AsgibenchError):
+        stage.agents.end(label)
+    with contextlib.suppress(AsgibenchError):
+        stop_server(stage.fleet.server)
+
+
+def _counters(stage: Stage, endpoint: Endpoint) -> DatabaseCounters | None:
+    if stage.database is None or not endpoint.uses_database:
+        return None
+    return read_counters(stage.database)
+
+
+class Home(msgspec.Struct, frozen=True):
+    """What a run left on the hosts, brought home."""
+
+    samples: dict[str, bytes]
+    spool_requests: int
+    server_counts: dict[str, int]
+    counters: DatabaseCounters | None
+    log_tail: str
+
+
+def _bring_home(stage: Stage, label: str, deployment: Deployment, endpoint: Endpoint) -> Home:
+    """Stop the server and fetch everything, side by side: it is all overhead."""
+    guarded = stage.fleet.server
+
+    def stop_and_count() -> tuple[dict[str, int], DatabaseCounters | None, str]:
+        stop_server(guarded)
+        # The database's own counts are exact once its clients have gone.
+        counters = _counters(stage, endpoint)
+        return read_counts(guarded, deployment), counters, log_tail(guarded)
+
+    with prompt_pool(3) as pool:
+        server = pool.submit(stop_and_count)
+        samples = pool.submit(stage.agents.end, label)
+        spools = pool.submit(_read_spools, stage, label)
+        _all(server, samples, spools)
+    counts, counters, tail = server.result()
+    return Home(samples.result(), spools.result(), counts, counters, tail)
 
 
 def _targets(stage: Stage, server: RunningServer) -> dict[str, dict[str, int]]:

@@ -183,19 +183,18 @@ def up(context: Context, loadgens: int = 2, debug: bool = False) -> None:
 @answers_for_errors
 def down(context: Context, debug: bool = False) -> None:
     """Remove the lab and everything of it, but for the cached base system."""
-    from inventory.lab import LabSpec
     from inventory.lab import down as lab_down
 
-    lab_down(LabSpec(), inventory_directory=ROOT / "inventory", report=_say)
+    lab_down(inventory_directory=ROOT / "inventory", report=_say)
 
 
 @task(help={"debug": "a traceback with each error"})
 @answers_for_errors
 def status(context: Context, debug: bool = False) -> None:
     """What stands of the lab."""
-    from inventory.lab import LabSpec, status_lines
+    from inventory.lab import status as lab_status
 
-    print("\n".join(status_lines(LabSpec())))
+    print("\n".join(lab_status().lines()))
 
 
 def _say(text: str) -> None:

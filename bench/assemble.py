@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 import msgspec
 
-from bench.judge.run import RunFigures, judge_run
+from bench.judge.limit import CpuUse, LinkUse, LoadUse, PidChange, RunFigures, judge
 from bench.plan import PlannedRun
 from bench.result import (
     RESULT_VERSION,
@@ -16,7 +16,9 @@ from bench.result import (
     DatabaseCounters,
     DatabaseUse,
     Latency,
+    LoadWorker,
     MemoryPoint,
+    Reason,
     RunResult,
     Second,
     Timing,
@@ -33,7 +35,7 @@ from bench.samples import (
     processes_of,
     tree_series,
 )
-from bench.spec import Profile, ServerSpec
+from bench.spec import Endpoint, Profile, ServerSpec
 from bench.window import Window
 
 SERVER = "server"
@@ -62,17 +64,23 @@ class Timeline(msgspec.Struct, frozen=True):
 
 
 class Measured(msgspec.Struct, frozen=True):
-    """All that a run has brought home. ``samples`` are the agents' JSON lines by host."""
+    """All that a run has brought home. ``samples`` are the agents' JSON lines by host.
+
+    ``server_cores`` is what the server can fill, ``host_cores`` what it is placed on, and
+    ``load_on_server_cores`` the load workers that share these.
+    """
 
     run: PlannedRun
     attempt: int
     spec: ServerSpec
+    endpoint: Endpoint
     server_version: str
     server_command: tuple[str, ...]
     server_pids: tuple[int, ...]
     server_configuration: dict[str, str | int | bool | None]
     server_cores: int
     host_cores: int
+    load_on_server_cores: frozenset[str]
     window: Window
     latency: Latency | None
     seconds: Callable[[Mapping[int, int]], tuple[Second, ...]]
@@ -116,18 +124,27 @@ def run_result(measured: Measured) -> RunResult:
         in_flight_at_stop=measured.in_flight,
     )
     database = _database_use(measured)
-    limit, reasons = judge_run(
+    judgement = judge(
         RunFigures(
-            window=measured.window,
-            server_cpu=server_cpu,
-            database_cpu=database_cpu if measured.database_host == measured.server_host else None,
-            host_cores=measured.host_cores,
+            requests=measured.window.requests,
+            server=_use(server_cpu),
+            load=tuple(_load_use(worker, measured) for worker in measured.window.workers),
+            link=LinkUse(measured.window.bytes_per_second),
+            database=_use(database_cpu) if measured.endpoint.uses_database else None,
+            database_on_server_cores=measured.database_host == measured.server_host,
+            shared_cores=measured.host_cores,
+            median_latency_seconds=measured.latency.p50 if measured.latency else None,
+            connections=measured.run.cell.connections,
+            failures=measured.window.failures,
+            processes=_pid_change(here, start + offset, end + offset),
             counts=counts,
-            database=database,
-            processes=processes_of(here, SERVER, start + offset, end + offset),
-            incomplete_samples=tuple(host for host, found in samples.items() if not found.complete),
+            database_use=database,
+            expected_transactions_per_request=measured.endpoint.transactions_per_request,
+            samples_complete=all(found.complete for found in samples.values()),
+            samples_missed_share=max(map(_missed_share, samples.values())),
         )
     )
+    reasons = (*judgement.as_reasons(), *_gap_reasons(measured.window))
     requests = measured.window.requests
     return RunResult(
         version=RESULT_VERSION,
@@ -164,10 +181,45 @@ def run_result(measured: Measured) -> RunResult:
         counts=counts,
         database=database,
         timing=_timing(timeline),
-        limit=limit,
+        limit=judgement.as_limit(),
         valid=not any(reason.invalidates for reason in reasons),
         reasons=reasons,
         attempt=measured.attempt,
+    )
+
+
+def _use(cpu: TreeCpu | None) -> CpuUse | None:
+    return None if cpu is None else CpuUse(cpu.core_share, cpu.cores)
+
+
+def _load_use(worker: LoadWorker, measured: Measured) -> LoadUse:
+    return LoadUse(
+        worker=worker.name,
+        core_share=worker.engine_core_share + worker.locust_core_share,
+        on_server_cores=worker.name in measured.load_on_server_cores,
+    )
+
+
+def _pid_change(samples: Samples, start: float, end: float) -> PidChange:
+    change = processes_of(samples, SERVER, start, end)
+    return PidChange(tuple(sorted(change.appeared)), tuple(sorted(change.vanished)))
+
+
+def _missed_share(samples: Samples) -> float:
+    taken = len(samples.samples)
+    missed = samples.footer.missed if samples.footer else 0
+    return missed / (taken + missed) if taken + missed else 1.0
+
+
+def _gap_reasons(window: Window) -> tuple[Reason, ...]:
+    return tuple(
+        Reason(
+            "SlicesMissing",
+            f"load worker {worker} has no figures for {len(seconds)} of {window.seconds} seconds",
+            remedy="See the load host: its worker was held up",
+            invalidates=True,
+        )
+        for worker, seconds in window.gaps.items()
     )
 
 

@@ -6,7 +6,7 @@ import difflib
 import re
 import string
 import tomllib
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any, TypeVar
 
@@ -45,7 +45,8 @@ class Catalogue(msgspec.Struct, frozen=True):
 
 
 def load_catalogue(extra: Path | None = None) -> Catalogue:
-    """What is shipped, and what the user's own file adds. Its ``default_servers`` replace ours.
+    """What is shipped, and what the user's own file adds. Its ``default_servers`` replace ours, and its entries
+    may be ``like`` ours.
 
     Raises CatalogueError naming the file and the entry.
     """
@@ -53,7 +54,8 @@ def load_catalogue(extra: Path | None = None) -> Catalogue:
     defaults: tuple[str, ...] = ()
     for path in _files(SERVERS_FILE, extra):
         content = _read(path)
-        for spec in _entries(content, "servers", ServerSpec, path):
+        for name, table in _tables(content, "servers", path):
+            spec = _entry(name, _completed(name, table, servers, path), ServerSpec, path)
             _check_server(spec, path)
             _add(servers, spec, path)
         defaults = _default_names(content, servers, path) or defaults
@@ -67,7 +69,8 @@ def load_profiles(extra: Path | None = None) -> dict[str, Profile]:
     """
     profiles: dict[str, Profile] = {}
     for path in _files(PROFILES_FILE, extra):
-        for profile in _entries(_read(path), "profiles", Profile, path):
+        for name, table in _tables(_read(path), "profiles", path):
+            profile = _entry(name, table, Profile, path)
             _check_profile(profile, path)
             _add(profiles, profile, path)
     return profiles
@@ -143,21 +146,43 @@ def _read(path: Path) -> dict[str, Any]:
     return content
 
 
-def _entries(content: dict[str, Any], key: str, kind: type[Entry], path: Path) -> list[Entry]:
+def _tables(content: dict[str, Any], key: str, path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
     tables = content.get(key, {})
     if not isinstance(tables, dict):
         raise CatalogueError(f"{path}: {key} is no table", remedy=f"write each entry as [{key}.NAME]")
-    return [_entry(name, table, kind, path) for name, table in tables.items()]
+    for name, table in tables.items():
+        if NAME_PATTERN.fullmatch(name) is None:
+            raise CatalogueError(
+                f"{path}: {name!r} is no name",
+                remedy="use small letters, digits, '.', '+' and '-', beginning with a letter or a digit",
+            )
+        if not isinstance(table, dict) or "name" in table:
+            raise CatalogueError(
+                f"{path}: {name} must be a table without a key 'name'", remedy="mend it there"
+            )
+        yield name, table
 
 
-def _entry(name: str, table: object, kind: type[Entry], path: Path) -> Entry:
-    if NAME_PATTERN.fullmatch(name) is None:
+def _completed(
+    name: str, table: dict[str, Any], servers: Mapping[str, ServerSpec], path: Path
+) -> dict[str, Any]:
+    """With what it takes over from the entry that it is ``like``."""
+    if "like" not in table:
+        return table
+    model = servers.get(table["like"]) if isinstance(table["like"], str) else None
+    if model is None:
         raise CatalogueError(
-            f"{path}: {name!r} is no name",
-            remedy="use small letters, digits, '.', '+' and '-', beginning with a letter or a digit",
+            f"{path}: {name}: there is no server {table['like']!r} to be like",
+            remedy=f"before it there are {', '.join(servers)}",
         )
-    if not isinstance(table, dict) or "name" in table:
-        raise CatalogueError(f"{path}: {name} must be a table without a key 'name'", remedy="mend it there")
+    own = {field: value for field, value in table.items() if field != "like"}
+    taken: dict[str, Any] = {**msgspec.to_builtins(model), "title": ""}
+    if isinstance(own.get("settings"), dict):
+        own["settings"] = taken["settings"] | own["settings"]
+    return {field: value for field, value in (taken | own).items() if field != "name"}
+
+
+def _entry(name: str, table: dict[str, Any], kind: type[Entry], path: Path) -> Entry:
     try:
         return msgspec.convert({"name": name, **table}, kind)
     except msgspec.ValidationError as error:
@@ -194,9 +219,10 @@ def _check_server(spec: ServerSpec, path: Path) -> None:
         )
     used = _placeholders(spec, path)
     _check_settings(spec, used, path)
-    if "config_file" in used and not spec.config_file:
+    if ("config_file" in used) != bool(spec.config_file):
         raise CatalogueError(
-            f"{path}: {spec.name} names {{config_file}} but has none", remedy="write config_file"
+            f"{path}: {spec.name}: a config_file must have a text, and a place in the command",
+            remedy="write both config_file and {config_file}, or neither",
         )
     endpoints = {endpoint.name for endpoint in ENDPOINTS}
     _check_keys(spec, "unsupported_endpoints", spec.unsupported_endpoints, endpoints, path)

@@ -71,6 +71,17 @@ def server_core_count(placement: Placement, facts: HostFacts, workers: int) -> i
     return max(1, min(allowed, workers))
 
 
+def load_on_server_cores(placement: Placement, server: str) -> frozenset[str]:
+    """The load workers, ``host/index``, that may run on the server's own cores."""
+    if not placement.shared:
+        return frozenset()
+    return frozenset(
+        f"{server}/{index}"
+        for index, core in enumerate(placement.load[server])
+        if placement.server is None or core is None or core in placement.server
+    )
+
+
 def _usable(wanted: Cores, facts: HostFacts) -> tuple[int, ...]:
     usable = facts.cores_usable
     chosen = usable if wanted is None else tuple(core for core in wanted if core in usable)

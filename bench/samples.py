@@ -432,6 +432,29 @@ def core_shares(
     return tuple(shares)
 
 
+def core_shares_by_process(samples: Samples, target: str, start: float, end: float) -> dict[int, float]:
+    """Each process's core share in what of the interval was sampled; empty if that is less than two samples.
+
+    Raises ResultError for an unknown target.
+    """
+    _check_target(samples, target)
+    inside = [
+        sample
+        for sample in samples.samples
+        if target in sample.processes and start <= samples.time_of(sample.monotonic_seconds) <= end
+    ]
+    if len(inside) < 2:
+        return {}
+    used: dict[int, float] = {}
+    last_seen: dict[int, float] = {}
+    for sample in inside:
+        for process in sample.processes[target]:
+            since = _cpu_since(last_seen, (process,))
+            used[process.pid] = used.get(process.pid, 0.0) + (0.0 if sample is inside[0] else since)
+    elapsed = inside[-1].monotonic_seconds - inside[0].monotonic_seconds
+    return {pid: seconds / elapsed for pid, seconds in used.items()}
+
+
 def _cpu_between(points: Sequence[Point], start: float, end: float, least_seconds: float) -> Cpu | None:
     if not points:
         return None

@@ -10,6 +10,8 @@ class Endpoint(msgspec.Struct, frozen=True):
 
     ``length_bytes`` is the body's length where every answer has the same one, else None.
     ``rotates_tokens``: each request carries the bearer token of another user, all in turn.
+    ``transactions_per_request`` is what an answer costs PostgreSQL by the app's code, None without one: each
+    query is one, and so is asyncpg's reset of a connection that goes back to the pool.
     """
 
     name: str
@@ -17,8 +19,12 @@ class Endpoint(msgspec.Struct, frozen=True):
     content_type: str
     length_bytes: int | None
     rotates_tokens: bool = False
-    uses_database: bool = False
+    transactions_per_request: int | None = None
     description: str = ""
+
+    @property
+    def uses_database(self) -> bool:
+        return self.transactions_per_request is not None
 
 
 ENDPOINTS: tuple[Endpoint, ...] = (
@@ -38,7 +44,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         "application/json",
         None,
         rotates_tokens=True,
-        uses_database=True,
+        transactions_per_request=3,
         description="bearer token, two PostgreSQL queries, about 1 kB of JSON",
     ),
 )

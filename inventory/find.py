@@ -31,6 +31,11 @@ def find_inventory(hosts: str, *, root: Path) -> Path:
             f"no inventory '{hosts}' in {root / 'inventory'}" if "/" not in hosts else f"{path}: no such file"
         )
         raise InventoryError(where, remedy=_existing(root, hosts))
+    if "," in str(path):
+        raise InventoryError(
+            f"{path} has a comma in it, which Ansible takes for a list of hosts",
+            remedy="rename the file or folder",
+        )
     return path
 
 

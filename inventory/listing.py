@@ -42,7 +42,7 @@ def list_inventory(path: Path) -> Listing:
     if done.returncode != 0:
         raise InventoryError(
             f"{path}: {_cause(path, done.stderr) or f'{PROGRAM} ended with status {done.returncode}'}",
-            remedy=_remedy(done.stderr, path),
+            remedy=_remedy(done.stderr),
             detail=done.stderr[-4000:],
         )
     skipped = re.search(r"Skipping (unexpected key .*|key .*|'.*)", done.stderr)
@@ -73,7 +73,11 @@ def parse_listing(path: Path, stdout: str) -> Listing:
     try:
         raw = json.loads(stdout)
         variables = raw.pop("_meta")["hostvars"]
-        groups = {name: tuple(dict.fromkeys(_members(raw, name, set()))) for name in raw}
+        # A group without a host has no entry of its own.
+        names = dict.fromkeys(
+            [*raw, *(child for group in raw.values() for child in group.get("children", ()))]
+        )
+        groups = {name: tuple(dict.fromkeys(_members(raw, name, set()))) for name in names}
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise InventoryError(
             f"{path}: the answer of {PROGRAM} can't be read ({type(error).__name__}: {error})",
@@ -169,7 +173,9 @@ def _cause(path: Path, stderr: str) -> str:
     return where + str(telling[0][1]).strip().rstrip(".")
 
 
-def _remedy(stderr: str, path: Path) -> str:
+def _remedy(stderr: str) -> str:
     if "vault" in stderr.lower():
         return "name the file with the vault's password in ANSIBLE_VAULT_PASSWORD_FILE"
-    return f"`{PROGRAM} --list -i {path}` must read it without a warning"
+    if "unknown plugin" in stderr:
+        return f"install the plugin's collection for the {PROGRAM} on your PATH, with ansible-galaxy"
+    return "correct the file; inventory/cloud.example.yml shows the form"

@@ -150,6 +150,9 @@ class HostVariables(msgspec.Struct, frozen=True):
         value = self.text(key)
         if value is not None and not value.startswith(("/", "~")):
             raise self.error(key, f"'{value}' is a relative path", "start it with / or ~/")
+        # hosts.clean removes the folder with all that is in it.
+        if value is not None and (len(Path(value).parts) < 2 or ".." in Path(value).parts):
+            raise self.error(key, f"'{value}' is not a folder of its own", "name one, like ~/asgibench")
         return value
 
     def _usable(self, key: str, value: Any) -> Any:

@@ -54,6 +54,7 @@ _DRAIN_SECONDS = 1.0
 _HEADS_KEPT = 64
 _WHOLE_LIMIT_BYTES = 16_384
 _READ_BYTES = 65_536
+_SMALL_READ_BYTES = 8_192
 _FIRST_READ_BYTES = 4_096  # of a large body: its head, and little to copy
 _SINK_BYTES = 1 << 20
 _HEAD_LIMIT_BYTES = 65_536
@@ -740,9 +741,17 @@ class Recogniser:
         if len(self.heads) >= _HEADS_KEPT:
             self.heads.clear()
         total = self.heads[head] = len(head) + parser.body_length
-        self.read_bytes = _FIRST_READ_BYTES if self._reads_small and total > _READ_BYTES else _READ_BYTES
+        if self._reads_small:
+            self.read_bytes = _read_bytes_for(total)
         if len(data) == total <= _WHOLE_LIMIT_BYTES and self._digest is not None:
             self.whole = data if hashlib.sha256(data[len(head) :]).hexdigest() == self._digest else None
+
+
+def _read_bytes_for(total_bytes: int) -> int:
+    """A buffer costs what it is large; and of a large body only the head is to be copied."""
+    if total_bytes <= _SMALL_READ_BYTES // 2:
+        return _SMALL_READ_BYTES
+    return _READ_BYTES if total_bytes <= _READ_BYTES else _FIRST_READ_BYTES
 
 
 class Run:
@@ -860,7 +869,8 @@ class Run:
                 shift = latency.bit_length() - 10  # index_of, inlined
                 counts[(shift << 9) + (latency >> shift) if shift > 0 else latency] += 1
                 if is_open:
-                    self._free(connection, now)
+                    tally.service_histogram[index_of(now - connection.begun)] += 1
+                    self._free(connection)
                     continue
                 connection.started = now
                 connection.index = index = next_index()
@@ -1034,9 +1044,8 @@ class Run:
                 return connection
         return None
 
-    def _free(self, connection: Connection, now: int) -> None:
+    def _free(self, connection: Connection) -> None:
         """Answered, and without a request until one is due."""
-        self._tally.service_histogram[index_of(now - connection.begun)] += 1
         connection.owes = connection.fast = False
         connection.state = UNCONNECTED if connection.socket is None else IDLE
         self._idle.append(connection)
@@ -1255,6 +1264,8 @@ class Run:
     def _succeed(self, connection: Connection, now: int) -> None:
         tally = self._roll(now)
         tally.histogram[index_of(now - connection.started)] += 1
+        if self.load.is_open:
+            tally.service_histogram[index_of(now - connection.begun)] += 1
 
     def _count_failure(self, connection: Connection, kind: str, now: int) -> None:
         tally = self._roll(now)
@@ -1268,7 +1279,7 @@ class Run:
         if connection.retiring:
             self._leave(connection)
         elif self.load.is_open:
-            self._free(connection, now)
+            self._free(connection)
         else:
             self._begin_request(connection, now, now)
 

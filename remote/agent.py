@@ -31,8 +31,9 @@ D/NAME.jsonl has one JSON object a line; "k" says which kind:
 
     head  the first: version, host, clocks, intervals, targets, what is absent here and why
     s     a sample: "m" monotonic seconds; "p" {target: [[pid, rss_kib, cpu_seconds, threads], ...]}.
-          Once a full interval (rarer for a target whose full readings cost too much) also "t" wall clock, "c" CPU seconds of this agent since its start, "late" the
-          worst lateness in seconds and "missed" the slots lost since the start, and
+          Once a full interval also "t" wall clock, "c" CPU seconds of this agent since its start, "late" the
+          worst lateness in seconds, "missed" the slots lost since the run began, and full readings, rarer
+          for a target where they cost much:
           "f" {target: [[pid, pss_kib, uss_kib, open_files, voluntary_switches, involuntary_switches], ...]}
     mark  "name", "t", "m"
     gone  "target": its last process has ended; "t", "m"

@@ -362,10 +362,16 @@ def _open(host: Host, keys: HostKeys) -> Any:
         connect_kwargs=options,
     )
     _check_keys(connection, host, keys)
-    with _translated(host, connection, keys.inventory):
+    try:
+        with _translated(host, connection, keys.inventory):
+            if gateway is not None:
+                gateway.open()
+            connection.open()
+    except BaseException:
+        connection.close()
         if gateway is not None:
-            gateway.open()
-        connection.open()
+            gateway.close()
+        raise
     return connection
 
 

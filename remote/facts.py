@@ -211,6 +211,12 @@ def _check_workdir(host: Host, probed: Probed) -> None:
     remedy = f"name a folder in asgibench_workdir where {probed.user} may write and start programs"
     if not probed.workdir.startswith("/"):
         raise HostUnsuitable(f"{host.name}: the folder {probed.workdir} is not to be found", remedy=remedy)
+    # hosts.clean removes the folder with all that is in it.
+    if probed.workdir == "/" or Path(probed.home).is_relative_to(probed.workdir):
+        raise HostUnsuitable(
+            f"{host.name}: the home of {probed.user} lies in asgibench_workdir ({probed.workdir})",
+            remedy="name a folder of its own, like ~/asgibench",
+        )
     if not probed.workdir_writable:
         raise HostUnsuitable(
             f"{host.name}: {probed.user} can't write to {probed.workdir_parent}, "

@@ -11,7 +11,7 @@ import secrets
 import threading
 import time
 import zlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from pathlib import Path
@@ -27,7 +27,14 @@ LEASE_SECONDS = 45.0
 RENEW_SECONDS = 5.0
 ANSWER_SECONDS = 20.0
 INLINE_STDIN_BYTES = 200_000
-WORDS_OF_STATUS = {3: "busy", 4: "not started"}
+MARKER = ".asgibench"
+"""In every work folder that we made: hosts.clean removes no folder without it."""
+NOT_OURS_STATUS = 73
+KEEP_SCRIPT = (
+    'umask 077; if [ -e "$1" ] && [ ! -e "$1/$2" ] && [ -n "$(ls -A "$1")" ]; then '
+    f"exit {NOT_OURS_STATUS}; fi; "
+    'mkdir -p "$1" && : > "$1/$2" && cat > "$0.new" && mv "$0.new" "$0"'
+)
 
 
 class GuardSession(msgspec.Struct, frozen=True):
@@ -255,8 +262,15 @@ class GuardedHost:
     def _attach(self) -> Stream:
         script = Path(__file__).with_name("guard.py").read_bytes()
         place = f"{self.workdir}/guard-{zlib.crc32(script):08x}.py"
-        keep = 'umask 077 && mkdir -p "$1" && cat > "$0.new" && mv "$0.new" "$0"'
-        self.connection.run(["sh", "-c", keep, place, self.workdir], stdin=script)
+        kept = self.connection.run(
+            ["sh", "-c", KEEP_SCRIPT, place, self.workdir, MARKER], stdin=script, check=False
+        )
+        if kept.exit_status == NOT_OURS_STATUS:
+            raise HostUnsuitable(
+                f"{self.host.name}: {self.workdir} is not empty and was not made by asgibench",
+                remedy="name another folder in asgibench_workdir: everything in it is ours to remove",
+            )
+        check_completed(self.host, ["sh", "-c", "keep the guard"], kept)
         stream = self.connection.stream(
             [
                 self.facts.python_path,
@@ -358,7 +372,3 @@ class GuardedHost:
                 f"{self.host.name}: no space left ({text})", remedy=f"free room below {self.workdir}"
             )
         return GuardRefusal(self.host.name, kind, text)
-
-
-Outcome = tuple[str, AsgibenchError]
-Report = Callable[[str], None]

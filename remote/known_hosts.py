@@ -85,7 +85,7 @@ class _Keys(dict[str, Any]):
 class RejectWithRemedy(paramiko.MissingHostKeyPolicy):  # type: ignore[misc]
     """Raises HostKeyError for a key that no file knows; ``inventory`` is named in the remedy."""
 
-    def __init__(self, host: Host, inventory: str = "INVENTORY") -> None:
+    def __init__(self, host: Host, inventory: str) -> None:
         self._host = host
         self._inventory = inventory
 
@@ -121,14 +121,12 @@ def load_known_hosts(client: Any, files: Sequence[Path]) -> None:
     client._system_host_keys = read_known_hosts(files)
 
 
-def reject_unknown_keys(client: Any, host: Host, inventory: str = "INVENTORY") -> None:
-    """Make the paramiko ``client`` raise HostKeyError for an unknown key."""
+def reject_unknown_keys(client: Any, host: Host, inventory: str) -> None:
+    """Make the paramiko ``client`` raise HostKeyError for an unknown key; ``inventory`` is for its remedy."""
     client.set_missing_host_key_policy(RejectWithRemedy(host, inventory))
 
 
-def changed_key_error(
-    host: Host, error: paramiko.BadHostKeyException, inventory: str = "INVENTORY"
-) -> HostKeyError:
+def changed_key_error(host: Host, error: paramiko.BadHostKeyException, inventory: str) -> HostKeyError:
     """What paramiko's exception means, with the old and the new fingerprint."""
     old, new = error.expected_key, error.key
     what = "has changed" if old.get_name() == new.get_name() else "is of another type than the known one"

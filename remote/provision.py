@@ -31,7 +31,7 @@ from remote import environments, wheels
 from remote.lockfile import LockedWheel, export_group, wheels_for
 
 if TYPE_CHECKING:
-    from remote.connect import Completed, Connection
+    from remote.connect import Completed, Runner
 
 UV_GROUP = "uv"
 # A wheel, its unpacked files, their bytecode; measured: 4.8 over all groups.
@@ -120,7 +120,7 @@ class _Answer(msgspec.Struct, frozen=True):
 class _Remote(msgspec.Struct, frozen=True):
     """environments.py on one host: requests in, answers or errors of ours out."""
 
-    connection: Connection
+    connection: Runner
     facts: HostFacts
 
     def ask(self, request: Mapping[str, object], timeout_seconds: float) -> _Answer:
@@ -191,7 +191,7 @@ class _Remote(msgspec.Struct, frozen=True):
 
 
 def provision(
-    connection: Connection,
+    connection: Runner,
     facts: HostFacts,
     groups: Sequence[str],
     *,
@@ -232,7 +232,7 @@ def provision(
     )
 
 
-def ship(connection: Connection, facts: HostFacts, files: Mapping[str, bytes]) -> Shipped:
+def ship(connection: Runner, facts: HostFacts, files: Mapping[str, bytes]) -> Shipped:
     """Have ``files`` (relative path: content) in one folder of the host, named by their content.
 
     What is there already is not sent again. A file that starts with ``#!`` can be run. Raises ProvisionError

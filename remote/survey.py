@@ -110,6 +110,7 @@ def _clean(host: Host, keys: HostKeys, session: GuardSession) -> str:
     guarded.release()
     connection = connect(host, keys)
     try:
+        # The guard has seen to it that the folder is one that we made.
         connection.run(["rm", "-rf", facts.workdir])
         left = connection.run(["test", "-e", facts.workdir], check=False)
         if left.exit_status == 0:

@@ -31,7 +31,8 @@ from remote.lockfile import LockedWheel, wheel_platforms, wheel_tags
 # pip gives up by itself, after retries of its own; this ends one that no longer does anything.
 PIP_TIMEOUT_SECONDS = 600
 SLOWEST_BYTES_PER_SECOND = 20_000
-PIP_DOWNLOAD = ("-P", "-m", "pip", "download", "--no-input", "--no-color", "--disable-pip-version-check")
+PIP_DOWNLOAD = ("-P", "-m", "pip", "download", "--disable-pip-version-check", "--no-input")
+READABLE = ("--no-color", "--progress-bar=off")
 # The lock has decided all that these would have pip decide.
 AS_LOCKED = ("--no-deps", "--require-hashes", "--only-binary=:all:", "--ignore-requires-python")
 
@@ -106,7 +107,8 @@ def _download(batch: Sequence[LockedWheel], facts: HostFacts, cache: Path) -> No
         requirements.write_text(
             "".join(f"{wheel.name}=={wheel.version} --hash=sha256:{wheel.sha256}\n" for wheel in batch)
         )
-        _run_pip(["--dest", str(downloads), "--requirement", str(requirements)], batch, facts)
+        arguments = ["--dest", str(downloads), "--requirement", str(requirements)]
+        _run_pip(arguments, Path(folder) / "log", batch, facts)
         # By hash, because an index may spell a file's name otherwise than the lock does.
         found = {_sha256(path): path for path in downloads.iterdir()}
         for wheel in batch:
@@ -117,8 +119,9 @@ def _download(batch: Sequence[LockedWheel], facts: HostFacts, cache: Path) -> No
             found[wheel.sha256].replace(place)
 
 
-def _run_pip(arguments: Sequence[str], batch: Sequence[LockedWheel], facts: HostFacts) -> None:
-    argv = [sys.executable, *PIP_DOWNLOAD, *AS_LOCKED, *_target(facts), *arguments]
+def _run_pip(arguments: Sequence[str], log: Path, batch: Sequence[LockedWheel], facts: HostFacts) -> None:
+    argv = [sys.executable, *PIP_DOWNLOAD, *READABLE, *AS_LOCKED, *_target(facts), *arguments]
+    argv += ["--log", str(log)]
     # A user's constraints are for environments of theirs, and would forbid what the lock demands.
     environment = {**os.environ, "PIP_CONSTRAINT": os.devnull}
     timeout_seconds = PIP_TIMEOUT_SECONDS + _total_bytes(batch) / SLOWEST_BYTES_PER_SECOND
@@ -132,8 +135,10 @@ def _run_pip(arguments: Sequence[str], batch: Sequence[LockedWheel], facts: Host
             timeout=timeout_seconds,
         )
     except subprocess.TimeoutExpired as error:
-        raise _pip_error(batch, f"stopped after {timeout_seconds:.0f} s", _text(error.stderr)) from error
-    words = _text(done.stderr)
+        raise _pip_error(
+            batch, f"stopped after {timeout_seconds:.0f} s", _words(error.stderr, log)
+        ) from error
+    words = _words(done.stderr, log)
     if f"[Errno {errno.ENOSPC}]" in words:
         raise DiskFull(
             "controller: no room for pip's download",
@@ -184,8 +189,11 @@ def _total_bytes(wheels: Sequence[LockedWheel]) -> int:
     return sum(wheel.size_bytes for wheel in wheels)
 
 
-def _text(stderr: bytes | None) -> str:
-    return (stderr or b"").decode(errors="replace").strip()
+def _words(stderr: bytes | None, log: Path) -> str:
+    """pip's errors, before them what an index refused: only its log tells a 403 from a missing package."""
+    lines = log.read_text(errors="replace").splitlines() if log.exists() else []
+    refused = [line for line in lines if "Could not fetch URL" in line]
+    return "\n".join([*refused, (stderr or b"").decode(errors="replace").strip()])
 
 
 def _cause(words: str) -> str:

@@ -12,6 +12,7 @@ from markupsafe import Markup
 
 from reports.svg import Scale, joined, line, mark, nice_ticks, number, panel, tag, text
 from reports.tables import Table
+from reports.verdicts import Labelled
 
 WIDTH = 340.0
 LEFT, RIGHT = 6.0, 334.0
@@ -117,9 +118,7 @@ class Plot:
     upright: tuple[tuple[float, str], ...] = ()
 
 
-def dot_panel(
-    identifier: str, title: str, description: str, axis: Axis, rows: Sequence[DotRow]
-) -> Markup:
+def dot_panel(identifier: str, title: str, description: str, axis: Axis, rows: Sequence[DotRow]) -> Markup:
     """Position on one axis for each row; the axis is labelled below."""
     top, bottom = 30.0, 30.0 + ROW_HEIGHT * len(rows)
     scale = Scale(axis.low, axis.high, LEFT + 8, RIGHT - 8, axis.is_log)
@@ -177,7 +176,9 @@ def _dot_row(row: DotRow, top: float, scale: Scale) -> Markup:
     track = top + 27
     parts = [
         text(LEFT, top + 15, row.label, "row-label refused" if row.is_refused else "row-label"),
-        text(RIGHT, top + 15, row.figure, "figure-label refused" if row.is_refused else "figure-label", "end"),
+        text(
+            RIGHT, top + 15, row.figure, "figure-label refused" if row.is_refused else "figure-label", "end"
+        ),
         line(LEFT, track, RIGHT, track, "track"),
     ]
     if row.interval is not None:
@@ -185,8 +186,8 @@ def _dot_row(row: DotRow, top: float, scale: Scale) -> Markup:
         parts.append(
             tag(
                 "path",
-                d=f"M{number(low)} {number(track - 5)}v10M{number(low)} {number(track)}"
-                f"H{number(high)}M{number(high)} {number(track - 5)}v10",
+                d=f"M{number(low)} {number(track - 7)}v14M{number(low)} {number(track)}"
+                f"H{number(high)}M{number(high)} {number(track - 7)}v14",
                 class_="interval",
             )
         )
@@ -234,3 +235,20 @@ def _anchor(x: float) -> str:
     if x < LEFT + 20:
         return "start"
     return "end" if x > RIGHT - 20 else "middle"
+
+
+def spoken(rows: Sequence[DotRow]) -> str:
+    return "; ".join(f"{row.label} {row.figure}" for row in rows) + "."
+
+
+def slug(label: str) -> str:
+    return "".join(char if char.isalnum() else "-" for char in label.lower())
+
+
+def server_keys(styles: Mapping[str, Style], contests: Labelled) -> tuple[Key, ...]:
+    shown = {cell.server for _, contest in contests for cell in contest.ranked}
+    return tuple(
+        line_key(style.line_class, name, style.shape, style.mark_class)
+        for name, style in styles.items()
+        if name in shown
+    )

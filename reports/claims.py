@@ -137,6 +137,8 @@ def _judge_ratio(
     rival = max(rivals, key=lambda cell: cell.requests_per_second.median or 0.0)
     ratio = paired_ratio(cells[claim.better, claim.endpoint], rival, runs)
     verdict, note = _against(ratio, claim.ratio / TOLERANCE, claim.ratio * TOLERANCE)
+    if verdict == REFUTED:
+        note = _how_refuted(claim, ratio)
     here = f"{_shown(ratio)} over {rival.server}" if not claim.other else _shown(ratio)
     return Claim(claim.text, claim.paper, here, verdict, note)
 
@@ -146,13 +148,20 @@ def _against(ratio: Estimate, least: float, most: float) -> tuple[str, str]:
         return UNTESTED, "no block in which both are valid"
     if ratio.low is None or ratio.high is None:
         return INCONCLUSIVE, "one run each, no interval"
-    if ratio.high < least:
-        return REFUTED, "less than claimed"
-    if ratio.low > most:
-        return REFUTED, "more than claimed"
+    if ratio.high < least or ratio.low > most:
+        return REFUTED, ""
     if ratio.low >= least and ratio.high <= most:
         return CONFIRMED, ""
     return INCONCLUSIVE, "the interval is partly within 10 % of the claim"
+
+
+def _how_refuted(claim: _RatioClaim, ratio: Estimate) -> str:
+    """A lead of another size than claimed is told from no lead at all."""
+    if claim.ratio == 1.0:
+        return f"{claim.better} is ahead" if (ratio.low or 0.0) > 1 else f"{claim.other} is ahead"
+    if (ratio.low or 0.0) > claim.ratio:
+        return "ahead by more than claimed"
+    return "ahead by less than claimed" if (ratio.low or 0.0) > 1 else "not ahead"
 
 
 def _least_memory(cells: Mapping[tuple[str, str], CellSummary], runs: Sequence[RunResult]) -> Claim:

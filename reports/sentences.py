@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 from bench.result import CellSummary, Reason, Summary
 from reports.numbers import counted, lead, listed, rate, rate_interval, times
-from reports.verdicts import Comparison, Contest, Verdict
+from reports.verdicts import Comparison, Contest, Labelled, Verdict
 
+_NAMED_LABELS = 4
 ONE_RUN = "one run each: no interval; --profile review repeats"
 
 
@@ -29,41 +30,21 @@ class Answer:
 
 def answer(contest: Contest, label: str) -> Answer:
     """One sentence on the leader, one on each further step down, one on each refused cell."""
-    refusals = tuple(refusal(cell) for cell in contest.refused)
-    if not contest.ranked:
-        reasons = {_first_reason(cell).text for cell in contest.refused}
-        only = next(iter(reasons)) if len(reasons) == 1 else "no server has a valid run"
-        return Answer(label, "refused", f"No ranking on {label}: {only}.", (), refusals)
-    leader, others = _leader(contest, label), tuple(step_sentence(step) for step in contest.steps[1:])
+    steps = tuple(step_sentence(step) for step in contest.steps)
     if not contest.refused:
         settled = bool(contest.steps) and contest.steps[0].verdict in (Verdict.AHEAD, Verdict.LEVEL)
-        return Answer(label, "sure" if settled else "open", leader, others, ())
-    names = listed([cell.server for cell in contest.refused])
-    sentence = f"No ranking on {label}: nothing valid is known of {names}."
-    return Answer(label, "refused", sentence, (f"Leaving that out: {leader}", *others), refusals)
+        return Answer(label, "sure" if settled else "open", _leader(contest, label), steps[1:], ())
+    refusals = tuple(refusal(cell) for cell in contest.refused)
+    return Answer(label, "refused", _refused_sentence(contest, label), _leaving_out(contest, steps), refusals)
 
 
-def headline(contests: Sequence[Contest]) -> str:
-    """The whole report in one line."""
-    refused = sum(bool(contest.refused) for contest in contests)
-    if refused:
-        return f"No ranking on {refused} of {counted(len(contests), 'comparison')}"
-    leaders = [contest.ranked[0].server for contest in contests]
-    steps = [contest.steps[0] for contest in contests if contest.steps]
-    if not steps:
-        return "One server measured: nothing to compare it with"
-    names = listed(tuple(dict.fromkeys(leaders)))
-    verdicts = [step.verdict for step in steps]
-    if Verdict.UNKNOWN in verdicts:
-        return f"{names} served the most, in one run each"
-    ahead = [step.better.server for step in steps if step.verdict is Verdict.AHEAD]
-    if not ahead:
-        return "No server is surely ahead of the next"
-    if len(ahead) == len(steps) and len(set(ahead)) == 1:
-        return f"{ahead[0]} is ahead in every comparison"
-    return "; ".join(
-        f"{name} is ahead in {ahead.count(name)} of {len(steps)}" for name in dict.fromkeys(ahead)
-    )
+def headline(contests: Labelled) -> str:
+    """The whole report in one line. A contest with a refused cell has no ranking, whoever else leads."""
+    found: dict[tuple[str, str], list[str]] = {}
+    for label, contest in sorted(contests, key=lambda item: not item[1].refused):
+        found.setdefault(_outcome(contest), []).append(label)
+    total = len(contests)
+    return "; ".join(f"{before}{_where(labels, total)}{after}" for (before, after), labels in found.items())
 
 
 def step_sentence(step: Comparison) -> str:
@@ -104,7 +85,7 @@ def against_next(step: Comparison) -> str:
     bounds = f"[{show(ratio.low)}, {show(ratio.high)}]"
     if step.verdict is Verdict.UNRESOLVED:
         return f"{bare} {bounds} not resolved"
-    return f"{bare} {bounds} the next" if factor else f"{bare} {bounds} over the next"
+    return f"{bare} the next {bounds}" if factor else f"{bare} {bounds} over the next"
 
 
 def refused_because(cell: CellSummary) -> str:
@@ -117,6 +98,50 @@ def validity(summary: Summary, valid_runs: int) -> str:
     if summary.complete:
         return done
     return f"{done}; {summary.runs_planned - summary.runs_done} of {summary.runs_planned} planned are missing"
+
+
+def _refused_sentence(contest: Contest, label: str) -> str:
+    reasons = list(dict.fromkeys(_first_reason(cell).text for cell in contest.refused))
+    names = listed([cell.server for cell in contest.refused])
+    if len(reasons) == 1 and not contest.ranked:
+        return f"No ranking on {label}: {reasons[0]}."
+    if len(reasons) == 1:
+        return f"No ranking on {label}: with {names}, {reasons[0]}."
+    return f"No ranking on {label}: nothing valid is known of {names}."
+
+
+def _leaving_out(contest: Contest, steps: tuple[str, ...]) -> tuple[str, ...]:
+    """What can still be said of the others: who is ahead of whom, never who is first."""
+    names = listed([cell.server for cell in contest.refused])
+    if steps:
+        return (f"Leaving out {names}: {steps[0]}", *steps[1:])
+    if not contest.ranked:
+        return ()
+    only = contest.ranked[0]
+    return (f"Leaving out {names}: {only.server} serves {rate(only.requests_per_second.median)} requests/s.",)
+
+
+def _outcome(contest: Contest) -> tuple[str, str]:
+    """What the headline says before and after the place it says it of."""
+    if contest.refused:
+        return "No ranking on ", ""
+    if not contest.steps:
+        return f"{contest.ranked[0].server} alone was measured on ", ""
+    step = contest.steps[0]
+    if step.verdict is Verdict.AHEAD:
+        return f"{step.better.server} is ahead on ", ""
+    if step.verdict is Verdict.LEVEL:
+        return f"{step.better.server} and {step.other.server} are level on ", ""
+    if step.verdict is Verdict.UNRESOLVED:
+        return f"{step.better.server} or {step.other.server}, not resolved, on ", ""
+    return f"{step.better.server} served the most on ", ", without an interval"
+
+
+def _where(labels: Sequence[str], total: int) -> str:
+    """The labels by name while they are few."""
+    if total <= _NAMED_LABELS:
+        return listed(list(labels))
+    return f"{len(labels)} of {total} comparisons"
 
 
 def _leader(contest: Contest, label: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from bench.plan import Environment, Plan
@@ -21,8 +21,8 @@ from reports.numbers import (
     rate_interval,
 )
 from reports.sentences import against_next, refused_because
-from reports.trust import cell_load_share, cell_server_share, load_share
-from reports.verdicts import Contest
+from reports.trust import cell_load_share, cell_server_share, load_share, server_system
+from reports.verdicts import Labelled
 
 LIMITS = {
     "server_cpu": "server CPU",
@@ -41,7 +41,10 @@ class Column:
 
 @dataclass(frozen=True)
 class Row:
-    """The first cell is the row's heading. ``tone``: "", "refused" or "muted"."""
+    """The first cell is the row's heading. ``tone``: "", "refused", "muted" or "settled".
+
+    A row of tone "group" has one cell, which heads the rows below it.
+    """
 
     cells: tuple[str, ...]
     tone: str = ""
@@ -63,32 +66,26 @@ def numbers(*titles: str) -> tuple[Column, ...]:
     return tuple(Column(title, is_number=True) for title in titles)
 
 
+def named(cell: CellSummary) -> str:
+    """The server's name; that it is refused is said in words, not by colour alone."""
+    return cell.server if cell.valid else f"{cell.server} (refused)"
+
+
+def group(label: str) -> Row:
+    return Row((label,), "group")
+
+
 def tone(cell: CellSummary) -> str:
     return "" if cell.valid else "refused"
 
 
-def verdict_table(contest: Contest, label: str) -> Table:
-    rows = []
-    against = {step.better.server: against_next(step) for step in contest.steps}
-    for cell in contest.ranked:
-        figures, latency = cell.requests_per_second, cell.latency_seconds
-        rows.append(
-            Row(
-                (
-                    cell.server,
-                    rate(figures.median),
-                    rate_interval(figures),
-                    against.get(cell.server, ""),
-                    milliseconds(latency.p99 if latency else None),
-                    megabytes(cell.rss_bytes.median),
-                    LIMITS.get(cell.limit, cell.limit),
-                )
-            )
-        )
-    for cell in contest.refused:
-        blank = (MISSING,) * 2
-        reason = f"refused: {refused_because(cell)}"
-        rows.append(Row((cell.server, *blank, reason, *blank, LIMITS.get(cell.limit, cell.limit)), "refused"))
+def verdict_table(contests: Labelled) -> Table:
+    rows: list[Row] = []
+    for label, contest in contests:
+        against = {step.better.server: against_next(step) for step in contest.steps}
+        rows.append(group(label))
+        rows += [_ranked_row(cell, against.get(cell.server, "")) for cell in contest.ranked]
+        rows += [_refused_row(cell) for cell in contest.refused]
     columns = (
         *words("Server"),
         *numbers("Requests/s", "95 % interval"),
@@ -96,7 +93,7 @@ def verdict_table(contest: Contest, label: str) -> Table:
         *numbers("p99, ms", "RSS, MB"),
         *words("Held back by"),
     )
-    return Table(f"Verdicts on {label}", columns, tuple(rows))
+    return Table("Verdicts", columns, tuple(rows))
 
 
 def paper_table(endpoint: str, plan: Plan, summary: Summary) -> Table:
@@ -129,55 +126,63 @@ def paper_table(endpoint: str, plan: Plan, summary: Summary) -> Table:
     return Table(paper.TITLES[endpoint], columns, tuple(rows))
 
 
-def latency_table(contest: Contest, label: str) -> Table:
-    rows = []
-    for cell in contest.cells:
-        latency = cell.latency_seconds
-        values = (
-            (latency.p50, latency.p90, latency.p99, latency.p99_9, latency.max) if latency else (None,) * 5
-        )
-        rows.append(Row((cell.server, *(milliseconds(value) for value in values)), tone(cell)))
-    columns = (*words("Server"), *numbers("p50", "p90", "p99", "p99.9", "Max"))
-    return Table(f"Latency on {label}, ms", columns, tuple(rows))
+def latency_table(contests: Labelled) -> Table:
+    rows: list[Row] = []
+    for label, contest in contests:
+        rows.append(group(label))
+        for cell in contest.cells:
+            latency = cell.latency_seconds
+            values = (
+                (latency.p50, latency.p90, latency.p99, latency.p99_9, latency.max)
+                if latency
+                else (None,) * 5
+            )
+            rows.append(Row((named(cell), *(milliseconds(value) for value in values)), tone(cell)))
+    return Table(
+        "Latency, ms", (*words("Server"), *numbers("p50", "p90", "p99", "p99.9", "Max")), tuple(rows)
+    )
 
 
-def memory_table(contest: Contest, label: str, environment: Environment) -> Table:
-    system = environment.facts[environment.server].system
-    absent = "not available on macOS" if system == "Darwin" else "not available"
-    rows = []
-    for cell in contest.cells:
-        rss = cell.rss_bytes
-        amounts = (rss.idle, rss.median, rss.peak, rss.after)
-        shown = tuple(megabytes(amount) for amount in amounts)
-        others = (_loaded(cell.pss_bytes, absent), _loaded(cell.uss_bytes, absent))
-        rows.append(Row((cell.server, *shown, *others), tone(cell)))
+def memory_table(contests: Labelled, environment: Environment) -> Table:
+    absent = "not available on macOS" if server_system(environment) == "Darwin" else "not available"
+    rows: list[Row] = []
+    for label, contest in contests:
+        rows.append(group(label))
+        for cell in contest.cells:
+            rss = cell.rss_bytes
+            shown = tuple(megabytes(amount) for amount in (rss.idle, rss.median, rss.peak, rss.after))
+            others = (_loaded(cell.pss_bytes, absent), _loaded(cell.uss_bytes, absent))
+            rows.append(Row((named(cell), *shown, *others), tone(cell)))
     columns = (
         *words("Server"),
         *numbers("RSS idle", "RSS median", "RSS peak", "RSS after", "PSS median", "USS median"),
     )
-    return Table(f"Memory on {label}, MB", columns, tuple(rows))
+    return Table("Memory, MB", columns, tuple(rows))
 
 
-def trust_table(contest: Contest, label: str, runs: Sequence[RunResult]) -> Table:
-    rows = tuple(
-        Row(
-            (
-                cell.server,
-                percent(cell_server_share(cell, runs)),
-                percent(cell_load_share(cell, runs)),
-                microseconds(cell.cpu_seconds_per_request),
-                LIMITS.get(cell.limit, cell.limit),
-            ),
-            tone(cell),
-        )
-        for cell in contest.cells
-    )
+def trust_table(contests: Labelled, runs: Sequence[RunResult]) -> Table:
+    rows: list[Row] = []
+    for label, contest in contests:
+        rows.append(group(label))
+        rows += [
+            Row(
+                (
+                    named(cell),
+                    percent(cell_server_share(cell, runs)),
+                    percent(cell_load_share(cell, runs)),
+                    microseconds(cell.cpu_seconds_per_request),
+                    LIMITS.get(cell.limit, cell.limit),
+                ),
+                tone(cell),
+            )
+            for cell in contest.cells
+        ]
     columns = (
         *words("Server"),
         *numbers("Server’s cores, used", "Busiest load worker", "Server CPU, µs a request"),
         *words("Held back by"),
     )
-    return Table(f"Who was busy on {label}", columns, rows)
+    return Table("Who was busy", columns, tuple(rows))
 
 
 def claims_table(claims: Sequence[Claim]) -> Table:
@@ -189,7 +194,7 @@ def claims_table(claims: Sequence[Claim]) -> Table:
                 claim.here,
                 f"{claim.verdict}: {claim.note}" if claim.note else claim.verdict,
             ),
-            {"refuted": "refused", "untested": "muted"}.get(claim.verdict, ""),
+            {"confirmed": "settled", "refuted": "settled", "untested": "muted"}.get(claim.verdict, ""),
         )
         for claim in claims
     )
@@ -281,6 +286,27 @@ def _csv_row(cell: CellSummary) -> tuple[object, ...]:
     )
 
 
+def _ranked_row(cell: CellSummary, against: str) -> Row:
+    figures, latency = cell.requests_per_second, cell.latency_seconds
+    return Row(
+        (
+            cell.server,
+            rate(figures.median),
+            rate_interval(figures),
+            against,
+            milliseconds(latency.p99 if latency else None),
+            megabytes(cell.rss_bytes.median),
+            LIMITS.get(cell.limit, cell.limit),
+        )
+    )
+
+
+def _refused_row(cell: CellSummary) -> Row:
+    blank = (MISSING,) * 2
+    reason = f"refused: {refused_because(cell)}"
+    return Row((cell.server, *blank, reason, *blank, LIMITS.get(cell.limit, cell.limit)), "refused")
+
+
 def _run_row(run: RunResult) -> Row:
     latency, counts, timing = run.latency_seconds, run.counts, run.timing
     overhead = timing.overhead_seconds / timing.total_seconds if timing.total_seconds > 0 else None
@@ -319,16 +345,3 @@ def _paper_cells(endpoint: str, package: str) -> tuple[str, str, str]:
         return "not in the paper", MISSING, MISSING
     version = paper.VERSIONS[package]
     return version, rate(figures.requests_per_second), f"{figures.rss_megabytes:.1f}"
-
-
-def settings_table(caption: str, settings: Mapping[str, object]) -> Table:
-    rows = tuple(Row((name, _value(value))) for name, value in sorted(settings.items()))
-    return Table(caption, words("Setting", "Value"), rows)
-
-
-def _value(value: object) -> str:
-    if value is None or value == "":
-        return "the server’s own choice" if value == "" else "not told"
-    if isinstance(value, bool):
-        return "on" if value else "off"
-    return str(value)

@@ -21,10 +21,16 @@ def cautions(
     found += _placement(environment)
     found += _hosts(environment)
     if runs and all(run.pss_bytes is None for run in runs):
-        system = environment.facts[environment.server].system
-        found.append(Reason("no_pss", f"PSS is not available on {_system(system)}: memory is RSS and USS"))
+        name = {"Darwin": "macOS"}.get(server_system(environment), "the server’s host")
+        found.append(Reason("no_pss", f"PSS is not available on {name}: memory is RSS and USS"))
     found += _remarks(summary)
     return tuple(found)
+
+
+def server_system(environment: Environment) -> str:
+    """Linux or Darwin; empty where the server host's facts are not known."""
+    facts = environment.facts.get(environment.server)
+    return "" if facts is None else facts.system
 
 
 def load_share(run: RunResult) -> float | None:
@@ -115,7 +121,3 @@ def _remarks(summary: Summary) -> list[Reason]:
         Reason(reason.code, f"{', '.join(where)}: {reason.text}", reason.remedy)
         for reason, where in cells.items()
     ]
-
-
-def _system(system: str) -> str:
-    return "macOS" if system == "Darwin" else system

@@ -16,6 +16,7 @@ from statistics import stdev
 
 from bench.result import Cell, CellSummary, Estimate, RunResult, Summary
 from bench.summary import estimate, half_width
+from reports.numbers import counted
 
 LEVEL_MARGIN = 1.05
 """Servers whose ratio surely lies between 1/1.05 and 1.05 are called level: no reason to choose by."""
@@ -60,6 +61,10 @@ class Contest:
         return self.ranked + self.refused
 
 
+Labelled = Sequence[tuple[str, Contest]]
+"""Contests with their labels, in the report's order."""
+
+
 def contests(summary: Summary, runs: Sequence[RunResult], endpoints: Sequence[str]) -> tuple[Contest, ...]:
     """One contest for each endpoint (in this order), number of workers and load level."""
     keys = dict.fromkeys((cell.endpoint, cell.workers, cell.connections) for cell in summary.cells)
@@ -68,6 +73,16 @@ def contests(summary: Summary, runs: Sequence[RunResult], endpoints: Sequence[st
         _contest([cell for cell in summary.cells if _key(cell) == key], runs)
         for key in sorted(keys, key=lambda key: (order[key[0]], key[1], key[2]))
     )
+
+
+def label_of(contest: Contest, all_contests: Sequence[Contest]) -> str:
+    """The endpoint, with workers and connections where the benchmark has several of them."""
+    parts = [contest.endpoint]
+    if len({other.workers for other in all_contests}) > 1:
+        parts.append(counted(contest.workers, "worker"))
+    if len({other.connections for other in all_contests}) > 1:
+        parts.append(counted(contest.connections, "connection"))
+    return ", ".join(parts)
 
 
 def throughput(run: RunResult) -> float:

@@ -99,10 +99,10 @@ class Endpoints:
         self.lifespan_ran = True
         if self.database.url and runs_on_asyncio():
             await self.database.pool()
+        try:
             yield
+        finally:
             await self.database.close()
-        else:
-            yield
 
     async def shortbody(self, request: Request) -> Response:
         self.counts.add(SHORTBODY)

@@ -101,7 +101,7 @@ class Account:
                 capture_output=True,
                 text=True,
                 cwd=directory,
-                env={**os.environ, **ENVIRONMENT},
+                env=_environment(),
                 timeout=INITDB_TIMEOUT_SECONDS,
                 **identity,
             )
@@ -161,7 +161,8 @@ def prepare(directory: Path, access: Access, user: str | None) -> dict[str, Any]
     _make_folder(directory)
     account = choose_account(user)
     check_passage(directory, account)
-    check_passage(binaries, account)
+    # An installer may have put links there: to files in a cache of root's, for one.
+    check_passage((binaries / "postgres").resolve().parent, account)
     version = _version_of(binaries)
     cluster = load_cluster(directory)
     created = cluster is None or _major(cluster.version) != _major(version) or cluster.user != account.name
@@ -348,6 +349,12 @@ def _write_private(path: Path, text: str, account: Account) -> None:
     unfinished.replace(path)
 
 
+def _environment() -> dict[str, str]:
+    """This program's own, without what would speak to PostgreSQL in passing, as PGDATA and PGOPTIONS do."""
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("PG")}
+    return {**inherited, **ENVIRONMENT}
+
+
 def _prepared(directory: Path) -> Cluster:
     cluster = load_cluster(directory)
     if cluster is None:
@@ -391,7 +398,7 @@ def _accepts(host: str, port: int) -> bool:
 def main(arguments: Sequence[str] | None = None) -> int:
     """The program; see the top of the file."""
     options = _parser().parse_args(arguments)
-    directory: Path = options.directory.absolute()
+    directory: Path = options.directory.resolve()
     try:
         if options.verb == "prepare":
             report = prepare(

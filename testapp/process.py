@@ -10,7 +10,6 @@ import contextlib
 import gc
 import logging
 import os
-import platform
 import shlex
 import socket
 import stat
@@ -37,8 +36,8 @@ def describe_process(scope: Mapping[str, Any], receive: object) -> dict[str, Val
         "pid": os.getpid(),
         "parent_pid": os.getppid(),
         "command": shlex.join(sys.argv),
-        "python_version": platform.python_version(),
-        "python_implementation": platform.python_implementation(),
+        "python_version": ".".join(map(str, sys.version_info[:3])),
+        "python_implementation": sys.implementation.name,
         "loop": _loop_class(),
         "loop_debug": _loop_debug(),
         "receiver": _class_name(type(getattr(receive, "__self__", receive))),

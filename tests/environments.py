@@ -50,10 +50,11 @@ class RunningServer:
     port: int
     counts: Path
     log: Path
+    host: str = LOOPBACK
 
     def ask(self, path: str, *, method: str = "GET", headers: Mapping[str, str] | None = None) -> Answer:
         """One request over a connection of its own."""
-        connection = http.client.HTTPConnection(LOOPBACK, self.port, timeout=START_SECONDS)
+        connection = http.client.HTTPConnection(self.host, self.port, timeout=START_SECONDS)
         try:
             return ask_over(connection, path, method=method, headers=headers)
         finally:
@@ -115,25 +116,25 @@ def _cache_folder() -> Path:
     return Path(tempfile.gettempdir()) / "asgibench-test-envs"
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind((LOOPBACK, 0))
+def free_port(host: str = LOOPBACK) -> int:
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
+        probe.bind((host, 0))
         return int(probe.getsockname()[1])
 
 
 @contextmanager
 def running_server(
-    spec: ServerSpec, folder: Path, database_url: str, *, workers: int = 1
+    spec: ServerSpec, folder: Path, database_url: str, *, workers: int = 1, host: str = LOOPBACK
 ) -> Iterator[RunningServer]:
     """The server as the catalogue has it, with its counts and its log in ``folder``; stopped in the end."""
     folder.mkdir(parents=True, exist_ok=True)
     counts, log, config = folder / "counts", folder / "log", folder / "config"
     counts.mkdir()
-    port = free_port()
-    config.write_text(config_text(spec, host=LOOPBACK, port=port, workers=workers))
+    port = free_port(host)
+    config.write_text(config_text(spec, host=host, port=port, workers=workers))
     command = command_of(
         spec,
-        host=LOOPBACK,
+        host=host,
         port=port,
         workers=workers,
         config_path=str(config),
@@ -150,7 +151,7 @@ def running_server(
         process = subprocess.Popen(
             command, cwd=folder, env=variables, stdout=output, stderr=output, start_new_session=True
         )
-    server = RunningServer(spec, process, port, counts, log)
+    server = RunningServer(spec, process, port, counts, log, host)
     try:
         _await_answer(server)
         yield server

@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.asymmetric import ed25519
 
 from bench.errors import HostKeyError, HostUnreachable
 from bench.hosts import Host
-from remote.connect import connect
+from remote.connect import HostKeys, connect
 from remote.known_hosts import (
     fingerprint,
     known_hosts_files,
@@ -116,7 +116,7 @@ def line_of(name: str, key: paramiko.PKey) -> str:
 
 
 def connects(port: int, *files: Path) -> bool:
-    connection = connect(host_at(port), known_hosts=files)
+    connection = connect(host_at(port), HostKeys(files, "lab"))
     try:
         return connection.is_alive()
     finally:
@@ -130,7 +130,7 @@ def test_unknown_key_is_rejected_with_its_fingerprint_and_the_command_that_pins_
         connects(port, tmp_path / "none")
     assert f"here: the host key of [127.0.0.1]:{port} is unknown" in caught.value.message
     assert f"ssh-ed25519 {fingerprint(keys['ed25519'])}" in caught.value.message
-    assert "./invoke hosts.trust --hosts" in caught.value.remedy
+    assert "./invoke hosts.trust --hosts lab" in caught.value.remedy
 
 
 def test_scanned_and_pinned_key_is_accepted(keys: dict[str, paramiko.PKey], tmp_path: Path) -> None:

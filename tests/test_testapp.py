@@ -36,6 +36,7 @@ from tests.environments import (
     RunningServer,
     ask_over,
     filled_postgres,
+    free_port,
     passable_folder,
     running_server,
     shipped_program,
@@ -170,6 +171,16 @@ def test_the_process_tells_how_it_is_set_up(server: RunningServer) -> None:
         assert told["receiver"] == "uvicorn.protocols.http.httptools_impl.RequestResponseCycle"
 
 
+@pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
+def test_a_connection_with_nagles_delays_is_seen(loop: str, tmp_path: Path) -> None:
+    """uvicorn's workers on asyncio leave TCP_NODELAY off, on uvloop they set it."""
+    spec = CATALOGUE.server("uvicorn")
+    spec = msgspec.structs.replace(spec, settings=msgspec.structs.replace(spec.settings, loop=loop))
+    with running_server(spec, tmp_path / "s", "", workers=2) as server:
+        told = json.loads(server.ask("/api/process").body)
+    assert told["tcp_nodelay"] is (loop == "uvloop")
+
+
 def test_the_app_counts_what_it_answers(server: RunningServer) -> None:
     """GET and HEAD, and refusals by an endpoint; not what no endpoint answered."""
     before = read_counts(server.counts)
@@ -249,6 +260,17 @@ def test_the_counts_of_several_workers_are_added_up(name: str, database_url: str
             pids.add(json.loads(server.ask("/api/process").body)["pid"])
             asked += 1
         assert read_counts(server.counts)["shortbody"] == asked
+
+
+@pytest.mark.parametrize("name", ["uvicorn", "daphne", "hypercorn"])
+def test_a_server_listens_on_an_ipv6_address(name: str, tmp_path: Path) -> None:
+    try:
+        free_port("::1")
+    except OSError:
+        pytest.skip("no IPv6 here")
+    with running_server(CATALOGUE.server(name), tmp_path / "s", "", host="::1") as server:
+        assert server.ask("/api/shortbody").body == data.SHORT_BODY
+        assert json.loads(server.ask("/api/process").body)["tcp_nodelay"] is True
 
 
 def test_counts_outlive_a_killed_server(tmp_path: Path) -> None:

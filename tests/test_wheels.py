@@ -2,32 +2,28 @@
 
 from __future__ import annotations
 
-import datetime
 import hashlib
 import http.server
-import ipaddress
+import io
 import os
 import platform
-import ssl
 import sys
 import threading
-import time
+import zipfile
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
 from packaging.pylock import Pylock
 from packaging.tags import sys_tags
 
 from bench.errors import ProvisionError
 from bench.hosts import HostFacts
+from remote import wheels as wheels_module
 from remote.lockfile import (
     LockedWheel,
     export_group,
@@ -37,7 +33,7 @@ from remote.lockfile import (
     wheel_tags,
     wheels_for,
 )
-from remote.wheels import ATTEMPTS, default_cache, fetch
+from remote.wheels import Fetched, default_cache, fetch
 
 ROOT = Path(__file__).resolve().parent.parent
 GROUPS = ("host-tools", "load", "server-uvicorn", "server-daphne", "server-hypercorn", "uv")
@@ -287,7 +283,7 @@ def artifact(filename: str) -> dict[str, Any]:
 
 
 class Index(http.server.ThreadingHTTPServer):
-    """A package index on loopback. ``answers`` gives the body, or a status, for each try of a file."""
+    """A simple package index (PEP 503) on loopback, with files that the tests build."""
 
     daemon_threads = True
 
@@ -295,29 +291,42 @@ class Index(http.server.ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), IndexHandler)
         self.requests: Counter[str] = Counter()
         self.counting = threading.Lock()
-        self.answers: dict[str, Callable[[int], bytes | int]] = {}
-        self.scheme = "http"
+        self.files: dict[str, bytes] = {}
+        self.status = 200
+        self.answering = threading.Event()
+        self.answering.set()
 
-    def offer(
-        self, name: str, content: bytes, answer: Callable[[int], bytes | int] | None = None
-    ) -> LockedWheel:
-        filename = f"{name}-1.0-py3-none-any.whl"
-        self.answers[filename] = answer or (lambda _: content)
-        url = f"{self.scheme}://127.0.0.1:{self.server_address[1]}/{filename}"
-        return LockedWheel(name, "1.0", filename, url, hashlib.sha256(content).hexdigest(), len(content))
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.server_address[1]}/simple"
+
+    def offer(self, name: str, *, tags: str = "py3-none-any", version: str = "1.0") -> LockedWheel:
+        wheel, content = built(name, tags, version)
+        self.files[wheel.filename] = content
+        return wheel
+
+    def page(self, name: str) -> bytes:
+        """The links to a project's files, each with its true hash as the indexes give it."""
+        links = (
+            f'<a href="/files/{filename}#sha256={hashlib.sha256(content).hexdigest()}">{filename}</a>'
+            for filename, content in self.files.items()
+            if filename.startswith(f"{name}-")
+        )
+        return "".join(links).encode()
 
 
 class IndexHandler(http.server.BaseHTTPRequestHandler):
     server: Index
 
     def do_GET(self) -> None:
-        filename = self.path.rsplit("/", 1)[-1]
+        kind, name = self.path.strip("/").split("/")
         with self.server.counting:
-            self.server.requests[filename] += 1
-            attempt = self.server.requests[filename]
-        answer = self.server.answers[filename](attempt)
-        status, body = (answer, b"") if isinstance(answer, int) else (200, answer)
-        self.send_response(status)
+            self.server.requests[name] += 1
+        self.server.answering.wait()
+        body = self.server.page(name) if kind == "simple" else self.server.files[name]
+        self.send_response(self.server.status)
+        self.send_header("Content-Type", "text/html" if kind == "simple" else "application/octet-stream")
+        self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)
 
@@ -325,130 +334,261 @@ class IndexHandler(http.server.BaseHTTPRequestHandler):
         pass
 
 
+def built(name: str, tags: str = "py3-none-any", version: str = "1.0") -> tuple[LockedWheel, bytes]:
+    """A real wheel of one module, and what the lock would say of it; its URL leads nowhere."""
+    info = f"{name}-{version}.dist-info"
+    members = {
+        f"{name}.py": f"TAGS = {tags!r}\n",
+        f"{info}/METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n",
+        f"{info}/WHEEL": "Wheel-Version: 1.0\nRoot-Is-Purelib: true\n",
+        f"{info}/RECORD": "",
+    }
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as archive:
+        for member, text in members.items():
+            archive.writestr(member, text)
+    content = file.getvalue()
+    filename = f"{name}-{version}-{tags}.whl"
+    url = f"https://index.invalid/{filename}"
+    digest = hashlib.sha256(content).hexdigest()
+    return LockedWheel(name.replace("_", "-"), version, filename, url, digest, len(content)), content
+
+
 @pytest.fixture
-def index() -> Iterator[Index]:
+def settings(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
+    """No settings of pip but those of the test."""
+    for variable in [name for name in os.environ if name.upper().startswith("PIP_")]:
+        monkeypatch.delenv(variable)
+    for variable in ("no_proxy", "NO_PROXY"):
+        monkeypatch.setenv(variable, "127.0.0.1")
+    monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
+    monkeypatch.setenv("PIP_NO_CACHE_DIR", "1")
+    monkeypatch.setenv("PIP_RETRIES", "0")
+    return monkeypatch
+
+
+@pytest.fixture
+def index(settings: pytest.MonkeyPatch) -> Iterator[Index]:
     with Index() as server:
+        settings.setenv("PIP_INDEX_URL", server.url)
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
         thread.start()
         yield server
+        server.answering.set()
         server.shutdown()
         thread.join()
+
+
+@pytest.fixture
+def folder(settings: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """A folder that pip looks for wheels in, instead of an index; it gives no hashes."""
+    path = tmp_path / "folder"
+    path.mkdir()
+    settings.setenv("PIP_NO_INDEX", "1")
+    settings.setenv("PIP_FIND_LINKS", str(path))
+    return path
 
 
 def silent(line: str) -> None:
     pass
 
 
+def fetched(wheels: list[LockedWheel], cache: Path, host: str = "Linux x86_64") -> Fetched:
+    return fetch(wheels, HOSTS[host], cache, silent)
+
+
+def names_below(cache: Path) -> list[str]:
+    return sorted(path.name for path in cache.rglob("*") if path.is_file())
+
+
 def test_wheels_are_downloaded_once(index: Index, tmp_path: Path) -> None:
     """The first call downloads and reports each wheel, the second finds all of them in the cache."""
-    wheels = [index.offer(f"package{number}", b"wheel %d" % number * 1000) for number in range(12)]
+    wheels = [index.offer(f"package{number}") for number in range(4)]
     lines: list[str] = []
-    first = fetch(wheels, tmp_path, lines.append)
-    second = fetch(wheels, tmp_path, silent)
-    assert (first.downloaded, first.cached) == (12, 0)
+    first = fetch(wheels, HOSTS["Linux x86_64"], tmp_path, lines.append)
+    second = fetched(wheels, tmp_path)
+    assert (first.downloaded, first.cached) == (4, 0)
     assert first.downloaded_bytes == sum(wheel.size_bytes for wheel in wheels)
-    assert (second.downloaded, second.cached) == (0, 12)
-    assert len(lines) == 12
-    assert set(index.requests.values()) == {1}
+    assert (second.downloaded, second.cached) == (0, 4)
+    assert lines[0].startswith("downloading 4 wheels")
+    assert [line.split()[1] for line in lines[1:]] == [wheel.filename for wheel in wheels]
+    assert {index.requests[wheel.filename] for wheel in wheels} == {1}
+    assert names_below(tmp_path) == ["lock", *(wheel.filename for wheel in wheels)]
     for wheel in wheels:
         assert second.paths[wheel.filename] == tmp_path / wheel.sha256 / wheel.filename
         assert sha256(second.paths[wheel.filename]) == wheel.sha256
 
 
-@pytest.mark.parametrize("damage", [b"", b"other bytes", b"wheel" * 100 + b"!"])
+def test_only_what_is_absent_is_downloaded(index: Index, tmp_path: Path) -> None:
+    """A wheel in the cache is not asked for again when others are."""
+    old, new = index.offer("old"), index.offer("new")
+    fetched([old], tmp_path)
+    both = fetched([old, new], tmp_path)
+    assert (both.downloaded, both.cached) == (1, 1)
+    assert (index.requests["old"], index.requests[old.filename]) == (1, 1)
+
+
+@pytest.mark.parametrize("damage", [b"", b"other bytes"])
 def test_a_damaged_cached_wheel_is_replaced(damage: bytes, index: Index, tmp_path: Path) -> None:
     """A cached file that is not the lock's is downloaded anew."""
-    wheel = index.offer("package", b"wheel" * 100)
-    path = fetch([wheel], tmp_path, silent).paths[wheel.filename]
+    wheel = index.offer("package")
+    path = fetched([wheel], tmp_path).paths[wheel.filename]
     path.write_bytes(damage)
-    assert fetch([wheel], tmp_path, silent).downloaded == 1
+    assert fetched([wheel], tmp_path).downloaded == 1
     assert sha256(path) == wheel.sha256
 
 
-@pytest.mark.parametrize("broken", [503, 429, b"", b"whe", b"WHEEL" * 100, b"wheel" * 101])
-def test_a_broken_download_is_tried_again(broken: bytes | int, index: Index, tmp_path: Path) -> None:
-    """A passing failure, a short, a wrong and a long answer are each followed by another try."""
-    content = b"wheel" * 100
-    wheel = index.offer("package", content, lambda attempt: broken if attempt < ATTEMPTS else content)
-    assert fetch([wheel], tmp_path, silent, pause_seconds=0.001).downloaded == 1
-    assert index.requests[wheel.filename] == ATTEMPTS
+@pytest.mark.parametrize("title", HOSTS)
+def test_wheels_of_other_platforms_are_found(title: str, folder: Path, tmp_path: Path) -> None:
+    """Among the builds for every kind of host, pip takes the one that the lock names for this host."""
+    builds = {
+        "Linux x86_64": "cp311-cp311-manylinux_2_17_x86_64.manylinux2014_x86_64",
+        "Linux aarch64": "cp313-cp313-manylinux_2_39_aarch64",
+        "macOS arm64": "cp312-cp312-macosx_11_0_arm64",
+        "macOS x86_64": "cp311-cp311-macosx_10_9_universal2",
+    }
+    for tags in [*builds.values(), "cp310-abi3-manylinux_2_17_x86_64", "py3-none-any"]:
+        wheel, content = built("compiled", tags)
+        (folder / wheel.filename).write_bytes(content)
+    wheel, _ = built("compiled", builds[title])
+    assert fetched([wheel], tmp_path / "cache", title).downloaded == 1
+    assert names_below(tmp_path / "cache") == [wheel.filename, "lock"]
 
 
-def test_tries_are_bounded(index: Index, tmp_path: Path) -> None:
-    """A wheel that never comes whole is an error that names it, and leaves nothing behind."""
-    wheel = index.offer("package", b"wheel", lambda _: b"other")
-    with pytest.raises(ProvisionError, match=r"package-1\.0.*3 tries.*SHA-256"):
-        fetch([wheel], tmp_path, silent, pause_seconds=0.001)
-    assert index.requests[wheel.filename] == ATTEMPTS
-    assert [path.name for path in (tmp_path / wheel.sha256).iterdir()] == ["lock"]
+def test_every_kind_of_tag_is_found(folder: Path, tmp_path: Path) -> None:
+    """The stable ABI, a plain Linux, a newer glibc's and a pure wheel of one Python are all found."""
+    wheels = []
+    for name, tags in {
+        "stable": "cp39-abi3-manylinux_2_34_x86_64",
+        "plain": "cp311-cp311-linux_x86_64",
+        "program": "py3-none-manylinux_2_36_x86_64",
+        "pure": "py2.py3-none-any",
+        "one_python": "cp311-none-any",
+    }.items():
+        wheel, content = built(name, tags)
+        (folder / wheel.filename).write_bytes(content)
+        wheels.append(wheel)
+    assert fetched(wheels, tmp_path / "cache").downloaded == 5
 
 
-def test_a_missing_file_is_not_tried_again(index: Index, tmp_path: Path) -> None:
-    """404 will not mend itself."""
-    wheel = index.offer("package", b"wheel", lambda _: 404)
-    with pytest.raises(ProvisionError, match="1 try"):
-        fetch([wheel], tmp_path, silent, pause_seconds=0.001)
+@pytest.mark.parametrize(
+    "spelled",
+    [
+        "Flask_Login-1.0-cp311-cp311-manylinux_2_17_x86_64.manylinux2014_x86_64.whl",
+        "flask.login-1.0-cp311-cp311-manylinux2014_x86_64.manylinux_2_17_x86_64.whl",
+    ],
+)
+def test_a_file_may_be_spelled_otherwise(spelled: str, folder: Path, tmp_path: Path) -> None:
+    """What is found under another name has the lock's name in the cache."""
+    wheel, content = built("flask_login", "cp311-cp311-manylinux_2_17_x86_64.manylinux2014_x86_64")
+    (folder / spelled).write_bytes(content)
+    path = fetched([wheel], tmp_path / "cache").paths[wheel.filename]
+    assert path == tmp_path / "cache" / wheel.sha256 / wheel.filename
+    assert sha256(path) == wheel.sha256
 
 
-def test_an_index_out_of_reach_is_an_error(index: Index, tmp_path: Path) -> None:
-    """A closed port ends in an error that speaks of the network."""
-    wheel = index.offer("package", b"wheel")
-    index.server_close()
-    wheel = msgspec.structs.replace(wheel, url="http://127.0.0.1:1/package-1.0-py3-none-any.whl")
+def test_several_versions_of_a_package_are_fetched(index: Index, tmp_path: Path) -> None:
+    """Groups may lock different versions, though pip takes one version in a call."""
+    wheels = [index.offer("package", version=version) for version in ("1.0", "2.0")] + [index.offer("other")]
+    assert fetched(wheels, tmp_path).downloaded == 3
+
+
+def test_another_file_than_the_locks_is_refused(index: Index, tmp_path: Path) -> None:
+    """A file with another hash is an error with pip's words, and no wheel of the batch is left behind."""
+    wheel, other = index.offer("package"), index.offer("other")
+    index.files[wheel.filename] += b"tampered"
+    with pytest.raises(ProvisionError, match="DO NOT MATCH THE HASHES") as caught:
+        fetched([wheel, other], tmp_path)
+    assert wheel.sha256 in caught.value.detail
+    assert names_below(tmp_path) == ["lock"]
+
+
+def test_a_wheel_that_the_index_lacks_is_named(index: Index, tmp_path: Path) -> None:
+    """Without the locked version the error names it, and the remedy names pip's settings."""
+    wheel = index.offer("package")
+    with pytest.raises(ProvisionError, match=r"package==1\.1") as caught:
+        fetched([msgspec.structs.replace(wheel, version="1.1")], tmp_path)
+    assert "pip config" in caught.value.remedy
+
+
+def test_an_index_out_of_reach_is_an_error(settings: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A closed port is told, with the address."""
+    settings.setenv("PIP_INDEX_URL", "http://127.0.0.1:1/simple")
+    with pytest.raises(ProvisionError, match="No matching distribution") as caught:
+        fetched([built("package")[0]], tmp_path)
+    assert "127.0.0.1" in caught.value.detail
+    assert "refused" in caught.value.detail
+
+
+def test_an_index_that_refuses_is_an_error(index: Index, tmp_path: Path) -> None:
+    """The status of an index's answer is told, which pip by itself keeps to its log."""
+    wheel = index.offer("package")
+    index.status = 403
     with pytest.raises(ProvisionError) as caught:
-        fetch([wheel], tmp_path, silent, pause_seconds=0.001)
-    assert "HTTPS_PROXY" in caught.value.remedy
+        fetched([wheel], tmp_path)
+    assert "403" in caught.value.detail
+    assert index.url in caught.value.detail
+
+
+def test_a_pip_that_hangs_is_ended(index: Index, tmp_path: Path) -> None:
+    """An index that never answers ends in an error instead of a wait for ever."""
+    index.answering.clear()
+    wheel = index.offer("package")
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(wheels_module, "PIP_TIMEOUT_SECONDS", 2)
+        with pytest.raises(ProvisionError, match="stopped after 2 s"):
+            fetched([wheel], tmp_path)
+
+
+def test_constraints_of_the_user_do_not_matter(
+    index: Index, settings: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """A constraint that forbids the locked version, and an unpinned one, change nothing."""
+    constraints = tmp_path / "constraints.txt"
+    constraints.write_text("package<1\nother>2\n")
+    config = tmp_path / "pip.conf"
+    config.write_text(f"[global]\nconstraint = {constraints}\n[download]\nconstraint = {constraints}\n")
+    settings.setenv("PIP_CONFIG_FILE", str(config))
+    assert fetched([index.offer("package")], tmp_path / "cache").downloaded == 1
 
 
 def test_threads_that_want_the_same_wheel_download_it_once(index: Index, tmp_path: Path) -> None:
-    """Several hosts provisioned at once cause one download of each wheel."""
-    content = b"wheel" * 1000
+    """Several hosts provisioned at once cause one download of each wheel, also where they share but some."""
+    shared = [index.offer(name) for name in ("first", "second")]
+    own = {title: index.offer(f"own{number}") for number, title in enumerate(HOSTS)}
+    start = threading.Barrier(len(HOSTS), timeout=60)
 
-    def slowly(attempt: int) -> bytes:
-        time.sleep(0.1)
-        return content
+    def host(title: str) -> Fetched:
+        start.wait()
+        return fetched([*shared, own[title]], tmp_path, title)
 
-    wheels = [index.offer(name, content + name.encode()) for name in ("first", "second")]
-    wheels += [index.offer("slow", content, slowly)]
-    with ThreadPoolExecutor(6) as pool:
-        results = list(pool.map(lambda _: fetch(wheels, tmp_path, silent), range(6)))
-    assert sum(result.downloaded for result in results) == 3
-    assert set(index.requests.values()) == {1}
+    with ThreadPoolExecutor(len(HOSTS)) as pool:
+        results = list(pool.map(host, HOSTS))
+    assert sum(result.downloaded for result in results) == 2 + len(HOSTS)
+    assert {index.requests[wheel.filename] for wheel in [*shared, *own.values()]} == {1}
+
+
+def test_what_is_there_waits_for_no_download(index: Index, tmp_path: Path) -> None:
+    """Whoever has all wheels in the cache goes on while another downloads."""
+    here, there = index.offer("here"), index.offer("there")
+    fetched([here], tmp_path)
+    index.answering.clear()
+    with ThreadPoolExecutor(1) as pool:
+        other = pool.submit(fetched, [there], tmp_path)
+        try:
+            assert fetched([here], tmp_path).cached == 1
+            assert not other.done()
+        finally:
+            index.answering.set()
+        assert other.result().downloaded == 1
 
 
 def test_a_cache_that_cannot_be_written_is_an_error(index: Index, tmp_path: Path) -> None:
     """A file where the cache should be ends in an error that names the variable to set."""
     (tmp_path / "cache").write_bytes(b"")
     with pytest.raises(ProvisionError) as caught:
-        fetch([index.offer("package", b"wheel")], tmp_path / "cache", silent)
+        fetched([index.offer("package")], tmp_path / "cache")
     assert "XDG_CACHE_HOME" in caught.value.remedy
-
-
-def test_a_proxy_named_in_the_environment_is_used(
-    index: Index, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """With a proxy set, the index itself need not be reachable or even resolvable."""
-    wheel = msgspec.structs.replace(
-        index.offer("package", b"wheel"), url="http://index.invalid/package-1.0-py3-none-any.whl"
-    )
-    for variable in ("http_proxy", "HTTP_PROXY"):
-        monkeypatch.setenv(variable, f"http://127.0.0.1:{index.server_address[1]}")
-    assert fetch([wheel], tmp_path, silent).downloaded == 1
-
-
-def test_certificates_are_checked(index: Index, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An unknown certificate is refused at once; named in SSL_CERT_FILE, the same index is trusted."""
-    certificate = own_certificate(tmp_path)
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(certificate)
-    index.socket = context.wrap_socket(index.socket, server_side=True, do_handshake_on_connect=False)
-    index.scheme = "https"
-    wheel = index.offer("package", b"wheel")
-    with pytest.raises(ProvisionError, match="1 try") as caught:
-        fetch([wheel], tmp_path / "cache", silent, pause_seconds=0.001)
-    assert "SSL_CERT_FILE" in caught.value.remedy
-    monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
-    assert fetch([wheel], tmp_path / "cache", silent).downloaded == 1
 
 
 def test_the_cache_follows_xdg(tmp_path: Path) -> None:
@@ -460,24 +600,3 @@ def test_the_cache_follows_xdg(tmp_path: Path) -> None:
 
 def sha256(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
-
-
-def own_certificate(folder: Path) -> Path:
-    """A certificate for 127.0.0.1, signed by itself, with its key, in one PEM file."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "an index on loopback")])
-    now = datetime.datetime.now(datetime.UTC)
-    address = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))])
-    certificate = (
-        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
-        .not_valid_before(now - datetime.timedelta(hours=1))
-        .not_valid_after(now + datetime.timedelta(hours=1))
-        .add_extension(address, critical=False)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
-        .sign(key, hashes.SHA256())
-    )
-    pem = serialization.Encoding.PEM
-    private = key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    path = folder / "index.pem"
-    path.write_bytes(private + certificate.public_bytes(pem))
-    return path

@@ -24,6 +24,15 @@ RECIPE = 1
 ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
 BUILD_TIMEOUT_SECONDS = 900.0
 PARTIAL = ".partial"
+# Keys that all hosts would share, and what only an installation needs.
+LEFTOVERS = (
+    "etc/ssh/ssh_host_*",
+    "var/cache/apt/*.bin",
+    "var/cache/apt/archives/*.deb",
+    "var/lib/apt/lists/*_*",
+    "var/log/*.log",
+    "var/log/apt/*.log",
+)
 LOG_NAME = "debootstrap.log"
 STAGES = {
     "I: Retrieving Packages": "fetching package lists",
@@ -49,8 +58,11 @@ def architecture() -> str:
     return ARCHITECTURES[machine]
 
 
-def ensure_base(cache_directory: Path, report: Report) -> Path:
-    """The base system's folder, built if need be (about 40 s, 280 MB). Raises LabError."""
+def ensure_base(cache_directory: Path, report: Report, *, mirror: str | None = None) -> Path:
+    """The base system's folder, built if need be (about 40 s, 280 MB). Raises LabError.
+
+    ``mirror``: where from; else where this system's own packages come from, else debootstrap's own choice.
+    """
     base = base_path(cache_directory)
     if base.exists():
         return base
@@ -63,14 +75,14 @@ def ensure_base(cache_directory: Path, report: Report) -> Path:
             remove_tree(partial)
         started = time.monotonic()
         report(f"building the base system of the hosts in {base} (once, about 40 s)")
-        bootstrap(partial, report, lock)
+        bootstrap(partial, report, lock, mirror or find_mirror())
         furnish(partial)
         partial.rename(base)
         report(f"the base system is ready after {time.monotonic() - started:.0f} s")
     return base
 
 
-def bootstrap(target: Path, report: Report, lock: int) -> None:
+def bootstrap(target: Path, report: Report, lock: int, mirror: str | None) -> None:
     """Run debootstrap in namespaces of its own, so that nothing it starts or mounts outlives it.
 
     It inherits ``lock``: should we be killed, nobody else starts before it has ended too.
@@ -87,7 +99,6 @@ def bootstrap(target: Path, report: Report, lock: int) -> None:
     ]
     argv += ["debootstrap", "--variant=minbase", f"--include={INCLUDED}", f"--arch={architecture()}"]
     argv += [SUITE, str(target)]
-    mirror = find_mirror()
     if mirror is not None:
         argv.append(mirror)
     deadline = time.monotonic() + BUILD_TIMEOUT_SECONDS
@@ -133,13 +144,9 @@ def furnish(root: Path) -> None:
     )
     # '*': no password ever matches, and the account doesn't count as locked.
     run(["chroot", str(root), "usermod", "--password", "*", USER])
-    for key in (root / "etc/ssh").glob("ssh_host_*"):
-        key.unlink()
-    for leftover in [
-        *(root / "var/cache/apt/archives").glob("*.deb"),
-        *(root / "var/lib/apt/lists").glob("*_*"),
-    ]:
-        leftover.unlink()
+    for pattern in LEFTOVERS:
+        for leftover in root.glob(pattern):
+            leftover.unlink()
     (root / "etc/resolv.conf").write_text("# No name server: this host has no route out.\n")
     (root / "etc/hostname").write_text("lab\n")
     os.sync()

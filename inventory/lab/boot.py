@@ -13,9 +13,10 @@ Writes one line of JSON to stdout and ends, leaving the host's first process beh
   {"pid": 123, "root": "overlay", "notes": ["..."]}   that process's number outside; how the root was made
   {"error": "..."}                                    and ends with status 1; nothing is left
 
-The first process then waits for a byte on stdin, which is the caller's time to note ``pid`` and to write files
-through /proc/PID/root, and becomes the host's /sbin/init. When stdin is closed instead it ends: a caller that
-dies leaves no host behind that nobody knows of. Every mount is in the host's own mount namespace and goes with it.
+The first process then waits for a byte on stdin, which is the caller's time to note ``pid`` and to write
+files through /proc/PID/root, and becomes the host's /sbin/init. When stdin is closed instead it ends: a
+caller that dies leaves no host behind that nobody knows of. Every mount is in the host's own mount namespace
+and goes with it.
 """
 
 from __future__ import annotations
@@ -26,8 +27,10 @@ import os
 import resource
 import signal
 import socket
+import stat
 import subprocess
 import sys
+import traceback
 from pathlib import Path
 from typing import Any
 
@@ -117,7 +120,8 @@ def mount_root(base: Path, directory: Path, target: Path) -> tuple[str, list[str
 def mount_devices(dev: Path) -> None:
     mount("tmpfs", dev, "tmpfs", MS_NOSUID | MS_NOEXEC, "mode=755,size=1m")
     for name, (major, minor) in DEVICES.items():
-        os.mknod(dev / name, 0o020666, os.makedev(major, minor))
+        os.mknod(dev / name, stat.S_IFCHR, os.makedev(major, minor))
+        (dev / name).chmod(0o666)
     for name, target in DEVICE_LINKS.items():
         (dev / name).symlink_to(target)
     (dev / "pts").mkdir()
@@ -130,13 +134,13 @@ def enter_root(root: Path) -> None:
     """Make ``root`` the root directory and let go of the machine's own."""
     os.chdir(root)
     checked(libc.pivot_root(b".", b"."), "pivot_root")
-    unmount(Path("."))
+    unmount(Path())
     os.chdir("/")
 
 
 def furnish(config: dict[str, Any]) -> dict[str, Any]:
     """Everything between the namespaces and init. Returns how the root was made."""
-    os.umask(0)
+    os.umask(0o022)
     mount("none", Path("/"), flags=MS_REC | MS_PRIVATE)
     directory = Path(config["directory"])
     root = directory / "root"
@@ -147,7 +151,6 @@ def furnish(config: dict[str, Any]) -> dict[str, Any]:
     mount("tmpfs", root / "run", "tmpfs", MS_NOSUID | MS_NODEV, "mode=755")
     mount_devices(root / "dev")
     enter_root(root)
-    os.umask(0o022)
     socket.sethostname(config["hostname"])
     return {"root": kind, "notes": notes}
 
@@ -156,8 +159,16 @@ def limit(cores: list[int]) -> None:
     """What init hands down to all processes of the host."""
     assert sys.platform == "linux"
     os.sched_setaffinity(0, cores)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (OPEN_FILES_SOFT, OPEN_FILES_HARD))
-    resource.setrlimit(resource.RLIMIT_CORE, (0, resource.RLIM_INFINITY))
+    limit_open_files()
+
+
+def limit_open_files() -> None:
+    """As on a real host; where even root may not go so high, as high as the machine's own limit."""
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (OPEN_FILES_SOFT, OPEN_FILES_HARD))
+    except (ValueError, OSError):
+        _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (min(OPEN_FILES_SOFT, hard), hard))
 
 
 def become_init() -> None:
@@ -201,6 +212,8 @@ def main() -> int:
         try:
             os.close(read_end)
             first_process(config, write_end)
+        except BaseException:
+            traceback.print_exc()
         finally:
             os._exit(1)
     os.close(write_end)

@@ -13,6 +13,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -228,7 +229,7 @@ def boot(plan: HostPlan) -> str:
         assert process.stdin is not None and process.stdout is not None and process.stderr is not None
         ready, _, _ = select.select([process.stdout], [], [], BOOT_TIMEOUT_SECONDS)
         line = process.stdout.readline() if ready else b""
-        answer = json.loads(line) if line else {"error": "it said nothing"}
+        answer: dict[str, Any] = json.loads(line) if line else {"error": "it said nothing"}
         if "error" in answer:
             process.kill()
             raise LabError(
@@ -240,8 +241,13 @@ def boot(plan: HostPlan) -> str:
         if init is None:
             raise LabError(f"{spec.name} ended at once", remedy="`invoke lab.down`, then try again")
         save_record(spec.directory, HostRecord(init, str(plan.base), answer["root"]))
-        write_host_files(root_of(init), plan)
-        process.stdin.write(b"\n")
+        try:
+            write_host_files(root_of(init), plan)
+            os.write(process.stdin.fileno(), b"\n")
+        except OSError as error:
+            raise LabError(
+                f"{spec.name} could not be furnished: {error}", remedy="`invoke lab.down`, then try again"
+            ) from error
     notes = "".join(f"; {note}" for note in answer["notes"])
     return f"{answer['root']}{notes}"
 
@@ -290,7 +296,7 @@ def is_reachable(address: str) -> bool:
         contextlib.suppress(OSError),
         socket.create_connection((address, SSH_PORT), timeout=CONNECT_TIMEOUT_SECONDS) as connection,
     ):
-        return connection.recv(4) == b"SSH-"
+        return connection.recv(256).startswith(b"SSH-")
     return False
 
 

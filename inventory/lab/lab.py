@@ -1,9 +1,10 @@
-"""The lab as a whole: up, down, status. Each may be called again, and after anything that went wrong before."""
+"""The lab as a whole: up, down, status. Each may be called again, also after what went wrong before."""
 
 from __future__ import annotations
 
 import os
 import sys
+import threading
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -65,11 +66,12 @@ class LabStatus(msgspec.Struct, frozen=True):
 
 
 def up(spec: LabSpec, *, inventory_directory: Path, report: Report) -> None:
-    """Make the lab as ``spec`` says, changing only what is not so yet; then write its inventory and host keys.
+    """Make the lab as ``spec`` says, changing only what isn't so yet; then write inventory and host keys.
 
     Raises LabError (SeveralHostsFailed of several) with what to do about it; `down` clears what was made.
     """
     spec.check()
+    report = one_at_a_time(report)
     require(report)
     base = ensure_base(spec.cache_directory, report)
     with locked(spec.state_directory, report, timeout_seconds=LOCK_TIMEOUT_SECONDS):
@@ -131,6 +133,17 @@ def host_status(host: LabHost) -> HostStatus:
     return HostStatus(spec.name, spec.address, (spec.group,), host.sshd_pid, is_reachable(spec.address))
 
 
+def one_at_a_time(report: Report) -> Report:
+    """Hosts are made in threads; what they report arrives line by line."""
+    lock = threading.Lock()
+
+    def locked_report(line: str) -> None:
+        with lock:
+            report(line)
+
+    return locked_report
+
+
 def check_machine() -> None:
     status_text = Path("/proc/self/status").read_text() if sys.platform == "linux" else ""
     check_rights(platform=sys.platform, is_root=os.geteuid() == 0, process_status=status_text)
@@ -149,7 +162,7 @@ def identity(spec: LabSpec) -> tuple[str, str, str]:
 
 
 def record(spec: LabSpec, hosts: Sequence[HostSpec], report: Report) -> None:
-    """Remove the hosts that the lab has beyond ``hosts``; note what it is to have before any of it is made."""
+    """Remove the hosts that the lab has beyond ``hosts``; note what it will have before it is made."""
     state = load_state(spec.state_directory)
     wanted = {host.namespace for host in hosts}
     for host in plan_hosts(state.spec) if state is not None else ():
@@ -194,7 +207,7 @@ def give_to_invoking_user(client_key: Path) -> None:
 
 
 def check_reach(hosts: Sequence[HostSpec]) -> None:
-    """Where this machine's firewall sees what goes over bridges: raise LabError if it lets nothing through."""
+    """Where this machine's firewall sees what goes over bridges, raise LabError if it lets nothing by."""
     if not network.is_filtered():
         return
     server, *others = hosts
@@ -217,9 +230,9 @@ def take_down(state_directory: Path, inventory_directory: Path, report: Report) 
     directories = sorted((state_directory / "hosts").glob("*"))
     in_parallel(stop_recorded, directories, lambda directory: directory.name)
     for bridge in bridges_to_remove(state_directory, state):
-        in_parallel(stop_namespace, network.namespaces_of(bridge), str)
         for link in network.links_of(bridge):
             network.remove_link(link)
+        in_parallel(stop_namespace, network.namespaces_of(bridge), str)
         network.remove_bridge(bridge)
     if state is not None and state.made_namespace_directory:
         network.remove_namespace_directory()
@@ -232,9 +245,9 @@ def take_down(state_directory: Path, inventory_directory: Path, report: Report) 
 
 
 def bridges_to_remove(state_directory: Path, state: LabState | None) -> tuple[str, ...]:
-    """The lab's bridges; and its bridge's name, which namespaces begin with, where that is gone already."""
+    """The lab's bridges; and its bridge's name, which namespaces begin with, where that isn't marked."""
     owned = network.owned_bridges(state_directory)
-    if state is not None and not network.has_interface(state.spec.bridge):
+    if state is not None and network.is_unmarked(state.spec):
         return (*owned, state.spec.bridge)
     return owned
 

@@ -12,7 +12,7 @@ import msgspec
 
 from bench.errors import LabError
 from inventory.lab.spec import HostSpec, LabSpec, mac_address
-from inventory.lab.system import run
+from inventory.lab.system import run, unmount_below
 
 NAMESPACE_DIRECTORY = Path("/run/netns")
 INTERFACE_DIRECTORY = Path("/sys/class/net")
@@ -49,7 +49,7 @@ def owned_bridges(state_directory: Path) -> tuple[str, ...]:
 
 def check_is_free(spec: LabSpec) -> None:
     """Raise LabError where the bridge's name or the subnet is in use by something that isn't this lab's."""
-    if spec.bridge in owned_bridges(spec.state_directory):
+    if spec.bridge in owned_bridges(spec.state_directory) or is_half_made(spec):
         return
     if has_interface(spec.bridge):
         raise LabError(
@@ -68,12 +68,29 @@ def ensure_bridge(spec: LabSpec) -> None:
     """Make the bridge, unless it is there, and give it the controller's address. Raises LabError."""
     if not has_interface(spec.bridge):
         # With an address of its own; else it takes a port's, another one whenever a host comes or goes.
-        mac = mac_address(ipaddress.IPv4Address(spec.controller_address))
-        # Marked in the same step: an interrupted lab.up leaves no bridge that nobody owns up to.
-        mark = owner_mark(spec.state_directory)
-        ip("link", "add", "name", spec.bridge, "alias", mark, "address", mac, "type", "bridge")
+        ip("link", "add", "name", spec.bridge, "address", bridge_mac_address(spec), "type", "bridge")
+    ip("link", "set", spec.bridge, "alias", owner_mark(spec.state_directory))
     ip("address", "replace", controller_interface(spec), "dev", spec.bridge)
     ip("link", "set", spec.bridge, "up")
+
+
+def bridge_mac_address(spec: LabSpec) -> str:
+    return mac_address(ipaddress.IPv4Address(spec.controller_address))
+
+
+def is_half_made(spec: LabSpec) -> bool:
+    """Whether the bridge was made by a lab.up that was stopped before it could set the mark."""
+    directory = INTERFACE_DIRECTORY / spec.bridge
+    return (
+        (directory / "bridge").exists()
+        and not (directory / "ifalias").read_text().strip()
+        and (directory / "address").read_text().strip() == bridge_mac_address(spec)
+    )
+
+
+def is_unmarked(spec: LabSpec) -> bool:
+    """Whether the bridge, made or to be made, bears nobody's mark."""
+    return not has_interface(spec.bridge) or is_half_made(spec)
 
 
 def has_interface(name: str) -> bool:
@@ -146,8 +163,14 @@ link set eth0 up
 
 
 def remove_link(link: str) -> None:
-    if has_interface(link):
+    """Remove a link with both its ends. The kernel may be doing so already, its namespace being gone."""
+    if not has_interface(link):
+        return
+    try:
         ip("link", "delete", link)
+    except LabError:
+        if has_interface(link):
+            raise
 
 
 def remove_namespace(namespace: str) -> None:
@@ -159,8 +182,7 @@ def remove_namespace(namespace: str) -> None:
 def remove_namespace_directory() -> None:
     """Undo what the first `ip netns add` of a machine does, unless somebody else has names there by now."""
     if NAMESPACE_DIRECTORY.exists() and not any(NAMESPACE_DIRECTORY.iterdir()):
-        if NAMESPACE_DIRECTORY.is_mount():
-            run(["umount", str(NAMESPACE_DIRECTORY)])
+        unmount_below(NAMESPACE_DIRECTORY)
         NAMESPACE_DIRECTORY.rmdir()
 
 

@@ -81,10 +81,11 @@ def wait_for_end(descriptor: int, mark: ProcessMark) -> None:
 
 
 def namespace_id(pid: int, kind: str) -> int | None:
-    """The inode of a process's namespace (``net``, ``pid``...), else None."""
+    """The inode of a process's namespace (``net``, ``pid``...); None when it has ended or is hidden."""
     try:
         return (PROC / str(pid) / "ns" / kind).stat().st_ino
-    except (FileNotFoundError, ProcessLookupError):
+    except (FileNotFoundError, ProcessLookupError, PermissionError):
+        # Some systems keep even root from looking into their own first process.
         return None
 
 

@@ -6,7 +6,7 @@ import os
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -19,6 +19,8 @@ STATE_NAME = "lab.json"
 RECORD_NAME = "host.json"
 CLIENT_KEY_NAME = "client_key"
 HOST_KEY_NAME = "ssh_host_ed25519_key"
+
+Kept = TypeVar("Kept", "LabState", "HostRecord")
 
 
 class LabState(msgspec.Struct, frozen=True):
@@ -57,13 +59,13 @@ def save_record(host_directory: Path, record: HostRecord) -> None:
     save(host_directory / RECORD_NAME, record)
 
 
-def load(path: Path, kind: type[Any]) -> Any:
+def load(path: Path, kind: type[Kept]) -> Kept | None:
     try:
         return msgspec.json.decode(path.read_bytes(), type=kind, dec_hook=decode_path)
     except FileNotFoundError:
         return None
     except msgspec.DecodeError as error:
-        raise LabError(f"{path} is damaged ({error})", remedy=f"delete it, then `invoke lab.down`") from error
+        raise LabError(f"{path} is damaged ({error})", remedy="delete it, then `invoke lab.down`") from error
 
 
 def save(path: Path, value: msgspec.Struct) -> None:

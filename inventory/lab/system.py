@@ -177,9 +177,14 @@ def mounts_below(directory: Path, mountinfo: str) -> tuple[str, ...]:
     return tuple(point for point in reversed(points) if point == root or point.startswith(f"{root}/"))
 
 
-def remove_tree(directory: Path) -> None:
-    """Delete a folder, and never reach through a mount that was left in it."""
+def unmount_below(directory: Path) -> None:
+    """Unmount all that is mounted in or at a folder."""
     for point in mounts_below(directory.resolve(), Path("/proc/self/mountinfo").read_text()):
         run(["umount", "--lazy", point])
+
+
+def remove_tree(directory: Path) -> None:
+    """Delete a folder, and never reach through a mount that was left in it."""
+    unmount_below(directory)
     if directory.exists():
         shutil.rmtree(directory)

@@ -1,0 +1,1 @@
+"""Pure functions from what was measured to what may be said about it. No network, no processes, no files."""

@@ -1,0 +1,635 @@
+"""What held a run back, and whether the run says anything about its server.
+
+A closed loop is as fast as its slowest part. ``judge`` names that part from core shares and link use, and
+collects every reason for doubt as a typed value: its numbers, its remedy, and whether it voids the run.
+
+*When the server and the load generator are both busy.* A server that has used up its cores could not have
+answered more requests whoever asked: its throughput stands, and the limit is ``server_cpu``, even if a load
+worker was at its own limit too. What a busy generator does spoil is latency, since answers wait in the
+generator before their clock is stopped. So ``LoadWorkerAtLimit`` is then said and does not void the run. With
+a server that had CPU to spare, the same worker means that more load would have been answered: the figure is
+the generator's, and the run is void. None of the servers spins while idle, so a full core is a used one.
+
+*When they share cores.* A core that is full because of two parties leaves neither at its full share. Server
+and database on the same cores: a server that needs half the CPU per request still shows as faster, only
+diluted, so the run counts (``DatabaseSharesCores`` says by how much it dilutes) unless the server's part is a
+small one: then it is the database that was measured. Server and load on the same cores: the generator takes
+from the server what its own client costs, which is no property of the server. That voids the run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Literal
+
+import msgspec
+
+from bench.result import Counts, DatabaseUse, Limit, Reason
+
+LimitName = Literal["server_cpu", "load_generator", "database", "network", "latency", "none_found"]
+
+
+class Thresholds(msgspec.Struct, frozen=True):
+    """Where the lines are drawn, and why there."""
+
+    # The agent samples CPU in 10 ms ticks and the window's ends cut into them: a full core reads 0.97 to 1.0.
+    server_saturated: float = 0.95
+    # A client loop at 0.90 of its core in the median second is at 1.0 in the seconds of a burst.
+    load_worker_at_limit: float = 0.90
+    # As for the server.
+    database_saturated: float = 0.95
+    # Ethernet, IP and TCP headers take 5 to 6 % of a link that is full; the rest is acknowledgements.
+    link_full: float = 0.90
+    # Below this part of the CPU of shared cores, a server twice as fast changes throughput by less than 15 %.
+    server_part_of_shared_cores: float = 0.25
+    # With every party below it, all of them wait most of the time; between it and "full" nothing is proven.
+    mostly_waiting: float = 0.60
+    # A round trip that is half of the median latency halves what a server's speed can change.
+    round_trip_part: float = 0.5
+    # Linux delays an acknowledgement by 40 ms at least.
+    delayed_ack_low_seconds: float = 0.038
+    delayed_ack_high_seconds: float = 0.050
+    # One in a thousand: more than a rare reset, and p99.9 would be about failures.
+    failure_share: float = 0.001
+    # The database flushes its counters at most once a second a connection.
+    database_counter_share: float = 0.02
+    database_counter_count: int = 50
+    # A median does not feel one slot in twenty.
+    samples_missed_share: float = 0.05
+
+
+class CpuUse(msgspec.Struct, frozen=True):
+    """CPU of a process tree in the window, in cores; ``cores`` is how many it may use at once, more than 0.
+
+    That is the cores it is pinned to, or fewer if it can't fill them: a worker with one thread fills one.
+    ``busiest_process`` is the core share of its busiest process, None where one may fill more than a core.
+    """
+
+    core_share: float
+    cores: float
+    busiest_process: float | None = None
+
+    @property
+    def part(self) -> float:
+        """1.0: all that it may use."""
+        return self.core_share / self.cores
+
+
+class LoadUse(msgspec.Struct, frozen=True):
+    """One load worker: its engine process's core share in the median second of the window."""
+
+    worker: str
+    core_share: float
+    on_server_cores: bool = False
+
+
+class LinkUse(msgspec.Struct, frozen=True):
+    """Traffic between server and load in the window, against the slowest link on its way; None: not known."""
+
+    bytes_per_second: float
+    link_bytes_per_second: float | None = None
+    round_trip_seconds: float | None = None
+
+
+class PidChange(msgspec.Struct, frozen=True):
+    """Processes of the server that came or went in the window."""
+
+    appeared: tuple[int, ...] = ()
+    vanished: tuple[int, ...] = ()
+
+
+class RunFigures(msgspec.Struct, frozen=True):
+    """What is known of one run. None: could not be had.
+
+    ``failures`` counts by kind, in the window, as ``requests`` (answered in full) does.
+    ``shared_cores`` is how many cores the server shares with the parties marked ``on_server_cores``; None: as
+    many as it may use.
+    ``expected_transactions_per_request`` is what the endpoint does by its code; None if it uses no database.
+    """
+
+    requests: int
+    server: CpuUse | None
+    load: tuple[LoadUse, ...]
+    link: LinkUse | None = None
+    database: CpuUse | None = None
+    database_on_server_cores: bool = False
+    shared_cores: float | None = None
+    median_latency_seconds: float | None = None
+    connections: int | None = None
+    failures: dict[str, int] = {}
+    processes: PidChange = PidChange()
+    counts: Counts | None = None
+    database_use: DatabaseUse | None = None
+    expected_transactions_per_request: float | None = None
+    lost_workers: tuple[str, ...] = ()
+    samples_complete: bool = True
+    samples_missed_share: float = 0.0
+
+
+# ---------------------------------------------------------------- reasons
+
+
+class NothingAnswered(msgspec.Struct, frozen=True, tag=True):
+    """Not one request was answered in full."""
+
+    failures: int
+    invalidates: bool = True
+    remedy: str = "See the server's log and the kinds of failure"
+
+    @property
+    def text(self) -> str:
+        return f"no request was answered in full, {self.failures} failed"
+
+
+class LoadWorkerAtLimit(msgspec.Struct, frozen=True, tag=True):
+    """A load worker used its core up. Voids the run unless the server was saturated too."""
+
+    worker: str
+    core_share: float
+    invalidates: bool
+    remedy: str = "Add load hosts, or load workers where cores are free"
+
+    @property
+    def text(self) -> str:
+        spoiled = (
+            "" if self.invalidates else "; the server was saturated too, but latency includes waiting here"
+        )
+        return (
+            f"load worker {self.worker} used {self.core_share:.2f} of its core in the median second{spoiled}"
+        )
+
+
+class LoadSharesCores(msgspec.Struct, frozen=True, tag=True):
+    """Server and load generator used up the same cores."""
+
+    server_share: float
+    load_share: float
+    cores: float
+    invalidates: bool = True
+    remedy: str = "Put the load on another host, or on other cores of this one (asgibench_cores)"
+
+    @property
+    def text(self) -> str:
+        return (
+            f"the load generator took {self.load_share:.2f} of the {self.cores:g} cores it shares "
+            f"with the server, which had {self.server_share:.2f}"
+        )
+
+
+class DatabaseSharesCores(msgspec.Struct, frozen=True, tag=True):
+    """Server and database used up the same cores: differences between servers show diluted."""
+
+    server_share: float
+    database_share: float
+    cores: float
+    invalidates: bool = False
+    remedy: str = "Put the database on a host of its own (group database)"
+
+    @property
+    def server_part(self) -> float:
+        return self.server_share / (self.server_share + self.database_share)
+
+    @property
+    def text(self) -> str:
+        return (
+            f"the database took {self.database_share:.2f} of the {self.cores:g} cores it shares "
+            f"with the server, which had {self.server_share:.2f}: "
+            f"{self.server_part:.0%} of what a request costs is the server"
+        )
+
+
+class DatabaseAtLimit(msgspec.Struct, frozen=True, tag=True):
+    """The database was saturated and the server was not."""
+
+    core_share: float
+    cores: float
+    invalidates: bool = True
+    remedy: str = "Give the database more cores, or a host of its own (group database)"
+
+    @property
+    def text(self) -> str:
+        return f"the database used {self.core_share:.2f} of {self.cores:g} cores"
+
+
+class NetworkAtLimit(msgspec.Struct, frozen=True, tag=True):
+    """The link was full. Voids the run unless the server was saturated too."""
+
+    bytes_per_second: float
+    link_bytes_per_second: float
+    invalidates: bool
+    remedy: str = "Use a faster link, or more load hosts on links of their own"
+
+    @property
+    def text(self) -> str:
+        part = self.bytes_per_second / self.link_bytes_per_second
+        return f"{self.bytes_per_second / 1e6:.1f} MB/s went over the link, {part:.0%} of its speed"
+
+
+class RoundTripDominates(msgspec.Struct, frozen=True, tag=True):
+    """Requests spent most of their time under way."""
+
+    round_trip_seconds: float
+    median_latency_seconds: float
+    invalidates: bool = True
+    remedy: str = "Use more connections, or load hosts nearer to the server"
+
+    @property
+    def text(self) -> str:
+        return (
+            f"the network's round trip of {self.round_trip_seconds * 1e3:.2f} ms is "
+            f"{self.round_trip_seconds / self.median_latency_seconds:.0%} of the median latency"
+        )
+
+
+class DelayedAckSuspected(msgspec.Struct, frozen=True, tag=True):
+    """The median latency is that of Nagle's algorithm against delayed acknowledgements, with CPU to spare."""
+
+    median_latency_seconds: float
+    server_part: float
+    invalidates: bool = False
+    remedy: str = (
+        "See whether the server sets TCP_NODELAY; this is a property of platform and version, not of speed"
+    )
+
+    @property
+    def text(self) -> str:
+        return (
+            f"a median latency of {self.median_latency_seconds * 1e3:.1f} ms with {self.server_part:.0%} "
+            "of the server's CPU used is the mark of Nagle's algorithm waiting for delayed acknowledgements"
+        )
+
+
+class ServerWorkersUneven(msgspec.Struct, frozen=True, tag=True):
+    """One of the server's workers was saturated while others had CPU to spare."""
+
+    busiest_process: float
+    core_share: float
+    cores: float
+    invalidates: bool = False
+    remedy: str = "Use more connections: each stays with the worker that accepted it"
+
+    @property
+    def text(self) -> str:
+        return (
+            f"the server's busiest process used {self.busiest_process:.2f} of a core, "
+            f"all of them together {self.core_share:.2f} of {self.cores:g}"
+        )
+
+
+class ProcessesChanged(msgspec.Struct, frozen=True, tag=True):
+    """The server's processes are not those that it started with."""
+
+    appeared: tuple[int, ...]
+    vanished: tuple[int, ...]
+    invalidates: bool = True
+    remedy: str = "See the server's log: a worker died or was replaced"
+
+    @property
+    def text(self) -> str:
+        return f"in the window {len(self.vanished)} server processes ended and {len(self.appeared)} appeared"
+
+
+class Failures(msgspec.Struct, frozen=True, tag=True):
+    """Requests of one kind of failure. ``share`` is of all requests in the window."""
+
+    kind: str
+    count: int
+    share: float
+    invalidates: bool
+    remedy: str = "See the server's log"
+
+    @property
+    def text(self) -> str:
+        return f"{self.count} requests failed ({self.kind}), {self.share:.2%} of all"
+
+
+class CountsDisagree(msgspec.Struct, frozen=True, tag=True):
+    """The parties counted different numbers of answers. None: did not count."""
+
+    engine: int
+    server: int | None
+    locust: int
+    spool: int | None
+    in_flight_at_stop: int
+    invalidates: bool = True
+    remedy: str = "Measure again; if it stays, something else talks to this server, or answers were lost"
+
+    @property
+    def text(self) -> str:
+        others = f"locust {self.locust}, server {self.server}, spool {self.spool}"
+        return f"answers were counted differently: engine {self.engine}, {others}"
+
+
+class DatabaseCountersDisagree(msgspec.Struct, frozen=True, tag=True):
+    """The database did another number of transactions than the requests need.
+
+    Fewer void the run: requests were answered without it. More can be another user of the same database.
+    """
+
+    transactions: int
+    expected: int
+    invalidates: bool
+    remedy: str = "See that no cache answers and that nobody else uses this database"
+
+    @property
+    def text(self) -> str:
+        return f"the database counted {self.transactions} transactions, the requests need {self.expected}"
+
+
+class WorkerLost(msgspec.Struct, frozen=True, tag=True):
+    """A load worker went away during the run."""
+
+    worker: str
+    invalidates: bool = True
+    remedy: str = "See the load host's log; this run is to be repeated"
+
+    @property
+    def text(self) -> str:
+        return f"load worker {self.worker} was lost during the run"
+
+
+class CpuUnknown(msgspec.Struct, frozen=True, tag=True):
+    """Nobody sampled this party: the limit is named without it."""
+
+    party: str
+    invalidates: bool = False
+    remedy: str = "See the agent's log on that host"
+
+    @property
+    def text(self) -> str:
+        return f"the CPU of the {self.party} is not known"
+
+
+class SamplesIncomplete(msgspec.Struct, frozen=True, tag=True):
+    """The agent was cut off, or lost slots of its schedule."""
+
+    cut_off: bool
+    missed_share: float
+    invalidates: bool = False
+    remedy: str = "See the agent's log on the server's host; leave it a core that is not full"
+
+    @property
+    def text(self) -> str:
+        cut = "the samples were cut off" if self.cut_off else "the samples have gaps"
+        return f"{cut}, {self.missed_share:.0%} of the slots are missing"
+
+
+TypedReason = (
+    NothingAnswered
+    | LoadWorkerAtLimit
+    | LoadSharesCores
+    | DatabaseSharesCores
+    | DatabaseAtLimit
+    | NetworkAtLimit
+    | RoundTripDominates
+    | DelayedAckSuspected
+    | ServerWorkersUneven
+    | ProcessesChanged
+    | Failures
+    | CountsDisagree
+    | DatabaseCountersDisagree
+    | WorkerLost
+    | CpuUnknown
+    | SamplesIncomplete
+)
+
+
+# ---------------------------------------------------------------- the judgement
+
+
+class Evidence(msgspec.Struct, frozen=True):
+    """One figure that the limit was named from. ``share`` 1.0: all that there is; None: not known."""
+
+    party: str
+    used: float
+    available: float | None
+    share: float | None
+    unit: Literal["cores", "bytes_per_second", "seconds"]
+
+    @property
+    def text(self) -> str:
+        if self.unit == "seconds":
+            return f"{self.party} {self.used * 1e3:.2f} ms"
+        if self.unit == "bytes_per_second":
+            of = "of an unknown link" if self.available is None else f"of {self.available / 1e6:.0f} MB/s"
+            return f"{self.party} {self.used / 1e6:.1f} MB/s {of}"
+        return f"{self.party} {self.used:.2f} of {self.available:g} cores"
+
+
+class Judgement(msgspec.Struct, frozen=True):
+    """What held the run back, on what evidence, and whether the run speaks of its server."""
+
+    limit: LimitName
+    evidence: tuple[Evidence, ...]
+    reasons: tuple[TypedReason, ...]
+
+    @property
+    def valid(self) -> bool:
+        return not any(reason.invalidates for reason in self.reasons)
+
+    def as_limit(self) -> Limit:
+        return Limit(self.limit, "; ".join(evidence.text for evidence in self.evidence))
+
+    def as_reasons(self) -> tuple[Reason, ...]:
+        return tuple(as_reason(reason) for reason in self.reasons)
+
+
+def as_reason(reason: TypedReason) -> Reason:
+    """As results keep it; ``code`` is the reason's name."""
+    return Reason(type(reason).__name__, reason.text, reason.remedy, reason.invalidates)
+
+
+def judge(figures: RunFigures, thresholds: Thresholds | None = None) -> Judgement:
+    """Name the limit of one run and collect the reasons that speak against it."""
+    lines = Thresholds() if thresholds is None else thresholds
+    limits = tuple(_limit_reasons(figures, lines))
+    name = _limit_name(figures, lines, limits)
+    return Judgement(name, tuple(_evidence(figures)), (*limits, *_doubts(figures, lines)))
+
+
+def is_server_saturated(figures: RunFigures, thresholds: Thresholds) -> bool:
+    """By itself, or together with the database on the same cores if the server's part is not a small one."""
+    server, database = figures.server, figures.database
+    if server is None:
+        return False
+    if server.part >= thresholds.server_saturated:
+        return True
+    if database is None or not figures.database_on_server_cores:
+        return False
+    together = server.core_share + database.core_share
+    return (
+        together >= thresholds.server_saturated * _shared_cores(figures, server)
+        and server.core_share >= thresholds.server_part_of_shared_cores * together
+    )
+
+
+def _shared_cores(figures: RunFigures, server: CpuUse) -> float:
+    return server.cores if figures.shared_cores is None else figures.shared_cores
+
+
+def _limit_reasons(figures: RunFigures, lines: Thresholds) -> Iterator[TypedReason]:
+    """The parties that were at their limit besides the server, the first named first."""
+    saturated = is_server_saturated(figures, lines)
+    for worker in figures.load:
+        if worker.core_share >= lines.load_worker_at_limit:
+            yield LoadWorkerAtLimit(worker.worker, worker.core_share, invalidates=not saturated)
+    if not saturated:
+        yield from _contention(figures, lines)
+    link = figures.link
+    if link is not None and link.link_bytes_per_second is not None:
+        full = link.bytes_per_second >= lines.link_full * link.link_bytes_per_second
+        if full:
+            yield NetworkAtLimit(link.bytes_per_second, link.link_bytes_per_second, invalidates=not saturated)
+    yield from _database_limit(figures, lines, saturated)
+    if not saturated:
+        yield from _uneven_workers(figures, lines)
+        yield from _waiting(figures, lines)
+
+
+def _contention(figures: RunFigures, lines: Thresholds) -> Iterator[TypedReason]:
+    """The server's cores are full, and the load generator is among those who filled them."""
+    server = figures.server
+    load_share = sum(worker.core_share for worker in figures.load if worker.on_server_cores)
+    if server is None or load_share == 0.0:
+        return
+    shares_database = figures.database is not None and figures.database_on_server_cores
+    database_share = figures.database.core_share if figures.database is not None and shares_database else 0.0
+    cores = _shared_cores(figures, server)
+    if server.core_share + load_share + database_share >= lines.server_saturated * cores:
+        yield LoadSharesCores(server.core_share, load_share, cores)
+
+
+def _database_limit(figures: RunFigures, lines: Thresholds, saturated: bool) -> Iterator[TypedReason]:
+    server, database = figures.server, figures.database
+    if database is None:
+        return
+    if not figures.database_on_server_cores or server is None:
+        if database.part >= lines.database_saturated and not saturated:
+            yield DatabaseAtLimit(database.core_share, database.cores)
+        return
+    cores = _shared_cores(figures, server)
+    if server.core_share + database.core_share < lines.server_saturated * cores:
+        return
+    if saturated:
+        yield DatabaseSharesCores(server.core_share, database.core_share, cores)
+    else:
+        yield DatabaseAtLimit(database.core_share, cores)
+
+
+def _uneven_workers(figures: RunFigures, lines: Thresholds) -> Iterator[TypedReason]:
+    server = figures.server
+    busiest = None if server is None else server.busiest_process
+    if server is not None and busiest is not None and busiest >= lines.server_saturated:
+        yield ServerWorkersUneven(busiest, server.core_share, server.cores)
+
+
+def _waiting(figures: RunFigures, lines: Thresholds) -> Iterator[TypedReason]:
+    """Latency that isn't work."""
+    latency, link, server = figures.median_latency_seconds, figures.link, figures.server
+    if latency is None or server is None:
+        return
+    if lines.delayed_ack_low_seconds <= latency <= lines.delayed_ack_high_seconds and (
+        server.part < lines.mostly_waiting
+    ):
+        yield DelayedAckSuspected(latency, server.part)
+    round_trip = None if link is None else link.round_trip_seconds
+    if round_trip is not None and round_trip >= lines.round_trip_part * latency:
+        yield RoundTripDominates(round_trip, latency)
+
+
+def _limit_name(figures: RunFigures, lines: Thresholds, limits: Sequence[TypedReason]) -> LimitName:
+    """Of what voids a run the generator comes first: while it is at its limit, no other figure holds."""
+    if is_server_saturated(figures, lines):
+        return "server_cpu"
+    named: tuple[tuple[LimitName, tuple[type[TypedReason], ...]], ...] = (
+        ("load_generator", (LoadWorkerAtLimit, LoadSharesCores)),
+        ("network", (NetworkAtLimit,)),
+        ("database", (DatabaseAtLimit,)),
+        ("network", (RoundTripDominates,)),
+        ("server_cpu", (ServerWorkersUneven,)),
+    )
+    for name, kinds in named:
+        if any(isinstance(reason, kinds) for reason in limits):
+            return name
+    return "latency" if figures.requests and _is_waiting(figures, lines) else "none_found"
+
+
+def _is_waiting(figures: RunFigures, lines: Thresholds) -> bool:
+    """Every party is known, and none of them works most of the time."""
+    if figures.server is None or not figures.load:
+        return False
+    database_part = 0.0 if figures.database is None else figures.database.part
+    busiest = max(figures.server.part, database_part, *(worker.core_share for worker in figures.load))
+    return busiest < lines.mostly_waiting
+
+
+def _evidence(figures: RunFigures) -> Iterator[Evidence]:
+    if figures.server is not None:
+        yield _cores("server", figures.server)
+    if figures.load:
+        busiest = max(figures.load, key=lambda worker: worker.core_share)
+        yield _cores(f"busiest load worker ({busiest.worker})", CpuUse(busiest.core_share, 1.0))
+    if figures.database is not None:
+        yield _cores("database", figures.database)
+    link = figures.link
+    if link is not None:
+        speed = link.link_bytes_per_second
+        share = None if speed is None else link.bytes_per_second / speed
+        yield Evidence("network", link.bytes_per_second, speed, share, "bytes_per_second")
+    if figures.median_latency_seconds is not None:
+        yield Evidence("median latency", figures.median_latency_seconds, None, None, "seconds")
+
+
+def _cores(party: str, use: CpuUse) -> Evidence:
+    return Evidence(party, use.core_share, use.cores, use.part, "cores")
+
+
+# ---------------------------------------------------------------- doubts
+
+
+def _doubts(figures: RunFigures, lines: Thresholds) -> Iterator[TypedReason]:
+    """What speaks against the run whatever its limit was."""
+    if not figures.requests:
+        yield NothingAnswered(sum(figures.failures.values()))
+    yield from map(WorkerLost, figures.lost_workers)
+    if figures.processes.appeared or figures.processes.vanished:
+        yield ProcessesChanged(figures.processes.appeared, figures.processes.vanished)
+    yield from _failures(figures, lines)
+    if figures.counts is not None:
+        yield from _counts(figures.counts)
+    yield from _database_counters(figures, lines)
+    if figures.server is None:
+        yield CpuUnknown("server")
+    if figures.expected_transactions_per_request is not None and figures.database is None:
+        yield CpuUnknown("database")
+    if not figures.samples_complete or figures.samples_missed_share > lines.samples_missed_share:
+        yield SamplesIncomplete(not figures.samples_complete, figures.samples_missed_share)
+
+
+def _failures(figures: RunFigures, lines: Thresholds) -> Iterator[TypedReason]:
+    failed = sum(figures.failures.values())
+    total = figures.requests + failed
+    for kind, count in sorted(figures.failures.items()):
+        if count:
+            yield Failures(kind, count, count / total, invalidates=failed > lines.failure_share * total)
+
+
+def _counts(counts: Counts) -> Iterator[TypedReason]:
+    """The server may have answered what was still under way when the load stopped."""
+    same = counts.locust == counts.engine and counts.spool in (None, counts.engine)
+    if counts.server is not None:
+        same = same and 0 <= counts.server - counts.engine <= counts.in_flight_at_stop
+    if not same:
+        yield CountsDisagree(
+            counts.engine, counts.server, counts.locust, counts.spool, counts.in_flight_at_stop
+        )
+
+
+def _database_counters(figures: RunFigures, lines: Thresholds) -> Iterator[TypedReason]:
+    use, each = figures.database_use, figures.expected_transactions_per_request
+    if use is None or each is None:
+        return
+    expected = round(use.requests * each)
+    allowed = max(lines.database_counter_count, lines.database_counter_share * expected)
+    if abs(use.transactions - expected) > allowed:
+        yield DatabaseCountersDisagree(use.transactions, expected, invalidates=use.transactions < expected)

@@ -1,0 +1,42 @@
+"""A results' folder -> one HTML file. Reads nothing else, so it gives the same bytes anywhere."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from jinja2 import Environment as Templates
+from jinja2 import PackageLoader, StrictUndefined
+
+from bench.store import Store
+from bench.summary import summarise
+from reports.page import Page, page_of
+from reports.tables import cells_csv
+
+
+def render(store_directory: Path) -> str:
+    """The report of one results' folder. Raises ResultError if the folder is incomplete or damaged."""
+    store = Store.at(store_directory)
+    plan, environment, runs = store.read_plan(), store.read_environment(), store.read_runs()
+    return page_html(page_of(plan, environment, summarise(plan, runs), runs))
+
+
+def write_report(store: Store) -> Path:
+    """Write summary.json, report.csv and report.html; returns the report's path."""
+    plan, environment, runs = store.read_plan(), store.read_environment(), store.read_runs()
+    summary = summarise(plan, runs)
+    store.write_summary(summary)
+    store.write_file("report.csv", cells_csv(summary).encode())
+    html = page_html(page_of(plan, environment, summary, runs))
+    return store.write_file("report.html", html.encode())
+
+
+def page_html(page: Page) -> str:
+    templates = Templates(
+        loader=PackageLoader("reports"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    return templates.get_template("report.html.j2").render(page=page)

@@ -1,0 +1,203 @@
+"""The whole pipeline on this machine, as a user runs it: real servers, PostgreSQL and Locust, no SSH."""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import jsonschema
+import msgspec
+import pytest
+
+from tests.program import (
+    BRIEF_PROFILE,
+    LOCAL_INVENTORY,
+    ROOT,
+    Finished,
+    command,
+    processes_naming,
+    run,
+    run_results,
+    work_folder,
+)
+
+pytestmark = [pytest.mark.pipeline, pytest.mark.timeout(600)]
+
+BROKEN_SERVER = """
+[servers.broken]
+package = "uvicorn"
+environment_group = "server-uvicorn"
+command = ["python", "-c", "print('no such luck'); raise SystemExit(9)"]
+"""
+
+
+class Place(msgspec.Struct, frozen=True):
+    """An inventory of this machine alone, with a work folder of the test's own."""
+
+    workdir: Path
+    inventory: Path
+    catalogue: Path
+    results: Path
+
+    def bench(self, *words: str) -> list[str]:
+        return [
+            "bench", "--hosts", str(self.inventory), "--catalogue", str(self.catalogue),
+            "--profile", "brief", "--results", str(self.results), *words,
+        ]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
+    folder = tmp_path_factory.mktemp("local")
+    (folder / "here.yml").write_text("")
+    with work_folder() as outside:
+        workdir = outside / "w"
+        (folder / "here.yml").write_text(LOCAL_INVENTORY.format(workdir=workdir))
+        (folder / "own.toml").write_text(BRIEF_PROFILE + BROKEN_SERVER)
+        yield Place(workdir, folder / "here.yml", folder / "own.toml", folder / "results")
+
+
+@pytest.fixture(scope="module")
+def whole(place: Place) -> Finished:
+    return run(*place.bench("--name", "whole", "--port", str(free_port())))
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return int(listener.getsockname()[1])
+
+
+def test_it_ends_well_and_the_last_line_is_the_report(whole: Finished, place: Place) -> None:
+    assert whole.status == 0, whole.stderr
+    assert Path(whole.last_line) == place.results / "whole" / "report.html"
+    page = Path(whole.last_line).read_text()
+    assert "<svg" in page
+    assert "uvicorn" in page
+
+
+def test_every_cell_is_measured_and_summary_json_is_as_its_schema_says(whole: Finished, place: Place) -> None:
+    summary = json.loads((place.results / "whole" / "summary.json").read_text())
+    jsonschema.validate(summary, json.loads((ROOT / "reports" / "summary.schema.json").read_text()))
+    cells = {(cell["server"], cell["endpoint"]) for cell in summary["cells"]}
+    assert cells == {
+        (server, endpoint)
+        for server in ("uvicorn", "daphne", "hypercorn")
+        for endpoint in ("shortbody", "longbody", "orders")
+    }
+    assert all(cell["requests_per_second"]["median"] > 50 for cell in summary["cells"])
+
+
+def test_server_engine_locust_and_spool_count_the_same(whole: Finished, place: Place) -> None:
+    runs = run_results(place.results / "whole")
+    assert len(runs) == 9
+    for one in runs:
+        counts = one["counts"]
+        assert counts["engine"] > 0
+        assert counts["engine"] == counts["locust"] == counts["spool"], one["run_id"]
+        assert 0 <= counts["server"] - counts["engine"] <= counts["in_flight_at_stop"], one["run_id"]
+        assert one["failures"] == {}, one["run_id"]
+
+
+def test_every_orders_request_reached_postgresql(whole: Finished, place: Place) -> None:
+    used = [one["database"] for one in run_results(place.results / "whole") if one["database"]]
+    assert len(used) == 3
+    for one in used:
+        assert abs(one["transactions"] - 3 * one["requests"]) <= max(50, 0.02 * 3 * one["requests"])
+        assert one["rows_fetched"] >= one["requests"]
+
+
+def test_memory_of_the_servers_whole_tree_is_sampled(whole: Finished, place: Place) -> None:
+    for one in run_results(place.results / "whole"):
+        assert one["rss_bytes"]["peak"] >= one["rss_bytes"]["median"] > 20e6
+        assert one["rss_bytes"]["idle"] > 10e6
+        assert len(one["memory"]) >= 8
+        expected = 3 if one["cell"]["server"] == "hypercorn" else 1
+        assert one["server_cpu"]["processes"] == expected
+
+
+def test_results_are_small(whole: Finished, place: Place) -> None:
+    size = sum(path.stat().st_size for path in (place.results / "whole").rglob("*") if path.is_file())
+    assert size < 2_000_000
+
+
+def test_nothing_is_left_running(whole: Finished, place: Place) -> None:
+    assert processes_naming(place.workdir) == []
+    assert not (place.workdir / "guard" / "sock").exists()
+
+
+def test_the_controller_stays_small(whole: Finished) -> None:
+    """The largest of all processes that ended so far, ours among them (kB on Linux, bytes on macOS)."""
+    largest = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
+    assert largest < 300_000 * (1 if os.uname().sysname == "Linux" else 1024)
+
+
+def test_the_report_can_be_rendered_again(whole: Finished, place: Place) -> None:
+    before = (place.results / "whole" / "report.html").read_bytes()
+    again = run("report", str(place.results / "whole"))
+    assert again.status == 0, again.stderr
+    assert (place.results / "whole" / "report.html").read_bytes() == before
+
+
+def test_ctrl_c_saves_what_was_measured_and_resume_goes_on(place: Place) -> None:
+    words = place.bench("--name", "stopped", "--servers", "uvicorn", "--port", str(free_port()))
+    process = subprocess.Popen(
+        command(*words), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
+    runs = place.results / "stopped" / "runs"
+    deadline = time.monotonic() + 120
+    while not list(runs.glob("0*/run.json")):
+        assert process.poll() is None and time.monotonic() < deadline
+        time.sleep(0.05)
+    os.killpg(process.pid, signal.SIGINT)
+    _, stderr = process.communicate(timeout=60)
+    assert process.returncode == 130, stderr
+    assert "--resume" in stderr
+    assert processes_naming(place.workdir) == []
+    saved = {path.parent.name: path.read_bytes() for path in runs.glob("*/run.json")}
+    assert 1 <= len(saved) < 3
+
+    resumed = run(*words, "--resume")
+    assert resumed.status == 0, resumed.stderr
+    assert len(run_results(place.results / "stopped")) == 3
+    assert all((runs / name / "run.json").read_bytes() == data for name, data in saved.items())
+
+
+def test_a_port_that_is_taken_is_one_line_and_status_30(place: Place) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+        done = run(*place.bench("--servers", "uvicorn", "--endpoints", "shortbody", "--port", str(port)))
+    assert done.status == 30, done.stderr
+    assert f"127.0.0.1:{port} is taken" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_server_that_does_not_start_shows_the_end_of_its_log(place: Place) -> None:
+    done = run(*place.bench("--servers", "broken", "--endpoints", "shortbody", "--port", str(free_port())))
+    assert done.status == 31, done.stderr
+    assert "no such luck" in done.stderr
+    assert "ended with status 9" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert processes_naming(place.workdir) == []
+
+
+@pytest.mark.parametrize(
+    ("words", "status", "said"),
+    [
+        (("--servers", "uvicron"), 2, "did you mean uvicorn"),
+        (("--endpoints", "nothing"), 2, "shortbody"),
+        (("--hosts", "nowhere"), 10, "nowhere"),
+        (("--profile", "never"), 2, "quick"),
+    ],
+)
+def test_a_slip_is_told_with_its_remedy(words: tuple[str, ...], status: int, said: str) -> None:
+    done = run("bench", *words)
+    assert done.status == status, done.stderr
+    assert said in done.stderr
+    assert "Traceback" not in done.stderr
