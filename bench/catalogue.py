@@ -45,8 +45,7 @@ class Catalogue(msgspec.Struct, frozen=True):
 
 
 def load_catalogue(extra: Path | None = None) -> Catalogue:
-    """What is shipped, and what the user's own file adds. Its ``default_servers`` replace ours, and its entries
-    may be ``like`` ours.
+    """What is shipped, and what the user's own file adds. Its ``default_servers`` replace ours.
 
     Raises CatalogueError naming the file and the entry.
     """

@@ -78,7 +78,7 @@ LINE_LIMIT_BYTES = 65_536
 DISCOVERY_SHARE = 0.01
 # Even if the system says that no process was created.
 DISCOVERY_INTERVAL_SECONDS = 1.0
-FULL_SHARE = 0.0075
+FULL_SHARE = 0.005
 
 Message = dict[str, Any]
 
@@ -585,11 +585,12 @@ class RunFile:
     def write_record(self, record: Message) -> None:
         self.write(json.dumps(record, separators=(",", ":")).encode() + b"\n")
 
+    def sync(self) -> None:
+        """Raises OSError where the disk refuses."""
+        os.fsync(self._file)
+
     def close(self) -> None:
-        try:
-            os.fsync(self._file)
-        finally:
-            os.close(self._file)
+        os.close(self._file)
 
     @property
     def sha256(self) -> str:
@@ -799,6 +800,7 @@ class Run:
             }
             times = {"c": round(time.process_time(), 4), **self._times()}
             self.file.write_record({"k": "end", "lines": self.file.lines, **closing, **times})
+            self.file.sync()
         finally:
             self.abandon()
         written = {"lines": self.file.lines, "bytes": self.file.size_bytes, "sha256": self.file.sha256}
@@ -807,7 +809,9 @@ class Run:
     def abandon(self) -> None:
         """Let go of everything; the file stays as it is."""
         self._forest.close()
-        self.file.close()
+        # What was to be kept is synced by now; else an error is under way already, and that one tells.
+        with contextlib.suppress(OSError):
+            self.file.close()
 
 
 # ---------------------------------------------------------------- requests
@@ -846,6 +850,12 @@ def parse_begin(message: Message) -> Request:
     )
 
 
+def storage_remedy(error: OSError) -> str:
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return "make room on the host"
+    return "see the agent's log on the host"
+
+
 class Agent:
     """Runs one after another; every answer to a request."""
 
@@ -882,19 +892,18 @@ class Agent:
 
     def _fail(self, run: Run, error: OSError) -> None:
         self._run, self._last, self._untold = None, self._storage_failure(run, error), True
-        with contextlib.suppress(OSError):  # the first error is the one that tells
-            run.abandon()
+        run.abandon()
 
     @staticmethod
     def _storage_failure(run: Run, error: OSError) -> Message:
         print(f"{run.name}: {error}", file=sys.stderr, flush=True)
-        text = f"{run.file.path}: {error.strerror or error}"
+        text = f"{error.filename or run.file.path}: {error.strerror or error}"
         return {
             "ok": False,
             "kind": "storage",
             "run": run.name,
             "error": text,
-            "remedy": "make room on the host",
+            "remedy": storage_remedy(error),
         }
 
     def answer(self, line: bytes) -> Message:
@@ -939,9 +948,8 @@ class Agent:
         try:
             self._run = Run(request, self._reader, self._directory)
         except OSError as error:
-            raise Refused(
-                "storage", f"{self._directory}: {error.strerror or error}", "make room on the host"
-            ) from error
+            text = f"{error.filename or self._directory}: {error.strerror or error}"
+            raise Refused("storage", text, storage_remedy(error)) from error
         self._last, self._untold = None, False
         return {"ok": True, "path": str(self._run.file.path), "processes": self._run.processes()}
 

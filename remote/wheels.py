@@ -107,8 +107,7 @@ def _download(batch: Sequence[LockedWheel], facts: HostFacts, cache: Path) -> No
         requirements.write_text(
             "".join(f"{wheel.name}=={wheel.version} --hash=sha256:{wheel.sha256}\n" for wheel in batch)
         )
-        arguments = ["--dest", str(downloads), "--requirement", str(requirements)]
-        _run_pip(arguments, Path(folder) / "log", batch, facts)
+        _run_pip(["--dest", str(downloads), "--requirement", str(requirements)], batch, facts)
         # By hash, because an index may spell a file's name otherwise than the lock does.
         found = {_sha256(path): path for path in downloads.iterdir()}
         for wheel in batch:
@@ -119,9 +118,8 @@ def _download(batch: Sequence[LockedWheel], facts: HostFacts, cache: Path) -> No
             found[wheel.sha256].replace(place)
 
 
-def _run_pip(arguments: Sequence[str], log: Path, batch: Sequence[LockedWheel], facts: HostFacts) -> None:
+def _run_pip(arguments: Sequence[str], batch: Sequence[LockedWheel], facts: HostFacts) -> None:
     argv = [sys.executable, *PIP_DOWNLOAD, *READABLE, *AS_LOCKED, *_target(facts), *arguments]
-    argv += ["--log", str(log)]
     # A user's constraints are for environments of theirs, and would forbid what the lock demands.
     environment = {**os.environ, "PIP_CONSTRAINT": os.devnull}
     timeout_seconds = PIP_TIMEOUT_SECONDS + _total_bytes(batch) / SLOWEST_BYTES_PER_SECOND
@@ -135,18 +133,17 @@ def _run_pip(arguments: Sequence[str], log: Path, batch: Sequence[LockedWheel], 
             timeout=timeout_seconds,
         )
     except subprocess.TimeoutExpired as error:
-        raise _pip_error(
-            batch, f"stopped after {timeout_seconds:.0f} s", _words(error.stderr, log)
-        ) from error
-    words = _words(done.stderr, log)
+        raise _pip_error(batch, f"stopped after {timeout_seconds:.0f} s", _text(error.stderr)) from error
+    if done.returncode == 0:
+        return
+    words = _text(done.stderr)
     if f"[Errno {errno.ENOSPC}]" in words:
         raise DiskFull(
             "controller: no room for pip's download",
             remedy="free room, or name other folders in TMPDIR and XDG_CACHE_HOME",
             detail=words[-4000:],
         )
-    if done.returncode != 0:
-        raise _pip_error(batch, _cause(words) or f"status {done.returncode}", words)
+    raise _pip_error(batch, _cause(words) or f"status {done.returncode}", words)
 
 
 def _target(facts: HostFacts) -> list[str]:
@@ -189,11 +186,8 @@ def _total_bytes(wheels: Sequence[LockedWheel]) -> int:
     return sum(wheel.size_bytes for wheel in wheels)
 
 
-def _words(stderr: bytes | None, log: Path) -> str:
-    """pip's errors, before them what an index refused: only its log tells a 403 from a missing package."""
-    lines = log.read_text(errors="replace").splitlines() if log.exists() else []
-    refused = [line for line in lines if "Could not fetch URL" in line]
-    return "\n".join([*refused, (stderr or b"").decode(errors="replace").strip()])
+def _text(stderr: bytes | None) -> str:
+    return (stderr or b"").decode(errors="replace").strip()
 
 
 def _cause(words: str) -> str:
@@ -207,7 +201,8 @@ def _pip_error(batch: Sequence[LockedWheel], cause: str, words: str) -> Provisio
     wanted = batch[0].filename if len(batch) == 1 else f"{len(batch)} wheels"
     return ProvisionError(
         f"controller: pip could not download {wanted} ({cause})",
-        remedy="see that its package index is reached and has the files that uv.lock names; "
+        remedy="see that its package index is reached and has the files that uv.lock names "
+        f"(`pip download -vv {batch[0].name}` shows its answers); "
         "`pip config` sets index-url, proxy and cert",
         detail=words[-4000:],
     )

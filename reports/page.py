@@ -143,10 +143,12 @@ def _scope(plan: Plan, environment: Environment) -> str:
     servers, endpoints = len(plan.servers), len(plan.endpoints)
     runs = counted(len(plan.runs), "run")
     blocks = counted(plan.profile.blocks, "block")
+    where = f"Server on {environment.server}, load from {listed(environment.loadgen)}"
+    if environment.loadgen == (environment.server,):
+        where = f"Server and load together on {environment.server}"
     return (
         f"{counted(servers, 'server')} on {counted(endpoints, 'endpoint')}, {blocks}, {runs}. "
-        f"Server on {environment.server}, load from {listed(list(environment.loadgen))}, "
-        f"{plan.profile.connections} connections."
+        f"{where}, {plan.profile.connections} connections."
     )
 
 

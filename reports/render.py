@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from jinja2 import Environment as Templates
@@ -35,8 +36,16 @@ def page_html(page: Page) -> str:
         loader=PackageLoader("reports"),
         autoescape=True,
         undefined=StrictUndefined,
+        finalize=_unbroken,
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
     return templates.get_template("report.html.j2").render(page=page)
+
+
+def _unbroken(value: object) -> object:
+    """Keep a figure and its unit on one line. Markup is left as it is."""
+    if type(value) is not str:
+        return value
+    return re.sub(r"(?<=\d) (?=(?:%|ms|s|MB|GB|kB)(?:\W|$))", "\u00a0", value)

@@ -10,6 +10,7 @@ from reports.numbers import counted, lead, listed, rate, rate_interval, times
 from reports.verdicts import Comparison, Contest, Labelled, Verdict
 
 _NAMED_LABELS = 4
+_SAME = 0.005
 ONE_RUN = "one run each: no interval; --profile review repeats"
 
 
@@ -34,7 +35,7 @@ def answer(contest: Contest, label: str) -> Answer:
     if not contest.refused:
         settled = bool(contest.steps) and contest.steps[0].verdict in (Verdict.AHEAD, Verdict.LEVEL)
         return Answer(label, "sure" if settled else "open", _leader(contest, label), steps[1:], ())
-    refusals = tuple(refusal(cell) for cell in contest.refused)
+    refusals = _refusals(contest)
     return Answer(label, "refused", _refused_sentence(contest, label), _leaving_out(contest, steps), refusals)
 
 
@@ -50,13 +51,6 @@ def headline(contests: Labelled) -> str:
 def step_sentence(step: Comparison) -> str:
     """One server against the next below it."""
     return f"{_step_clause(step, step.other.server)}."
-
-
-def refusal(cell: CellSummary) -> str:
-    """``uvicorn: the load generator used 97 % of its cores. Add load hosts.``"""
-    reason = _first_reason(cell)
-    remedy = f" {reason.remedy}." if reason.remedy else ""
-    return f"{cell.server}: {reason.text}.{remedy}"
 
 
 def interval_words(step: Comparison) -> str:
@@ -78,6 +72,8 @@ def against_next(step: Comparison) -> str:
     factor = ratio.median >= 2
     bare = f"{times(ratio.median)} times" if factor else f"{(ratio.median - 1) * 100:+.0f} %"
     if ratio.low is None or ratio.high is None:
+        if abs(ratio.median - 1) < _SAME:
+            return "as many as the next"
         return f"{bare} the next" if factor else f"{bare} over the next"
     if step.verdict is Verdict.LEVEL:
         return "level with the next"
@@ -98,6 +94,18 @@ def validity(summary: Summary, valid_runs: int) -> str:
     if summary.complete:
         return done
     return f"{done}; {summary.runs_planned - summary.runs_done} of {summary.runs_planned} planned are missing"
+
+
+def _refusals(contest: Contest) -> tuple[str, ...]:
+    """What the sentence above doesn't say yet: each server's reason where they differ, and what to do."""
+    reasons = [(cell.server, _first_reason(cell)) for cell in contest.refused]
+    if len({reason.text for _, reason in reasons}) == 1:
+        remedies = dict.fromkeys(reason.remedy for _, reason in reasons if reason.remedy)
+        return tuple(f"{remedy}." for remedy in remedies)
+    return tuple(
+        f"{server}: {reason.text}." + (f" {reason.remedy}." if reason.remedy else "")
+        for server, reason in reasons
+    )
 
 
 def _refused_sentence(contest: Contest, label: str) -> str:
@@ -157,7 +165,7 @@ def _leader(contest: Contest, label: str) -> str:
     named = other
     if step.verdict in (Verdict.AHEAD, Verdict.UNKNOWN):
         named = f"its closest competitor, {other}"
-    return f"On {label}, {_step_clause(step, named)}."
+    return f"On {label}, {_step_clause(step, named)}.".replace("(one run each)", f"({ONE_RUN})")
 
 
 def _alone(cell: CellSummary, label: str) -> str:
@@ -184,14 +192,14 @@ def _step_clause(step: Comparison, other: str) -> str:
 def _by(ratio: float, other: str) -> str:
     if ratio >= 2:
         return f"{times(ratio)} times as many requests/s as {other}"
-    if abs(ratio - 1) < 0.005:
+    if abs(ratio - 1) < _SAME:
         return f"as many requests/s, to within half a percent, as {other}"
     return f"{lead(ratio)} % more requests/s than {other}"
 
 
 def _no_interval(step: Comparison) -> str:
     runs = (step.better.requests_per_second.runs, step.other.requests_per_second.runs)
-    return ONE_RUN if runs == (1, 1) else "only one block holds a valid run of both: no interval"
+    return "one run each" if runs == (1, 1) else "only one block holds a valid run of both: no interval"
 
 
 def _ratio_words(step: Comparison) -> str:

@@ -156,15 +156,13 @@ def _roles(environment: Environment, name: str) -> str:
 
 
 def _facts_shown(facts: HostFacts) -> list[tuple[str, str]]:
-    system = (
-        f"macOS {facts.macos_version}" if facts.system == "Darwin" else facts.distribution or facts.system
-    )
+    macos = f"macOS {facts.macos_version}" if facts.system == "Darwin" else ""
     offset, error = facts.clock_offset_seconds * 1e3, facts.clock_offset_error_seconds * 1e3
     return [
         ("CPU", f"{facts.cpu_model} ({facts.architecture})"),
         ("Cores", f"{facts.cores_total}, {len(facts.cores_usable)} usable"),
         ("Memory", gigabytes(facts.memory_bytes)),
-        ("System", system),
+        ("System", macos or facts.distribution or facts.system),
         ("Kernel", f"{facts.system} {facts.release}"),
         ("C library", facts.libc or "the system’s"),
         ("Python", f"{facts.python_implementation} {facts.python_version}"),

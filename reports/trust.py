@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from statistics import median
 
+import msgspec
+
 from bench.plan import Environment, Plan
 from bench.result import CellSummary, Reason, RunResult, Summary
 from reports.numbers import listed
@@ -23,8 +25,8 @@ def cautions(
     if runs and all(run.pss_bytes is None for run in runs):
         name = {"Darwin": "macOS"}.get(server_system(environment), "the server’s host")
         found.append(Reason("no_pss", f"PSS is not available on {name}: memory is RSS and USS"))
-    found += _remarks(summary)
-    return tuple(found)
+    whole = [msgspec.structs.replace(reason, text=_capital(reason.text)) for reason in found]
+    return (*whole, *_remarks(summary))
 
 
 def server_system(environment: Environment) -> str:
@@ -121,3 +123,7 @@ def _remarks(summary: Summary) -> list[Reason]:
         Reason(reason.code, f"{', '.join(where)}: {reason.text}", reason.remedy)
         for reason, where in cells.items()
     ]
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]

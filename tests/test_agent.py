@@ -7,6 +7,7 @@ import hashlib
 import json
 import os
 import platform
+import resource
 import signal
 import socket
 import subprocess
@@ -518,10 +519,26 @@ def test_a_full_disk_ends_the_run_and_is_told(running: RunningAgent) -> None:
         assert line_of(server) == "ready"
         (running.directory / "full.jsonl").symlink_to("/dev/full")
         answer = running.ask("begin", run="full", targets={"server": server.pid})
-        assert (answer["ok"], answer["kind"]) == (False, "storage")
-        assert answer["remedy"]
+        assert (answer["ok"], answer["kind"], answer["remedy"]) == (False, "storage", "make room on the host")
         running.begin(server=server.pid)  # the agent lives on
         running.end()
+
+
+@pytest.mark.skipif(not IS_LINUX, reason="needs prlimit, which Linux has")
+def test_a_disk_that_fills_during_a_run_is_told_by_end(running: RunningAgent) -> None:
+    with program(HOLD_50_MIB) as server:
+        assert line_of(server) == "ready"
+        running.begin(server=server.pid)
+        # No file may grow beyond this: the nearest thing to a disk that fills up.
+        limit_bytes = (running.directory / "one.jsonl").stat().st_size + 300
+        resource.prlimit(running.process.pid, resource.RLIMIT_FSIZE, (limit_bytes, limit_bytes))
+        until(lambda: running.ask("status")["running"] is None)
+        told = running.ask("end")
+    assert (told["ok"], told["kind"], told["run"]) == (False, "storage", "one")
+    assert "File too large" in told["error"]
+    samples = running.read()
+    assert not samples.complete
+    assert samples.samples
 
 
 # ---------------------------------------------------------------- what a system lacks, and processes that go

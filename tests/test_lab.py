@@ -552,7 +552,8 @@ def test_down_leaves_nothing_and_may_be_repeated(second_lab: Lab) -> None:
     second_lab.down()
     for inode in inodes:
         assert inode is not None
-        assert list(pids_in_namespace("pid", inode)) == []
+        # Ended ones may wait for this machine's first process to take them in.
+        assert [pid for pid, _ in pids_in_namespace("pid", inode) if mark_process(pid)] == []
     assert known_hosts.read_text() == "example.org ssh-rsa AAAA\n"
     known_hosts.unlink()
     assert second_lab.traces() == []

@@ -94,8 +94,11 @@ class LabHost(msgspec.Struct, frozen=True):
     def stop_sshd(self) -> None:
         """End the sshd that listens, and wait for it; open connections stay."""
         init = running(self.spec)
+        pid = find_sshd(init)
+        sshd = None if pid is None else mark_process(pid)
         send_signal(init, signal.SIGUSR2)
-        wait_until(lambda: find_sshd(init) is None, f"sshd of {self.spec.name} does not end")
+        # Its PID file goes before it does, and init starts no second one beside it.
+        wait_until(lambda: sshd is None or not is_alive(sshd), f"sshd of {self.spec.name} does not end")
 
     def start_sshd(self) -> None:
         """Start sshd unless it runs, and wait until it answers."""

@@ -53,13 +53,13 @@ def main() -> None:
     sshd = start_sshd()
     while True:
         received = signal.sigwait(AWAITED)
-        if received == signal.SIGCHLD:
-            if sshd in ended_children():
-                sys.stderr.write("init: sshd has ended\n")
-                sshd = None
-        elif received == signal.SIGUSR1:
+        # At every signal: of several that wait, SIGCHLD isn't the first to come.
+        if sshd in ended_children():
+            sys.stderr.write("init: sshd has ended\n")
+            sshd = None
+        if received == signal.SIGUSR1:
             sshd = sshd or start_sshd()
-        elif sshd is not None:
+        elif received == signal.SIGUSR2 and sshd is not None:
             os.kill(sshd, signal.SIGTERM)
 
 
