@@ -194,7 +194,12 @@ def status(context: Context, debug: bool = False) -> None:
     """What stands of the lab."""
     from inventory.lab import status as lab_status
 
-    print("\n".join(lab_status().lines()))
+    hosts = lab_status().hosts
+    if not hosts:
+        print("no lab is up")
+    for host in hosts:
+        state = "up" if host.is_reachable else "no answer on port 22"
+        print(f"{host.name:<12} {host.address:<14} {', '.join(host.groups):<8} {state}")
 
 
 def _say(text: str) -> None:

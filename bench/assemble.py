@@ -195,7 +195,7 @@ def _use(cpu: TreeCpu | None) -> CpuUse | None:
 def _load_use(worker: LoadWorker, measured: Measured) -> LoadUse:
     return LoadUse(
         worker=worker.name,
-        core_share=worker.engine_core_share + worker.locust_core_share,
+        core_share=worker.engine_core_share_median,
         on_server_cores=worker.name in measured.load_on_server_cores,
     )
 

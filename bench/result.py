@@ -66,7 +66,7 @@ class MemoryPoint(msgspec.Struct, frozen=True):
 
 
 class LoadWorker(msgspec.Struct, frozen=True):
-    """One load worker in the window. Core shares: 1.0 is one core in full."""
+    """One load worker in the window. Core shares: 1.0 is one core in full; the median is of the seconds'."""
 
     name: str
     host: str
@@ -77,6 +77,7 @@ class LoadWorker(msgspec.Struct, frozen=True):
     connects: int
     reconnects: int
     bytes_received: int
+    engine_core_share_median: float = 0.0
 
 
 class TreeCpu(msgspec.Struct, frozen=True):
@@ -128,7 +129,7 @@ class Reason(msgspec.Struct, frozen=True):
 
 
 class Limit(msgspec.Struct, frozen=True):
-    """What held the run back: server_cpu, load_generator, database, network or none_found."""
+    """What held the run back: server_cpu, load_generator, database, network, latency or none_found."""
 
     name: str
     text: str

@@ -3,8 +3,8 @@
 nginx serves two static bodies on one core; each client in turn loads it from another. The engine runs as it
 does in a benchmark: a Locust master, and a load worker whose two processes share the client's core. wrk runs
 with one thread, FastHttpUser in one Locust process. The rounds are interleaved, and ratios are taken within a
-round, because machines drift. Beside requests/s stands requests per second of the client's CPU (both processes
-of the worker), which other work on the machine moves less. ``--sweep`` varies the number of connections instead.
+round, because machines drift. Beside requests/s stands requests per second of the client's CPU (of a worker,
+both processes), which other work on the machine moves less. ``--sweep`` varies the number of connections.
 
 Needs nginx, and wrk where it is to be had. Linux; pins with taskset.
 """
@@ -110,9 +110,13 @@ class LoopbackCluster:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def hang_up(self) -> None:
+        """What a controller's end is to the master."""
         self._lines.close()
         self._control.close()
+
+    def __exit__(self, *_: object) -> None:
+        self.hang_up()
         for process in (self.master, *self.workers.values()):
             try:
                 process.wait(timeout=10)

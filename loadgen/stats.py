@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from statistics import median
 
 import msgspec
 
@@ -158,6 +159,7 @@ def _worker(name: str, host: str, rows: Sequence[Slice], window_seconds: int) ->
         connects=sum(one.connects for one in rows),
         reconnects=sum(one.reconnects for one in rows),
         bytes_received=sum(one.bytes_received for one in rows),
+        engine_core_share_median=median(one.engine_cpu_seconds for one in rows) if rows else 0.0,
     )
 
 
