@@ -32,6 +32,7 @@ else:
 
 _REPORT_INTERVAL_SECONDS = 0.5
 _MASTER_TIMEOUT_SECONDS = 6
+_ENGINE_END_SECONDS = 2
 _logger = logging.getLogger(__name__)
 
 
@@ -63,15 +64,30 @@ class EngineProcess:
         theirs.close()
         self._socket = ours
         self._on_event, self._on_end = on_event, on_end
-        gevent.spawn(self._read)
+        self._reader = gevent.spawn(self._read)
 
     def send(self, **message: Any) -> None:
-        self._socket.sendall(json.dumps(message, separators=(",", ":")).encode() + b"\n")
+        try:
+            self._socket.sendall(json.dumps(message, separators=(",", ":")).encode() + b"\n")
+        except ConnectionError:
+            _logger.warning("The engine has gone, before %s", message["do"])  # _read tells of its end
+
+    def close(self) -> None:
+        """End it, and see it end."""
+        self._reader.kill()
+        self._socket.close()
+        try:
+            self._process.wait(timeout=_ENGINE_END_SECONDS)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
 
     def _read(self) -> None:
-        with self._socket.makefile("r", encoding="utf-8") as lines:
-            for line in lines:
-                self._on_event(json.loads(line))
+        try:
+            with self._socket.makefile("r", encoding="utf-8") as lines:
+                for line in lines:
+                    self._on_event(json.loads(line))
+        except ConnectionError as error:
+            _logger.warning("The engine has gone: %s", error)
         self._on_end(self._process.wait())
 
 
@@ -140,6 +156,7 @@ class LoadWorker:
         self._runner.register_message("asgibench_stop", self._on_stop)
         self._environment.events.report_to_master.add_listener(self._on_report)
         self._environment.events.heartbeat_received.add_listener(self._on_heartbeat)
+        self._environment.events.quitting.add_listener(lambda **_: self._engine.close())
         gevent.spawn(self._watch_master)
         self._runner.send_message("asgibench_hello", {"worker": self._name})
 

@@ -13,8 +13,7 @@ import json
 import logging
 import os
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -33,12 +32,16 @@ _HEARTBEATS_MISSED = 2  # one a second; the worker is lost after the third
 _POLL_SECONDS = 0.005
 
 
-class RunFailed(Exception):
-    """The run under way can't go on, or a command can't be done."""
+class CommandRefused(Exception):
+    """A command can't be done; a run that is under way goes on."""
 
     def __init__(self, message: str, remedy: str = "") -> None:
         super().__init__(message)
         self.remedy = remedy
+
+
+class RunFailed(CommandRefused):
+    """The run under way can't go on."""
 
 
 class SimulatedConnection(User):  # type: ignore[misc]  # Locust has no types
@@ -119,7 +122,7 @@ class LoadMaster:
         self._run: RunUnderWay | None = None
         self._last_stopped: dict[str, Any] | None = None
         self._outgoing: gevent.queue.Queue[dict[str, Any] | None] = gevent.queue.Queue()
-        self._commands: gevent.queue.Queue[dict[str, Any]] = gevent.queue.Queue()
+        self._commands: gevent.queue.Queue[dict[str, Any] | RunUnderWay] = gevent.queue.Queue()
         environment = Environment(user_classes=[SimulatedConnection])
         self._master = Master(environment, self._lose)
         environment.runner = self._master
@@ -137,6 +140,7 @@ class LoadMaster:
             self._read()
         finally:
             gevent.killall(greenlets[1:])
+            self._workers.clear()  # from here on it is no loss when they go
             self._master.quit()
             self._outgoing.put(None)
             greenlets[0].join(timeout=1)
@@ -164,10 +168,14 @@ class LoadMaster:
     def _obey(self) -> None:
         for command in self._commands:
             try:
-                with self._run_ends_on_failure():
+                if isinstance(command, RunUnderWay):
+                    self._end_failed(command)
+                else:
                     self._do(command)
-            except RunFailed as error:
+            except CommandRefused as error:
                 self._tell(event="error", message=str(error), remedy=error.remedy)
+                if isinstance(error, RunFailed) and self._run is not None:
+                    self._collect(self._run)
 
     def _do(self, command: dict[str, Any]) -> None:
         match command:
@@ -178,31 +186,27 @@ class LoadMaster:
             case {"do": "stop"}:
                 self._stop()
             case _:
-                raise RunFailed(f"not a command: {command}")
+                raise CommandRefused(f"not a command: {command}")
 
-    @contextmanager
-    def _run_ends_on_failure(self) -> Iterator[None]:
-        try:
-            yield
-        except RunFailed as error:
-            if self._run is None:
-                raise
-            self._tell(event="error", message=str(error), remedy=error.remedy)
-            self._collect(self._run)
+    def _end_failed(self, run: RunUnderWay) -> None:
+        """Of a run that failed between two commands; a command that was waiting has ended it already."""
+        if run is self._run and run.failure is not None:
+            raise run.failure
 
     def _current_run(self) -> RunUnderWay:
         if self._run is None:
-            raise RunFailed("no run is under way")
+            raise CommandRefused("no run is under way")
         return self._run
 
     # A run
 
     def _start(self, name: str, spec: dict[str, Any], users: int) -> None:
         if self._run is not None:
-            raise RunFailed(f"run {self._run.name} is still under way", "Stop it first")
+            raise CommandRefused(f"run {self._run.name} is still under way", "Stop it first")
         if len(self._workers) != self._worker_count:
             there = ", ".join(sorted(self._workers.values())) or "none"
-            raise RunFailed(f"{len(self._workers)} of {self._worker_count} load workers are there ({there})")
+            message = f"{len(self._workers)} of {self._worker_count} load workers are there ({there})"
+            raise CommandRefused(message, "Start the others")
         run = self._run = RunUnderWay(name, dict(self._workers))
         self._master.is_running = True
         for index, (worker, client) in enumerate(sorted((w, c) for c, w in run.workers.items())):
@@ -246,7 +250,7 @@ class LoadMaster:
         elif self._last_stopped is not None:
             self._tell(**self._last_stopped)
         else:
-            raise RunFailed("there has been no run to stop")
+            raise CommandRefused("there has been no run to stop")
 
     def _collect(self, run: RunUnderWay) -> None:
         """Stop what is left of the run, wait for every worker's totals, and say stopped."""
@@ -336,10 +340,10 @@ class LoadMaster:
             self._fail(run, f"load worker {worker} was lost in run {run.name}", "The run is to be repeated")
 
     def _fail(self, run: RunUnderWay, message: str, remedy: str) -> None:
-        """The command under way ends the run, or else one made up here does."""
+        """The command under way ends the run, or else it is ended as if by a command."""
         if run.failure is None:
             run.failure = RunFailed(message, remedy)
-            self._commands.put({"do": "fail"})
+            self._commands.put(run)
 
     def _watch(self) -> None:
         """Notices at once when a worker's connection closes."""

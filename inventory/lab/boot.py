@@ -157,8 +157,8 @@ def furnish(config: dict[str, Any]) -> dict[str, Any]:
 
 def limit(cores: list[int]) -> None:
     """What init hands down to all processes of the host."""
-    assert sys.platform == "linux"
-    os.sched_setaffinity(0, cores)
+    if sys.platform == "linux":
+        os.sched_setaffinity(0, cores)
     limit_open_files()
 
 
