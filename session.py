@@ -226,6 +226,8 @@ def bench(request: BenchRequest, progress: Progress) -> Outcome:
         except BaseException:
             if store.done_run_ids():
                 _finish(store, plan, warnings)
+            elif not request.resume:
+                store.discard()
             raise
     return _finish(store, plan, warnings, error)
 
@@ -639,7 +641,8 @@ def _measure(stage: Stage, run: PlannedRun, attempt: int, store: Store, progress
             server_pids=server.worker_pids,
             server_configuration=server.configuration,
             server_cores=server_core_count(stage.placement, guarded.facts, run.cell.workers),
-            host_cores=len(stage.placement.server or guarded.facts.cores_usable),
+            host_cores=stage.placement.server or guarded.facts.cores_usable,
+            agent_on_server_cores=not stage.placement.shared or stage.placement.server is None,
             load_on_server_cores=load_on_server_cores(stage.placement, guarded.host.name),
             window=window,
             latency=latency_of(window.histogram),

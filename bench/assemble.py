@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 import msgspec
 
-from bench.judge.limit import CpuUse, LinkUse, LoadUse, PidChange, RunFigures, judge
+from bench.judge.limit import CpuUse, HostUse, LinkUse, LoadUse, PidChange, RunFigures, judge
 from bench.plan import PlannedRun
 from bench.result import (
     RESULT_VERSION,
@@ -30,6 +30,7 @@ from bench.samples import (
     Samples,
     agent_cost,
     cpu_of,
+    host_cpu,
     memory_over,
     parse_samples,
     processes_of,
@@ -79,8 +80,9 @@ class Measured(msgspec.Struct, frozen=True):
     server_pids: tuple[int, ...]
     server_configuration: dict[str, str | int | bool | None]
     server_cores: int
-    host_cores: int
+    host_cores: tuple[int, ...]
     load_on_server_cores: frozenset[str]
+    agent_on_server_cores: bool
     window: Window
     latency: Latency | None
     seconds: Callable[[Mapping[int, int]], tuple[Second, ...]]
@@ -130,9 +132,10 @@ def run_result(measured: Measured) -> RunResult:
             server=_use(server_cpu),
             load=tuple(_load_use(worker, measured) for worker in measured.window.workers),
             link=LinkUse(measured.window.bytes_per_second),
+            host=_host_use(measured, here, server_cpu, database_cpu),
             database=_use(database_cpu) if measured.endpoint.uses_database else None,
             database_on_server_cores=measured.database_host == measured.server_host,
-            shared_cores=measured.host_cores,
+            shared_cores=len(measured.host_cores),
             median_latency_seconds=measured.latency.p50 if measured.latency else None,
             connections=measured.run.cell.connections,
             failures=measured.window.failures,
@@ -200,6 +203,28 @@ def _load_use(worker: LoadWorker, measured: Measured) -> LoadUse:
     )
 
 
+def _host_use(
+    measured: Measured, here: Samples, server: TreeCpu | None, database: TreeCpu | None
+) -> HostUse | None:
+    """What others took: all that the cores did, less all of ours that may run on them."""
+    offset = measured.clock_offsets[measured.server_host]
+    start, end = (moment + offset for moment in measured.timeline.window)
+    used = host_cpu(here, measured.host_cores, start, end)
+    if used is None or server is None:
+        return None
+    ours = server.core_share
+    if database is not None and measured.database_host == measured.server_host:
+        ours += database.core_share
+    if measured.agent_on_server_cores:
+        ours += agent_cost(here, start, end).core_share or 0.0
+    ours += sum(
+        worker.engine_core_share + worker.locust_core_share
+        for worker in measured.window.workers
+        if worker.name in measured.load_on_server_cores
+    )
+    return HostUse(len(measured.host_cores), used.busy, max(0.0, used.busy - ours), used.stolen)
+
+
 def _pid_change(samples: Samples, start: float, end: float) -> PidChange:
     change = processes_of(samples, SERVER, start, end)
     return PidChange(tuple(sorted(change.appeared)), tuple(sorted(change.vanished)))
@@ -248,7 +273,7 @@ def _database_cpu(measured: Measured, samples: Mapping[str, Samples]) -> TreeCpu
         return None
     offset = measured.clock_offsets[measured.database_host]
     start, end = measured.timeline.window
-    return _tree_cpu(found, DATABASE, start + offset, end + offset, measured.host_cores)
+    return _tree_cpu(found, DATABASE, start + offset, end + offset, len(measured.host_cores))
 
 
 def _database_use(measured: Measured) -> DatabaseUse | None:

@@ -161,6 +161,9 @@ class SeveralHostsFailed(AsgibenchError):
 
     def __init__(self, failures: Sequence[tuple[str, AsgibenchError]]) -> None:
         self.failures = tuple(failures)
-        lines = "\n".join(f"  {host}: {error}" for host, error in self.failures)
+        lines = "\n".join(
+            f"  {host}: {error}" + (f"\n{error.detail}" if error.detail else "")
+            for host, error in self.failures
+        )
         super().__init__(f"{len(self.failures)} hosts failed", detail=lines)
         self.exit_code = self.failures[0][1].exit_code

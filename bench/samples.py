@@ -45,6 +45,13 @@ class FullProcess(msgspec.Struct, frozen=True, array_like=True):
     involuntary_switches: int | None
 
 
+class CoreTime(msgspec.Struct, frozen=True, array_like=True):
+    """One core of the host since its boot. ``stolen_seconds`` is None where the system doesn't tell."""
+
+    busy_seconds: float
+    stolen_seconds: float | None
+
+
 class Header(msgspec.Struct, frozen=True, tag_field="k", tag="head"):
     """``absent`` maps what this system never tells (pss, uss) to the reason."""
 
@@ -76,6 +83,7 @@ class Sample(msgspec.Struct, frozen=True, tag_field="k", tag="s"):
     agent_cpu_seconds: float | None = msgspec.field(name="c", default=None)
     late_seconds: float | None = msgspec.field(name="late", default=None)
     missed: int | None = None
+    cores: tuple[CoreTime, ...] = msgspec.field(name="u", default=())
     full: dict[str, tuple[FullProcess, ...]] = msgspec.field(name="f", default={})
 
 
@@ -474,6 +482,38 @@ def _cpu_at(points: Sequence[Point], t: float) -> float:
     before, after = points[later - 1], points[later]
     part = (t - before.t) / (after.t - before.t)
     return before.cpu_seconds + part * (after.cpu_seconds - before.cpu_seconds)
+
+
+class HostCpu(msgspec.Struct, frozen=True):
+    """What all programs of a host took of some of its cores, in cores; stolen: by the hypervisor, if told."""
+
+    busy: float
+    stolen: float | None
+
+
+def host_cpu(samples: Samples, cores: Sequence[int], start: float, end: float) -> HostCpu | None:
+    """All programs' use of ``cores`` over what of the interval was read; None if that is too little.
+
+    The readings are a second apart, so up to a second at either end is left out.
+    """
+    readings = [
+        (sample.monotonic_seconds, [sample.cores[core] for core in cores])
+        for sample in samples.samples
+        if sample.cores
+        and max(cores, default=0) < len(sample.cores)
+        and start <= samples.time_of(sample.monotonic_seconds) <= end
+    ]
+    if len(readings) < 2:
+        return None
+    (first, before), (last, after) = readings[0], readings[-1]
+    elapsed = last - first
+    busy = sum(new.busy_seconds - old.busy_seconds for old, new in zip(before, after, strict=True))
+    stolen = [
+        new.stolen_seconds - old.stolen_seconds
+        for old, new in zip(before, after, strict=True)
+        if old.stolen_seconds is not None and new.stolen_seconds is not None
+    ]
+    return HostCpu(busy / elapsed, sum(stolen) / elapsed if stolen else None)
 
 
 # ---------------------------------------------------------------- processes, and the agent itself

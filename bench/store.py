@@ -144,6 +144,11 @@ class Store:
             _sync(self.runs_directory)
         return folder
 
+    def discard(self) -> None:
+        """Remove a benchmark that has measured nothing: its name is free again."""
+        if not self.done_run_ids():
+            _remove(self.directory)
+
     def discard_run(self, run_id: str) -> None:
         """Remove a saved run, so that it can be measured again. A run that isn't there is no error."""
         _check_file_name(run_id)

@@ -32,6 +32,8 @@ from bench.result import (
 )
 
 CONFIDENCE = 0.95
+DERIVED_WARNINGS = ("incomplete", "one_block", "invalid_runs")
+"""The codes of the warnings that ``summarise`` gives; any others in a summary were added by the session."""
 
 
 def summarise(plan: Plan, runs: Sequence[RunResult]) -> Summary:

@@ -32,8 +32,9 @@ D/NAME.jsonl has one JSON object a line; "k" says which kind:
     head  the first: version, host, clocks, intervals, targets, what is absent here and why
     s     a sample: "m" monotonic seconds; "p" {target: [[pid, rss_kib, cpu_seconds, threads], ...]}.
           Once a full interval also "t" wall clock, "c" CPU seconds of this agent since its start, "late" the
-          worst lateness in seconds, "missed" the slots lost since the run began, and full readings, rarer
-          for a target where they cost much:
+          worst lateness in seconds, "missed" the slots lost since the run began, "u" [[busy_seconds,
+          stolen_seconds], ...] of each core of the host since its boot, by all programs (null where the
+          system doesn't tell), and full readings, rarer for a target where they cost much:
           "f" {target: [[pid, pss_kib, uss_kib, open_files, voluntary_switches, involuntary_switches], ...]}
     mark  "name", "t", "m"
     gone  "target": its last process has ended; "t", "m"
@@ -621,6 +622,18 @@ def rows_text(rows: dict[str, list[str]]) -> str:
     return "{" + ",".join(f"{json.dumps(name)}:[{','.join(row)}]" for name, row in rows.items()) + "}"
 
 
+def core_times_text() -> str:
+    """[[CPU seconds of all programs, seconds stolen by the hypervisor or null], ...] of each core.
+
+    Interrupts are left out: what the network costs the kernel is nobody's in particular.
+    """
+    rows = [
+        [round(core.user + core.nice + core.system, 3), getattr(core, "steal", None)]
+        for core in psutil.cpu_times(percpu=True)
+    ]
+    return json.dumps(rows, separators=(",", ":"))
+
+
 class Run:
     """One run being sampled."""
 
@@ -720,7 +733,7 @@ class Run:
         self._before, self._latest = self._latest, dict(self._totals)
         return (
             f',"t":{time.time():.4f},"c":{time.process_time():.4f},"late":{late:.4f}'
-            f',"missed":{self.schedule.missed},"f":{rows_text(full)}'
+            f',"missed":{self.schedule.missed},"u":{core_times_text()},"f":{rows_text(full)}'
         )
 
     def _is_full_due(self, name: str, now: float) -> bool:

@@ -269,7 +269,12 @@ class SshConnection:
 
     def reverse_tunnel(self, local_port: int) -> int:
         def handler(channel: paramiko.Channel, origin: Any, server: Any) -> None:
-            peer = socket.create_connection(("127.0.0.1", local_port))
+            try:
+                peer = socket.create_connection(("127.0.0.1", local_port))
+            except OSError:
+                # The listener has gone. An error here would end the whole SSH connection.
+                channel.close()
+                return
             peer.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             Tunnel(channel=channel, sock=peer, finished=threading.Event()).start()
 

@@ -17,7 +17,7 @@ from reports.charts import (
 )
 from reports.numbers import percent
 from reports.svg import nice_ticks
-from reports.tables import trust_table
+from reports.tables import named, trust_table
 from reports.trust import cell_load_share, cell_server_share
 from reports.verdicts import Labelled
 
@@ -60,4 +60,4 @@ def _busy_row(cell: CellSummary, runs: Sequence[RunResult]) -> DotRow:
     if load is not None:
         marks.append(Mark(load, "diamond", "mark s1" if cell.valid else "mark bad"))
     figure = f"server {percent(server)}, load {percent(load)}"
-    return DotRow(cell.server, figure, tuple(marks), None, is_refused=not cell.valid)
+    return DotRow(named(cell), figure, tuple(marks), None, is_refused=not cell.valid)

@@ -27,7 +27,7 @@ from reports.charts import (
 )
 from reports.numbers import MISSING, megabytes
 from reports.svg import nice_ticks
-from reports.tables import Row, Table, numbers, tone, words
+from reports.tables import Row, Table, named, numbers, tone, words
 from reports.verdicts import Labelled
 
 _MOST_POINTS = 100
@@ -68,15 +68,14 @@ def memory_figure(contests: Labelled) -> Figure:
                 ),
             )
         )
+    keys = [mark_key("circle", "mark s0", "RSS peak"), mark_key("bar", "mark s4", "RSS idle")]
+    if any(_peak(cell.pss_bytes) is not None for cell in cells):
+        keys.insert(1, mark_key("diamond", "mark s1", "PSS peak"))
     return Figure(
         "memory-peaks",
         "Peak memory",
         "All of a server’s processes, summed. The axes begin at 0 and are the same. Less is better.",
-        (
-            mark_key("circle", "mark s0", "RSS peak"),
-            mark_key("diamond", "mark s1", "PSS peak"),
-            mark_key("bar", "mark s4", "RSS idle"),
-        ),
+        tuple(keys),
         tuple(panels),
         tuple(tables),
     )
@@ -121,7 +120,7 @@ def _memory_row(cell: CellSummary) -> DotRow:
         marks.append(Mark(pss / 1e6, "diamond", "mark s1", 4.0))
     if cell.rss_bytes.peak is not None:
         marks.append(Mark(cell.rss_bytes.peak / 1e6, "circle", "mark s0", 4.0))
-    return DotRow(cell.server, megabytes(cell.rss_bytes.peak), tuple(marks), None, is_refused=not cell.valid)
+    return DotRow(named(cell), megabytes(cell.rss_bytes.peak), tuple(marks), None, is_refused=not cell.valid)
 
 
 def _peak(amounts: Bytes | None) -> int | None:

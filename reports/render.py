@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
+import msgspec
 from jinja2 import Environment as Templates
 from jinja2 import PackageLoader, StrictUndefined
 
+from bench.plan import Plan
+from bench.result import RunResult, Summary
 from bench.store import Store
-from bench.summary import summarise
+from bench.summary import DERIVED_WARNINGS, summarise
 from reports.page import Page, page_of
 from reports.tables import cells_csv
 
@@ -17,17 +21,20 @@ from reports.tables import cells_csv
 def render(store_directory: Path) -> str:
     """The report of one results' folder. Raises ResultError if the folder is incomplete or damaged."""
     store = Store.at(store_directory)
-    plan, environment, runs = store.read_plan(), store.read_environment(), store.read_runs()
-    return page_html(page_of(plan, environment, summarise(plan, runs), runs))
+    plan, runs = store.read_plan(), store.read_runs()
+    return page_html(page_of(plan, store.read_environment(), _summary(store, plan, runs), runs))
 
 
 def write_report(store: Store) -> Path:
-    """Write summary.json, report.csv and report.html; returns the report's path."""
-    plan, environment, runs = store.read_plan(), store.read_environment(), store.read_runs()
-    summary = summarise(plan, runs)
+    """Write summary.json, report.csv and report.html; returns the report's path.
+
+    Warnings that a summary.json already there has, beside those that runs and plan give, are kept.
+    """
+    plan, runs = store.read_plan(), store.read_runs()
+    summary = _summary(store, plan, runs)
     store.write_summary(summary)
     store.write_file("report.csv", cells_csv(summary).encode())
-    html = page_html(page_of(plan, environment, summary, runs))
+    html = page_html(page_of(plan, store.read_environment(), summary, runs))
     return store.write_file("report.html", html.encode())
 
 
@@ -48,4 +55,12 @@ def _unbroken(value: object) -> object:
     """Keep a figure and its unit on one line. Markup is left as it is."""
     if type(value) is not str:
         return value
-    return re.sub(r"(?<=\d) (?=(?:%|ms|s|MB|GB|kB)(?:\W|$))", "\u00a0", value)
+    return re.sub(r"(?<=\d) (?=(?:%|ms|s|MB|GB|kB|blocks?)(?:\W|$))", "\u00a0", value)
+
+
+def _summary(store: Store, plan: Plan, runs: Sequence[RunResult]) -> Summary:
+    summary = summarise(plan, runs)
+    if not (store.directory / "summary.json").is_file():
+        return summary
+    added = [reason for reason in store.read_summary().warnings if reason.code not in DERIVED_WARNINGS]
+    return msgspec.structs.replace(summary, warnings=(*summary.warnings, *added))

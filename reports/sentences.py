@@ -11,6 +11,15 @@ from reports.verdicts import Comparison, Contest, Labelled, Verdict
 
 _NAMED_LABELS = 4
 _SAME = 0.005
+LIMITS = {
+    "server_cpu": "server CPU",
+    "load_generator": "load generator",
+    "database": "database",
+    "network": "network",
+    "latency": "latency",
+    "none_found": "none found",
+}
+"""What held a cell back, in words."""
 ONE_RUN = "one run each: no interval; --profile review repeats"
 
 
@@ -31,12 +40,13 @@ class Answer:
 
 def answer(contest: Contest, label: str) -> Answer:
     """One sentence on the leader, one on each further step down, one on each refused cell."""
-    steps = tuple(step_sentence(step) for step in contest.steps)
+    steps, limits = tuple(step_sentence(step) for step in contest.steps), _limits(contest)
     if not contest.refused:
         settled = bool(contest.steps) and contest.steps[0].verdict in (Verdict.AHEAD, Verdict.LEVEL)
-        return Answer(label, "sure" if settled else "open", _leader(contest, label), steps[1:], ())
-    refusals = _refusals(contest)
-    return Answer(label, "refused", _refused_sentence(contest, label), _leaving_out(contest, steps), refusals)
+        tone = "sure" if settled else "open"
+        return Answer(label, tone, _leader(contest, label), (*steps[1:], *limits), ())
+    others = (*_leaving_out(contest, steps), *limits)
+    return Answer(label, "refused", _refused_sentence(contest, label), others, _refusals(contest))
 
 
 def headline(contests: Labelled) -> str:
@@ -94,6 +104,16 @@ def validity(summary: Summary, valid_runs: int) -> str:
     if summary.complete:
         return done
     return f"{done}; {summary.runs_planned - summary.runs_done} of {summary.runs_planned} planned are missing"
+
+
+def _limits(contest: Contest) -> tuple[str, ...]:
+    """A rate that the server's CPU didn't set is told apart: it may be the platform's, not the server's."""
+    found = [
+        f"{cell.server} ({LIMITS.get(cell.limit, cell.limit)})"
+        for cell in contest.ranked
+        if cell.limit != "server_cpu"
+    ]
+    return (f"Not held back by the server’s CPU: {listed(found)}.",) if found else ()
 
 
 def _refusals(contest: Contest) -> tuple[str, ...]:

@@ -12,6 +12,8 @@ from bench.result import RunResult
 from reports.numbers import MISSING, counted, gigabytes, listed
 from reports.tables import Row, Table, words
 
+_TOLD_ELSEWHERE = ("command", "pid", "parent_pid")  # the command stands above; pids are of one run
+
 
 @dataclass(frozen=True)
 class Fact:
@@ -56,7 +58,10 @@ def asked_table(plan: Plan, runs: Sequence[RunResult]) -> Table:
 
 def told_table(plan: Plan, runs: Sequence[RunResult]) -> Table:
     """What the running server said of itself, which is what ran."""
-    told = {name: run.server_configuration for name, run in _first_runs(plan, runs).items()}
+    told = {
+        name: {key: value for key, value in run.server_configuration.items() if key not in _TOLD_ELSEWHERE}
+        for name, run in _first_runs(plan, runs).items()
+    }
     return _settings_table("As the running server told it", told)
 
 

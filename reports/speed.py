@@ -11,6 +11,7 @@ from reports.charts import (
     Axis,
     DotRow,
     Figure,
+    Key,
     Mark,
     Plot,
     Series,
@@ -58,12 +59,7 @@ def throughput_figure(contests: Labelled, runs: Sequence[RunResult]) -> Figure:
         "throughput",
         "Every run, with median and interval",
         "The axes begin at 0 and differ between panels. More is better.",
-        (
-            mark_key("diamond", "mark ink", "median"),
-            mark_key("circle", "mark open ink", "one run"),
-            line_key("interval", "95 % interval"),
-            mark_key("cross", "mark open bad", "void run"),
-        ),
+        _rate_keys(contests, runs),
         tuple(panels),
         tuple(tables),
     )
@@ -162,6 +158,16 @@ def drift_figure(contests: Labelled, runs: Sequence[RunResult], plan: Plan) -> F
     )
 
 
+def _rate_keys(contests: Labelled, runs: Sequence[RunResult]) -> tuple[Key, ...]:
+    """Only what is drawn."""
+    keys = [mark_key("diamond", "mark ink", "median"), mark_key("circle", "mark open ink", "one run")]
+    if any(cell.requests_per_second.low is not None for _, contest in contests for cell in contest.ranked):
+        keys.append(line_key("interval", "95 % interval"))
+    if not all(run.valid for run in runs):
+        keys.append(mark_key("cross", "mark open bad", "void run"))
+    return tuple(keys)
+
+
 def _rate_row(cell: CellSummary, made: Sequence[RunResult]) -> DotRow:
     marks = [
         Mark(run.requests_per_second, "circle", "mark open ink", 3.5)
@@ -170,7 +176,7 @@ def _rate_row(cell: CellSummary, made: Sequence[RunResult]) -> DotRow:
         for run in made
     ]
     if not cell.valid:
-        return DotRow(cell.server, "refused" if made else "not run", tuple(marks), None, is_refused=True)
+        return DotRow(cell.server, "refused" if made else "not run", tuple(marks), is_refused=True)
     figures = cell.requests_per_second
     interval = None if figures.low is None or figures.high is None else (figures.low, figures.high)
     middle = figures.median or 0.0

@@ -20,17 +20,9 @@ from reports.numbers import (
     rate,
     rate_interval,
 )
-from reports.sentences import against_next, refused_because
+from reports.sentences import LIMITS, against_next, refused_because
 from reports.trust import cell_load_share, cell_server_share, load_share, server_system
 from reports.verdicts import Labelled
-
-LIMITS = {
-    "server_cpu": "server CPU",
-    "load_generator": "load generator",
-    "database": "database",
-    "network": "network",
-    "none_found": "none found",
-}
 
 
 @dataclass(frozen=True)
@@ -207,7 +199,7 @@ def runs_table(runs: Sequence[RunResult]) -> Table:
         *numbers("Requests/s", "p99, ms", "Failures", "RSS peak, MB", "Server’s cores", "Load worker"),
         *numbers("Counted by engine", "Server", "Locust", "Spool", "Database transactions a request"),
         *numbers("Overhead"),
-        *words("Held back by", "Valid", "Remarks"),
+        *words("Valid", "Held back by", "Remarks"),
     )
     return Table(
         "All runs, in the order they were made",
@@ -323,8 +315,8 @@ def _run_row(run: RunResult) -> Row:
             *(_count(value) for value in (counts.engine, counts.server, counts.locust, counts.spool)),
             MISSING if run.database is None else f"{run.database.transactions_per_request:.2f}",
             percent(overhead),
-            LIMITS.get(run.limit.name, run.limit.name),
             "yes" if run.valid else "no",
+            f"{LIMITS.get(run.limit.name, run.limit.name)}: {run.limit.text}",
             "; ".join(reason.text for reason in run.reasons),
         ),
         "" if run.valid else "refused",

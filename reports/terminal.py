@@ -7,8 +7,7 @@ from collections.abc import Sequence
 
 from bench.result import CellSummary, RunResult, Summary
 from reports.numbers import counted, percent, rate
-from reports.sentences import ONE_RUN, against_next, refused_because
-from reports.tables import LIMITS
+from reports.sentences import LIMITS, ONE_RUN, against_next, refused_because
 from reports.trust import load_share
 from reports.verdicts import Contest, Verdict, contests, label_of
 

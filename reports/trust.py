@@ -20,8 +20,9 @@ def cautions(
 ) -> tuple[Reason, ...]:
     """Everything that bounds what the figures say; the gravest first."""
     found = list(summary.warnings)
-    found += _placement(environment)
-    found += _hosts(environment)
+    known = {reason.code for reason in found}
+    hosts = _placement(environment) + _hosts(environment)
+    found += [reason for reason in hosts if reason.code not in known]
     if runs and all(run.pss_bytes is None for run in runs):
         name = {"Darwin": "macOS"}.get(server_system(environment), "the server’s host")
         found.append(Reason("no_pss", f"PSS is not available on {name}: memory is RSS and USS"))

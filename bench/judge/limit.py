@@ -54,6 +54,12 @@ class Thresholds(msgspec.Struct, frozen=True):
     # The database flushes its counters at most once a second a connection.
     database_counter_share: float = 0.02
     database_counter_count: int = 50
+    # Below it, other programs change a throughput by no more than two runs differ anyway.
+    others_said: float = 0.03
+    # A tenth of the server's cores gone to others is more than many servers differ by.
+    others_void: float = 0.10
+    # A core with a tenth to spare had room for both.
+    cores_full: float = 0.90
     # A median does not feel one slot in twenty.
     samples_missed_share: float = 0.05
 
@@ -91,6 +97,19 @@ class LinkUse(msgspec.Struct, frozen=True):
     round_trip_seconds: float | None = None
 
 
+class HostUse(msgspec.Struct, frozen=True):
+    """The cores that the server may use, in the window: ``cores`` of them.
+
+    ``others`` is what programs that are none of ours took, ``busy`` what all took together, ``stolen`` what
+    the hypervisor gave to another machine (None: not told); each in cores.
+    """
+
+    cores: float
+    busy: float
+    others: float
+    stolen: float | None = None
+
+
 class PidChange(msgspec.Struct, frozen=True):
     """Processes of the server that came or went in the window."""
 
@@ -111,6 +130,7 @@ class RunFigures(msgspec.Struct, frozen=True):
     server: CpuUse | None
     load: tuple[LoadUse, ...]
     link: LinkUse | None = None
+    host: HostUse | None = None
     database: CpuUse | None = None
     database_on_server_cores: bool = False
     shared_cores: float | None = None
@@ -348,6 +368,32 @@ class WorkerLost(msgspec.Struct, frozen=True, tag=True):
         return f"load worker {self.worker} was lost during the run"
 
 
+class OthersOnServerCores(msgspec.Struct, frozen=True, tag=True):
+    """Programs that are none of ours ran on the server's cores. Voids the run if the cores were full."""
+
+    others: float
+    cores: float
+    invalidates: bool
+    remedy: str = "Stop what else runs on the server's host, or keep it off these cores"
+
+    @property
+    def text(self) -> str:
+        return f"other programs took {self.others:.2f} of the {self.cores:g} cores that the server may use"
+
+
+class CpuStolen(msgspec.Struct, frozen=True, tag=True):
+    """The hypervisor gave the server's cores to another machine for part of the window."""
+
+    stolen: float
+    cores: float
+    invalidates: bool
+    remedy: str = "Use a machine whose cores are its own, or repeat at another hour"
+
+    @property
+    def text(self) -> str:
+        return f"the hypervisor took {self.stolen:.2f} of the server's {self.cores:g} cores away"
+
+
 class CpuUnknown(msgspec.Struct, frozen=True, tag=True):
     """Nobody sampled this party: the limit is named without it."""
 
@@ -389,6 +435,8 @@ TypedReason = (
     | CountsDisagree
     | DatabaseCountersDisagree
     | WorkerLost
+    | OthersOnServerCores
+    | CpuStolen
     | CpuUnknown
     | SamplesIncomplete
 )
@@ -594,6 +642,7 @@ def _doubts(figures: RunFigures, lines: Thresholds) -> Iterator[TypedReason]:
     yield from map(WorkerLost, figures.lost_workers)
     if figures.processes.appeared or figures.processes.vanished:
         yield ProcessesChanged(figures.processes.appeared, figures.processes.vanished)
+    yield from _others(figures, lines)
     yield from _failures(figures, lines)
     if figures.counts is not None:
         yield from _counts(figures.counts)
@@ -604,6 +653,19 @@ def _doubts(figures: RunFigures, lines: Thresholds) -> Iterator[TypedReason]:
         yield CpuUnknown("database")
     if not figures.samples_complete or figures.samples_missed_share > lines.samples_missed_share:
         yield SamplesIncomplete(not figures.samples_complete, figures.samples_missed_share)
+
+
+def _others(figures: RunFigures, lines: Thresholds) -> Iterator[TypedReason]:
+    host = figures.host
+    if host is None:
+        return
+    stolen = host.stolen or 0.0
+    is_full = host.busy + stolen >= lines.cores_full * host.cores
+    if host.others >= lines.others_said * host.cores:
+        is_void = is_full and host.others >= lines.others_void * host.cores
+        yield OthersOnServerCores(host.others, host.cores, invalidates=is_void)
+    if stolen >= lines.others_said * host.cores:
+        yield CpuStolen(stolen, host.cores, invalidates=stolen >= lines.others_void * host.cores)
 
 
 def _failures(figures: RunFigures, lines: Thresholds) -> Iterator[TypedReason]:
