@@ -23,6 +23,7 @@ import msgspec
 from bench.assemble import Measured, Timeline, run_result
 from bench.catalogue import load_catalogue, load_profiles
 from bench.errors import (
+    AgentError,
     AsgibenchError,
     ConnectionLost,
     InvalidMeasurement,
@@ -55,7 +56,7 @@ from remote.deploy import (
 )
 from remote.deploy import shipped_files as deploy_files
 from remote.fleet import Fleet, open_fleet
-from remote.guarded import new_session
+from remote.guarded import GuardRefusal, new_session
 from remote.parallel import on_all, prompt_pool
 from remote.provision import Provisioned, provision
 from reports.progress import LiveFigures, Progress
@@ -275,10 +276,7 @@ def _run_on(
     warnings: list[Reason],
 ) -> AsgibenchError | None:
     stage = _make_stage(fleet, request, plan, store, progress, warnings)
-    try:
-        return _run_plan(stage, left, store, progress, warnings)
-    finally:
-        stage.cluster.close()
+    return _run_plan(stage, left, store, progress, warnings)
 
 
 def _finish(
@@ -570,7 +568,7 @@ def _run_plan(
     for index, run in enumerate(left):
         progress.begin_run(run, stage.plan.profile.blocks)
         try:
-            result = _run_with_retry(stage, run, store, progress)
+            result, stage = _run_with_retry(stage, run, store, progress)
         except AsgibenchError as error:
             in_a_row += 1
             first_error = first_error or error
@@ -585,15 +583,29 @@ def _run_plan(
     return first_error
 
 
-def _run_with_retry(stage: Stage, run: PlannedRun, store: Store, progress: Progress) -> RunResult:
+def _run_with_retry(
+    stage: Stage, run: PlannedRun, store: Store, progress: Progress
+) -> tuple[RunResult, Stage]:
+    """The run's result, and the stage to go on with: what was lost in between has been made anew."""
     for attempt in range(1, ATTEMPTS + 1):
         try:
-            return _measure(stage, run, attempt, store, progress)
-        except (LoadError, ServerStartError) as error:
+            return _measure(stage, run, attempt, store, progress), stage
+        except (LoadError, ServerStartError, ConnectionLost, AgentError) as error:
             if attempt == ATTEMPTS:
                 raise
-            progress.warn(f"{run.id}: {error}; trying it once more")
+            progress.warn(f"{run.id}: {error.message}; trying it once more")
+            stage = _mended(stage, error, progress)
     raise AssertionError("unreachable")
+
+
+def _mended(stage: Stage, error: AsgibenchError, progress: Progress) -> Stage:
+    if isinstance(error, ServerStartError):
+        return stage
+    for host in stage.fleet.reconnect():
+        progress.warn(f"{host}: connected again")
+    with contextlib.suppress(GuardRefusal):
+        stop_server(stage.fleet.server)
+    return msgspec.structs.replace(stage, cluster=stage.cluster.restart())
 
 
 def _measure(stage: Stage, run: PlannedRun, attempt: int, store: Store, progress: Progress) -> RunResult:

@@ -19,12 +19,13 @@ import msgspec
 
 from bench.errors import LoadError
 from loadgen.stats import LocustTotals, Slice, StoppedRun, Totals
-from remote.guarded import GuardedHost
+from remote.guarded import GuardedHost, GuardRefusal
 from remote.parallel import on_all
 
 JOIN_SECONDS = 30.0
 START_SECONDS = 10.0
 STOP_SECONDS = 12.0
+STOP_GRACE_SECONDS = 2.0
 SHIPPED = ("engine.py", "histogram.py", "locustfile.py")
 FOLDER = "load"
 
@@ -57,8 +58,15 @@ def spool_folder(index: int) -> str:
 class Cluster:
     """The master and its workers, alive from ``start_cluster`` until ``close``."""
 
-    def __init__(self, controller: GuardedHost, hosts: Sequence[LoadHost], control: socket.socket) -> None:
+    def __init__(
+        self,
+        controller: GuardedHost,
+        hosts: Sequence[LoadHost],
+        control: socket.socket,
+        master_cores: Sequence[int] | None,
+    ) -> None:
         self.hosts = tuple(hosts)
+        self._master_cores = master_cores
         self.worker_hosts: dict[str, str] = {
             name: host.guarded.host.name for host in hosts for name in host.worker_names
         }
@@ -149,6 +157,17 @@ class Cluster:
             return
         finally:
             self._control.close()
+
+    def restart(self) -> Cluster:
+        """After a failure: end the master and all workers, and start others. Raises LoadError."""
+        self.close()
+        _stop(self._controller, "load-master")
+        on_all(self._stop_on, self.hosts, lambda host: host.guarded.host.name)
+        return start_cluster(self._controller, self.hosts, master_cores=self._master_cores)
+
+    def _stop_on(self, host: LoadHost) -> None:
+        for name in self._pids[host.guarded.host.name]:
+            _stop(host.guarded, name)
 
     def _start_on(self, host: LoadHost, master_port: int) -> None:
         port = host.guarded.connection.reverse_tunnel(master_port)
@@ -296,9 +315,18 @@ def start_cluster(
         cores=master_cores,
     )
     control = _connect(controller)
-    cluster = Cluster(controller, hosts, control)
+    cluster = Cluster(controller, hosts, control, master_cores)
     cluster.start_workers(cluster.await_port())
     return cluster
+
+
+def _stop(guarded: GuardedHost, name: str) -> None:
+    try:
+        guarded.stop(name, grace_seconds=STOP_GRACE_SECONDS)
+    except GuardRefusal as refusal:
+        # A guard that was started anew knows nothing of it: then it has ended with the old one.
+        if refusal.kind != "unknown":
+            raise
 
 
 def _connect(controller: GuardedHost) -> socket.socket:

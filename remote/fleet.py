@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 
 import msgspec
 
-from bench.errors import AsgibenchError
+from bench.errors import AsgibenchError, HostUnreachable
 from bench.hosts import Host, Inventory
-from remote.connect import connect, host_keys_of
+from remote.connect import HostKeys, connect, host_keys_of
 from remote.facts import read_facts
 from remote.guarded import GuardedHost, GuardSession
 from remote.parallel import on_all, outcomes
 
 CONTROLLER = "controller"
+# Less than the lease, so that what still runs there is ours to go on with.
+RECONNECT_SECONDS = 30.0
 
 
 class Fleet(msgspec.Struct, frozen=True):
@@ -40,6 +43,13 @@ class Fleet(msgspec.Struct, frozen=True):
         """Every guard once."""
         others = () if self.controller in self.hosts.values() else (self.controller,)
         return (*self.hosts.values(), *others)
+
+    def reconnect(self) -> tuple[str, ...]:
+        """Take up every lost connection again, while its lease lasts; their hosts. Raises HostUnreachable."""
+        lost = [one for one in self.guarded if one.is_lost()]
+        keys = host_keys_of(self.inventory)
+        on_all(lambda one: _take_up(one, keys), lost, lambda one: one.host.name)
+        return tuple(one.host.name for one in lost)
 
     def release(self) -> dict[str, AsgibenchError]:
         """Stop all of ours everywhere; the hosts that could not be asked, with their errors.
@@ -84,6 +94,18 @@ def open_fleet(
         hosts={name: one for name, one in hosts.items() if name != CONTROLLER},
         controller=local,
     )
+
+
+def _take_up(guarded: GuardedHost, keys: HostKeys) -> None:
+    deadline = time.monotonic() + RECONNECT_SECONDS
+    while True:
+        try:
+            guarded.reattach(connect(guarded.host, keys))
+            return
+        except HostUnreachable:
+            if time.monotonic() > deadline:
+                raise
+        time.sleep(1)
 
 
 def _raise(pair: tuple[str, AsgibenchError]) -> None:

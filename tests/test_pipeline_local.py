@@ -35,6 +35,12 @@ BROKEN_SERVER = """
 package = "uvicorn"
 environment_group = "server-uvicorn"
 command = ["python", "-c", "print('no such luck'); raise SystemExit(9)"]
+[servers.broken.unhonoured_settings]
+loop = "it has none"
+http_parser = "it has none"
+backlog = "it has none"
+keep_alive_seconds = "it has none"
+access_log = "it has none"
 """
 
 

@@ -1,0 +1,267 @@
+"""The whole pipeline over SSH, on a lab that the tests make: one server host and two load hosts."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import msgspec
+import psutil
+import pytest
+
+from bench.errors import LabError
+from inventory.lab import LabHost, LabSpec, down, lab_hosts, up
+from tests.program import BRIEF_PROFILE, Finished, command, run, run_results
+
+pytestmark = [pytest.mark.lab, pytest.mark.pipeline, pytest.mark.timeout(900)]
+
+PORT = "8000"
+USER_ID = 1000
+
+
+class Lab(msgspec.Struct, frozen=True):
+    """A lab of this module's own, beside any that the user has up."""
+
+    folder: Path
+    spec: LabSpec
+    hosts: dict[str, LabHost]
+
+    @property
+    def inventory(self) -> Path:
+        return self.folder / "lab.yml"
+
+    @property
+    def results(self) -> Path:
+        return self.folder / "results"
+
+    def bench(self, *words: str, inventory: Path | None = None) -> list[str]:
+        return [
+            "bench", "--hosts", str(inventory or self.inventory), "--profile", "brief",
+            "--catalogue", str(self.folder / "own.toml"), "--results", str(self.results),
+            "--port", PORT, *words,
+        ]  # fmt: skip
+
+    def ssh_log(self, host: str) -> str:
+        return (self.hosts[host].root / "var/log/sshd.log").read_text()
+
+    def processes_on(self, host: str) -> list[str]:
+        """Command lines of the host's user, seen from outside: the host's init is their ancestor."""
+        found = []
+        for process in self.children(host):
+            with contextlib.suppress(psutil.NoSuchProcess, psutil.ZombieProcess):
+                words = " ".join(process.cmdline())
+                if process.uids().real == USER_ID and words and not words.startswith("sshd"):
+                    found.append(words)
+        return found
+
+    def children(self, host: str) -> list[psutil.Process]:
+        init = self.hosts[host].init
+        assert init is not None
+        return psutil.Process(init.pid).children(recursive=True)
+
+
+def cannot(reason: str) -> None:
+    """A skip that CI doesn't forgive."""
+    if os.environ.get("CI") == "true":
+        pytest.fail(f"in CI the lab must work: {reason}")
+    pytest.skip(reason)
+
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+    if sys.platform != "linux" or os.geteuid() != 0:
+        cannot("lab hosts need Linux and root")
+    folder = tmp_path_factory.mktemp("lab")
+    (folder / "own.toml").write_text(BRIEF_PROFILE)
+    spec = LabSpec(
+        loadgens=2,
+        state_directory=folder / "state",
+        prefix="pipe",
+        bridge="asgipipe",
+        subnet="198.18.77.0/24",
+    )
+    said: list[str] = []
+    try:
+        up(spec, inventory_directory=folder, report=said.append)
+    except LabError as error:
+        cannot(str(error))
+    try:
+        hosts = {host.spec.name: host for host in lab_hosts(spec.state_directory)}
+        yield Lab(folder, spec, hosts)
+    finally:
+        down(inventory_directory=folder, report=said.append, state_directory=spec.state_directory)
+
+
+@pytest.fixture(scope="module")
+def whole(lab: Lab) -> Finished:
+    return run(*lab.bench("--name", "whole"))
+
+
+def until(condition: Callable[[], bool], seconds: float = 60) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it did not come about"
+        time.sleep(0.05)
+
+
+def test_a_bare_lab_is_provisioned_and_measured(whole: Finished, lab: Lab) -> None:
+    assert whole.status == 0, whole.stderr
+    assert Path(whole.last_line) == lab.results / "whole" / "report.html"
+    assert len(run_results(lab.results / "whole")) == 9
+    assert all(f"{name}: provisioned" in whole.stderr for name in lab.hosts)
+
+
+def test_the_work_went_through_sshd(whole: Finished, lab: Lab) -> None:
+    for name in lab.hosts:
+        assert "Accepted publickey for bench from 198.18.77.1" in lab.ssh_log(name)
+    hosts = msgspec.json.decode((lab.results / "whole" / "hosts.json").read_bytes())
+    assert set(hosts["facts"]) == set(lab.hosts)
+    assert {facts["user"] for facts in hosts["facts"].values()} == {"bench"}
+
+
+def test_both_load_hosts_carried_load_and_all_counts_agree(whole: Finished, lab: Lab) -> None:
+    for one in run_results(lab.results / "whole"):
+        assert {worker["host"] for worker in one["load_workers"]} == {"pipe-load-1", "pipe-load-2"}
+        assert all(worker["requests"] > 0 for worker in one["load_workers"])
+        counts = one["counts"]
+        assert counts["engine"] == counts["locust"] == counts["spool"] > 0, one["run_id"]
+        assert 0 <= counts["server"] - counts["engine"] <= counts["in_flight_at_stop"], one["run_id"]
+
+
+def test_a_run_costs_at_most_two_seconds_beside_its_load(whole: Finished, lab: Lab) -> None:
+    overheads = sorted(one["timing"]["overhead_seconds"] for one in run_results(lab.results / "whole"))
+    assert overheads[len(overheads) // 2] < 2.0, overheads
+
+
+def test_nothing_is_left_on_any_host(whole: Finished, lab: Lab) -> None:
+    for name in lab.hosts:
+        until(lambda name=name: lab.processes_on(name) == [], 10)  # type: ignore[misc]
+
+
+def test_a_second_time_nothing_is_provisioned_and_the_first_request_comes_soon(
+    whole: Finished, lab: Lab
+) -> None:
+    began = time.time()
+    again = run(*lab.bench("--name", "again", "--servers", "uvicorn", "--endpoints", "shortbody"))
+    assert again.status == 0, again.stderr
+    assert "provisioned in" not in again.stderr
+    (one,) = run_results(lab.results / "again")
+    plan_made = (lab.results / "again" / "plan.json").stat().st_mtime
+    assert plan_made - began < 8
+    assert one["counts"]["engine"] > 0
+
+
+def test_a_lost_load_worker_voids_the_run_and_it_is_run_again(whole: Finished, lab: Lab) -> None:
+    words = lab.bench("--name", "lost", "--servers", "uvicorn", "--endpoints", "shortbody")
+    process = subprocess.Popen(
+        command(*words), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
+    try:
+        # The server starts once for the check of its answers; the run folder's agent file says a run is on.
+        samples = lab.hosts["pipe-server"].root / "home/bench/.local/share/asgibench/agent"
+        until(lambda: bool(list(samples.glob("001*.jsonl"))))
+        victims = [
+            child for child in lab.children("pipe-load-1") if {"locust", "--worker"} <= set(child.cmdline())
+        ]
+        assert victims
+        for victim in victims:
+            victim.kill()
+        _, stderr = process.communicate(timeout=120)
+    finally:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.communicate()
+    assert process.returncode == 0, stderr
+    assert "pipe-load-1/0" in stderr
+    assert "once more" in stderr
+    (one,) = run_results(lab.results / "lost")
+    assert one["attempt"] == 2
+    assert {worker["host"] for worker in one["load_workers"]} == {"pipe-load-1", "pipe-load-2"}
+
+
+def test_a_connection_that_breaks_in_mid_run_is_taken_up_again(whole: Finished, lab: Lab) -> None:
+    words = lab.bench("--name", "broken", "--servers", "uvicorn", "--endpoints", "shortbody")
+    process = subprocess.Popen(
+        command(*words), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
+    try:
+        samples = lab.hosts["pipe-server"].root / "home/bench/.local/share/asgibench/agent"
+        until(lambda: bool(list(samples.glob("001*.jsonl"))))
+        # The sshd process of the server's connection, not the listener.
+        for child in lab.children("pipe-server"):
+            if child.name() == "sshd" and child.uids().real == USER_ID:
+                child.kill()
+        _, stderr = process.communicate(timeout=120)
+    finally:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.communicate()
+    assert process.returncode == 0, stderr
+    assert "once more" in stderr
+    (one,) = run_results(lab.results / "broken")
+    assert one["attempt"] == 2
+
+
+def test_an_unknown_host_key_is_refused_with_the_command_that_pins_it(lab: Lab) -> None:
+    elsewhere = lab.folder / "untrusted"
+    elsewhere.mkdir()
+    inventory = elsewhere / "lab.yml"
+    inventory.write_text(lab.inventory.read_text())
+    done = run(*lab.bench("--name", "unknown", inventory=inventory), env={"HOME": str(elsewhere)})
+    assert done.status == 12, done.stderr
+    assert "hosts.trust" in done.stderr
+    assert "SHA256:" in done.stderr
+    assert not (lab.results / "unknown").exists()
+
+    trusted = run("hosts.trust", "--hosts", str(inventory), "--yes", env={"HOME": str(elsewhere)})
+    assert trusted.status == 0, trusted.stderr
+    checked = run("hosts.check", "--hosts", str(inventory), env={"HOME": str(elsewhere)})
+    assert checked.status == 0, checked.stderr
+    assert "pipe-load-2" in checked.stdout
+
+
+def test_a_changed_host_key_is_refused(lab: Lab) -> None:
+    elsewhere = lab.folder / "changed"
+    elsewhere.mkdir()
+    lines = (lab.folder / "known_hosts").read_text().splitlines()
+    fields = [line.split() for line in lines]
+    # Each host is given its neighbour's key.
+    swapped = [[own[0], *other[1:]] for own, other in zip(fields, fields[1:] + fields[:1], strict=True)]
+    (elsewhere / "known_hosts").write_text("".join(" ".join(words) + "\n" for words in swapped))
+    inventory = elsewhere / "lab.yml"
+    inventory.write_text(lab.inventory.read_text())
+    done = run(*lab.bench("--name", "changed", inventory=inventory), env={"HOME": str(elsewhere)})
+    assert done.status == 12, done.stderr
+
+
+def test_a_wrong_key_a_closed_port_and_a_bad_name_are_told_apart(lab: Lab) -> None:
+    for change, status, said in (
+        (("ansible_user: bench", "ansible_user: nobody-here"), 13, "refused the login"),
+        (
+            ("ansible_host: 198.18.77.11", "ansible_host: 198.18.77.11\n          ansible_port: 2222"),
+            11,
+            "2222",
+        ),
+    ):
+        text = lab.inventory.read_text().replace('"', "")
+        assert change[0] in text
+        inventory = lab.folder / "wrong.yml"
+        inventory.write_text(text.replace(*change))
+        done = run(*lab.bench("--name", "wrong", inventory=inventory))
+        assert done.status == status, done.stderr
+        assert said in done.stderr
+        assert "Traceback" not in done.stderr
+
+
+def test_hosts_clean_removes_every_trace(whole: Finished, lab: Lab) -> None:
+    done = run("hosts.clean", "--hosts", str(lab.inventory))
+    assert done.status == 0, done.stderr
+    for name, host in lab.hosts.items():
+        assert not (host.root / "home/bench/.local/share/asgibench").exists(), name
+        assert lab.processes_on(name) == []
