@@ -32,7 +32,7 @@ from bench.errors import (
     UsageError,
 )
 from bench.hosts import Inventory
-from bench.placement import Placement, load_on_server_cores, place, server_core_count
+from bench.placement import Placement, load_cores, load_on_server_cores, place, server_core_count
 from bench.plan import PLAN_VERSION, Environment, Plan, PlannedRun, plan_runs
 from bench.result import DatabaseCounters, Reason, RunResult, Summary
 from bench.spec import ENDPOINTS, Endpoint
@@ -655,6 +655,9 @@ def _measure(stage: Stage, run: PlannedRun, attempt: int, store: Store, progress
             server_cores=server_core_count(stage.placement, guarded.facts, run.cell.workers),
             host_cores=stage.placement.server or guarded.facts.cores_usable,
             agent_on_server_cores=not stage.placement.shared or stage.placement.server is None,
+            load_cores=load_cores(
+                stage.placement, {name: one.facts for name, one in stage.fleet.hosts.items()}
+            ),
             load_on_server_cores=load_on_server_cores(stage.placement, guarded.host.name),
             window=window,
             latency=latency_of(window.histogram),
@@ -893,6 +896,7 @@ def verdict_error(outcome: Outcome) -> AsgibenchError | None:
 
 
 def render_again(results_root: Path, name: str) -> Path:
-    """Judge and render from the files alone; the report's path. Raises ResultError."""
-    store = Store.open(results_root, name)
+    """Judge and render from the files alone; ``name`` may be a path. Raises ResultError."""
+    given = Path(name)
+    store = Store.open(given.parent, given.name) if given.is_dir() else Store.open(results_root, name)
     return _finish(store, store.read_plan(), store.read_summary().warnings).report

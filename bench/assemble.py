@@ -83,6 +83,7 @@ class Measured(msgspec.Struct, frozen=True):
     host_cores: tuple[int, ...]
     load_on_server_cores: frozenset[str]
     agent_on_server_cores: bool
+    load_cores: dict[str, tuple[int, ...]]
     window: Window
     latency: Latency | None
     seconds: Callable[[Mapping[int, int]], tuple[Second, ...]]
@@ -133,6 +134,7 @@ def run_result(measured: Measured) -> RunResult:
             load=tuple(_load_use(worker, measured) for worker in measured.window.workers),
             link=LinkUse(measured.window.bytes_per_second),
             host=_host_use(measured, here, server_cpu, database_cpu),
+            load_hosts=_load_hosts(measured, samples),
             database=_use(database_cpu) if measured.endpoint.uses_database else None,
             database_on_server_cores=measured.database_host == measured.server_host,
             shared_cores=len(measured.host_cores),
@@ -223,6 +225,22 @@ def _host_use(
         if worker.name in measured.load_on_server_cores
     )
     return HostUse(len(measured.host_cores), used.busy, max(0.0, used.busy - ours), used.stolen)
+
+
+def _load_hosts(measured: Measured, samples: Mapping[str, Samples]) -> dict[str, HostUse]:
+    """What others took of each load host's cores; of those that are the server's too, ``_host_use`` tells."""
+    found: dict[str, HostUse] = {}
+    for host, cores in measured.load_cores.items():
+        offset = measured.clock_offsets[host]
+        start, end = (moment + offset for moment in measured.timeline.window)
+        used = host_cpu(samples[host], cores, start, end)
+        workers = [worker for worker in measured.window.workers if worker.host == host]
+        if used is None or measured.load_on_server_cores & {worker.name for worker in workers}:
+            continue
+        ours = sum(worker.engine_core_share + worker.locust_core_share for worker in workers)
+        ours += agent_cost(samples[host], start, end).core_share or 0.0
+        found[host] = HostUse(len(cores), used.busy, max(0.0, used.busy - ours), used.stolen)
+    return found
 
 
 def _pid_change(samples: Samples, start: float, end: float) -> PidChange:

@@ -82,6 +82,14 @@ def load_on_server_cores(placement: Placement, server: str) -> frozenset[str]:
     )
 
 
+def load_cores(placement: Placement, facts: Mapping[str, HostFacts]) -> dict[str, tuple[int, ...]]:
+    """The cores of each load host that its workers may run on."""
+    return {
+        host: tuple(sorted({core for core in cores if core is not None})) or facts[host].cores_usable
+        for host, cores in placement.load.items()
+    }
+
+
 def _usable(wanted: Cores, facts: HostFacts) -> tuple[int, ...]:
     usable = facts.cores_usable
     chosen = usable if wanted is None else tuple(core for core in wanted if core in usable)

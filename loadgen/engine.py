@@ -815,6 +815,8 @@ class Run:
             self.load.is_open,
         )
         requests, next_index, heads = self._requests, self._next_index, self._recogniser.heads
+        request, rotates = requests[0], len(requests) > 1
+        request_bytes = len(request)
         sink, sink_flags = bytearray(_SINK_BYTES), 0 if self._tls else _TRUNCATE
         slow: list[tuple[Any, Any, bytes, int]] = []  # connection, mask or kind of failure, data, now
         while not self.over:
@@ -873,8 +875,10 @@ class Run:
                     self._free(connection)
                     continue
                 connection.started = now
-                connection.index = index = next_index()
-                request = requests[index]
+                if rotates:
+                    connection.index = index = next_index()
+                    request = requests[index]
+                    request_bytes = len(request)
                 countdown -= 1
                 if not countdown:
                     countdown = self._sample(connection)
@@ -886,15 +890,20 @@ class Run:
                     slow.append((connection, failure_kind(error), b"", now))
                     continue
                 sent += 1
-                if size != len(request):
+                if size != request_bytes:
                     self._keep_unsent(connection, request, size)
             tally.bytes_received += received
             self._sent += sent
             self._countdown = countdown
-            for connection, what, data, now in slow:
-                self._go_on(connection, what, data, now)
-            slow.clear()
-            self._after_batch(woke)
+            if slow:
+                for connection, what, data, now in slow:
+                    self._go_on(connection, what, data, now)
+                slow.clear()
+            now = clock()
+            if now - woke > self._tally.lag_nanoseconds_max:
+                self._tally.lag_nanoseconds_max = now - woke
+            if is_open or now >= self._housekeeping_at:
+                self._after_batch(now)
 
     def _go_on(self, connection: Watched, what: int | str | None, data: bytes, now: int) -> None:
         """What the hot loop left: an event's mask, a failure's kind, or data it doesn't recognise (None)."""
@@ -907,20 +916,15 @@ class Run:
             else:
                 self._fail(connection, what, now)
 
-    def _after_batch(self, woke: int) -> None:
-        now = time.perf_counter_ns()
-        tally = self._tally
-        if now - woke > tally.lag_nanoseconds_max:
-            tally.lag_nanoseconds_max = now - woke
+    def _after_batch(self, now: int) -> None:
         if self.load.is_open and self._give_up_at is None:
             self._send_what_is_due(now)
-        if now >= self._housekeeping_at or now >= tally.end_nanoseconds or self._give_up_at is not None:
+        if now >= self._housekeeping_at:
             self._keep_house(now)
 
     def _keep_house(self, now: int) -> None:
-        self._housekeeping_at = now + _HOUSEKEEPING_NANOSECONDS
-        if now >= self._tally.end_nanoseconds:
-            self._roll(now)
+        tally = self._roll(now)
+        self._housekeeping_at = min(now + _HOUSEKEEPING_NANOSECONDS, tally.end_nanoseconds)
         timeout = round(self.load.timeout_seconds * _SECOND)
         for connection in (*self._slots, *self._leaving):
             if connection.state == RESTING:
@@ -929,6 +933,7 @@ class Run:
             elif connection.owes and now - max(connection.started, connection.begun) > timeout:
                 self._fail(connection, "timeout", now)
         if self._give_up_at is not None:
+            self._housekeeping_at = now  # after each batch from here on
             self._end_when_drained(now)
 
     def _roll(self, now: int) -> Tally:
@@ -983,9 +988,9 @@ class Run:
         """Send nothing any more, wait for what is in flight; ``serve`` returns when that is done."""
         if self._give_up_at is not None:
             return
-        self._give_up_at = time.perf_counter_ns() + round(
-            min(_DRAIN_SECONDS, self.load.timeout_seconds) * _SECOND
-        )
+        patience_seconds = min(_DRAIN_SECONDS, self.load.timeout_seconds)
+        self._housekeeping_at = time.perf_counter_ns()
+        self._give_up_at = self._housekeeping_at + round(patience_seconds * _SECOND)
         self._backlog_at_stop = len(self._backlog)
         while self._slots:
             self._retire(self._slots.pop())

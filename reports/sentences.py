@@ -108,8 +108,9 @@ def validity(summary: Summary, valid_runs: int) -> str:
 
 def _limits(contest: Contest) -> tuple[str, ...]:
     """A rate that the server's CPU didn't set is told apart: it may be the platform's, not the server's."""
+    named = {**LIMITS, "none_found": "no limit found"}
     found = [
-        f"{cell.server} ({LIMITS.get(cell.limit, cell.limit)})"
+        f"{cell.server} ({named.get(cell.limit, cell.limit)})"
         for cell in contest.ranked
         if cell.limit != "server_cpu"
     ]

@@ -71,7 +71,7 @@ def hosts_table(environment: Environment) -> Table:
     columns = [dict(_fingerprint(environment, name)) for name in names]
     titles = dict.fromkeys(title for column in columns for title in column)
     rows = tuple(Row((title, *(column.get(title, MISSING) for column in columns))) for title in titles)
-    return Table("Hosts", words("", *names), rows)
+    return Table("Fingerprints", words("", *names), rows)
 
 
 def package_tables(environment: Environment) -> tuple[Table, ...]:
@@ -146,7 +146,7 @@ def _fingerprint(environment: Environment, name: str) -> list[tuple[str, str]]:
     roles = [("Role", _roles(environment, name))]
     shown = [("Facts", "not known")] if facts is None else _facts_shown(facts)
     if name == environment.database and environment.database_version:
-        shown.append(("Database", environment.database_version))
+        shown.append(("PostgreSQL", environment.database_version))
     return roles + shown
 
 

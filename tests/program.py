@@ -100,3 +100,16 @@ def run_results(directory: Path) -> list[dict[str, Any]]:
     """Every run.json in the order of the plan."""
     paths: Sequence[Path] = sorted(directory.glob("runs/*/run.json"))
     return [msgspec.json.decode(path.read_bytes()) for path in paths]
+
+
+MACHINE_REASONS = {"OthersOnServerCores", "OthersOnLoadCores", "CpuStolen"}
+
+
+def ended_well(done: Finished, directory: Path) -> bool:
+    """Measured; if some run is void, only because of what else this machine does: we can't forbid it."""
+    if done.status == 0:
+        return True
+    void = [
+        reason["code"] for one in run_results(directory) for reason in one["reasons"] if reason["invalidates"]
+    ]
+    return done.status == 60 and bool(void) and set(void) <= MACHINE_REASONS

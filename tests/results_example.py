@@ -311,7 +311,7 @@ def environment(system: str = "Linux", *, shared_host: bool = False) -> Environm
         },
         controller={"system": "Linux 6.1.0", "python": "3.11.2", "asgibench": "0.1.0"},
         placement={"server": "core 0 of lab-server", "database": "core 0 of lab-server", "load": "core 1"},
-        database_version="PostgreSQL 18.6",
+        database_version="18.6",
     )
 
 

@@ -17,7 +17,7 @@ import pytest
 
 from bench.errors import LabError
 from inventory.lab import LabHost, LabSpec, down, lab_hosts, up
-from tests.program import BRIEF_PROFILE, Finished, command, run, run_results
+from tests.program import BRIEF_PROFILE, Finished, command, ended_well, run, run_results
 
 pytestmark = [pytest.mark.lab, pytest.mark.pipeline, pytest.mark.timeout(900)]
 
@@ -111,7 +111,7 @@ def until(condition: Callable[[], bool], seconds: float = 60) -> None:
 
 
 def test_a_bare_lab_is_provisioned_and_measured(whole: Finished, lab: Lab) -> None:
-    assert whole.status == 0, whole.stderr
+    assert ended_well(whole, lab.results / "whole"), whole.stderr
     assert Path(whole.last_line) == lab.results / "whole" / "report.html"
     assert len(run_results(lab.results / "whole")) == 9
     assert all(f"{name}: provisioned" in whole.stderr for name in lab.hosts)
@@ -149,7 +149,7 @@ def test_a_second_time_nothing_is_provisioned_and_the_first_request_comes_soon(
 ) -> None:
     began = time.time()
     again = run(*lab.bench("--name", "again", "--servers", "uvicorn", "--endpoints", "shortbody"))
-    assert again.status == 0, again.stderr
+    assert ended_well(again, lab.results / "again"), again.stderr
     assert "provisioned in" not in again.stderr
     (one,) = run_results(lab.results / "again")
     plan_made = (lab.results / "again" / "plan.json").stat().st_mtime
@@ -177,7 +177,7 @@ def test_a_lost_load_worker_voids_the_run_and_it_is_run_again(whole: Finished, l
         if process.poll() is None:
             os.killpg(process.pid, signal.SIGKILL)
             process.communicate()
-    assert process.returncode == 0, stderr
+    assert ended_well(Finished(process.returncode, "", stderr), lab.results / "lost"), stderr
     assert "pipe-load-1/0" in stderr
     assert "once more" in stderr
     (one,) = run_results(lab.results / "lost")
@@ -202,7 +202,7 @@ def test_a_connection_that_breaks_in_mid_run_is_taken_up_again(whole: Finished, 
         if process.poll() is None:
             os.killpg(process.pid, signal.SIGKILL)
             process.communicate()
-    assert process.returncode == 0, stderr
+    assert ended_well(Finished(process.returncode, "", stderr), lab.results / "broken"), stderr
     assert "once more" in stderr
     (one,) = run_results(lab.results / "broken")
     assert one["attempt"] == 2

@@ -22,6 +22,7 @@ from tests.program import (
     ROOT,
     Finished,
     command,
+    ended_well,
     processes_naming,
     run,
     run_results,
@@ -81,7 +82,7 @@ def free_port() -> int:
 
 
 def test_it_ends_well_and_the_last_line_is_the_report(whole: Finished, place: Place) -> None:
-    assert whole.status == 0, whole.stderr
+    assert ended_well(whole, place.results / "whole"), whole.stderr
     assert Path(whole.last_line) == place.results / "whole" / "report.html"
     page = Path(whole.last_line).read_text()
     assert "<svg" in page
@@ -170,7 +171,7 @@ def test_ctrl_c_saves_what_was_measured_and_resume_goes_on(place: Place) -> None
     assert 1 <= len(saved) < 3
 
     resumed = run(*words, "--resume")
-    assert resumed.status == 0, resumed.stderr
+    assert ended_well(resumed, place.results / "stopped"), resumed.stderr
     assert len(run_results(place.results / "stopped")) == 3
     assert all((runs / name / "run.json").read_bytes() == data for name, data in saved.items())
 

@@ -159,7 +159,8 @@ def test_every_figure_has_words_and_a_table(browser: Browser, reports: dict[str,
             assert drawing.evaluate("one => one.querySelector('title').textContent.length") > 0
             assert drawing.evaluate("one => one.querySelector('desc').textContent.length") > 20
             named = drawing.evaluate(
-                "one => one.getAttribute('aria-labelledby').split(' ').every(id => one.querySelector('#' + id))"
+                "one => one.getAttribute('aria-labelledby').split(' ')"
+                ".every(id => one.querySelector('#' + id))"
             )
             assert named
     page.close()
@@ -171,7 +172,8 @@ def test_labels_stay_inside_their_drawing(browser: Browser, reports: dict[str, P
         """() => [...document.querySelectorAll('svg[role=img] text')].filter(text => {
           const own = text.getBoundingClientRect();
           const frame = text.ownerSVGElement.getBoundingClientRect();
-          return own.left < frame.left - 0.5 || own.right > frame.right + 0.5 || own.bottom > frame.bottom + 0.5;
+          return own.left < frame.left - 0.5 || own.right > frame.right + 0.5
+            || own.bottom > frame.bottom + 0.5;
         }).map(text => text.textContent)"""
     )
     assert outside == []

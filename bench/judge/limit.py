@@ -131,6 +131,7 @@ class RunFigures(msgspec.Struct, frozen=True):
     load: tuple[LoadUse, ...]
     link: LinkUse | None = None
     host: HostUse | None = None
+    load_hosts: dict[str, HostUse] = {}
     database: CpuUse | None = None
     database_on_server_cores: bool = False
     shared_cores: float | None = None
@@ -381,6 +382,20 @@ class OthersOnServerCores(msgspec.Struct, frozen=True, tag=True):
         return f"other programs took {self.others:.2f} of the {self.cores:g} cores that the server may use"
 
 
+class OthersOnLoadCores(msgspec.Struct, frozen=True, tag=True):
+    """Programs that are none of ours held a load host up. Voids the run unless the server was saturated."""
+
+    host: str
+    others: float
+    cores: float
+    invalidates: bool
+    remedy: str = "Stop what else runs on the load host, or keep it off these cores"
+
+    @property
+    def text(self) -> str:
+        return f"other programs took {self.others:.2f} of the {self.cores:g} cores of the load on {self.host}"
+
+
 class CpuStolen(msgspec.Struct, frozen=True, tag=True):
     """The hypervisor gave the server's cores to another machine for part of the window."""
 
@@ -436,6 +451,7 @@ TypedReason = (
     | DatabaseCountersDisagree
     | WorkerLost
     | OthersOnServerCores
+    | OthersOnLoadCores
     | CpuStolen
     | CpuUnknown
     | SamplesIncomplete
@@ -656,6 +672,14 @@ def _doubts(figures: RunFigures, lines: Thresholds) -> Iterator[TypedReason]:
 
 
 def _others(figures: RunFigures, lines: Thresholds) -> Iterator[TypedReason]:
+    for name, load_host in figures.load_hosts.items():
+        if load_host.others >= lines.others_said * load_host.cores:
+            is_void = (
+                load_host.others >= lines.others_void * load_host.cores
+                and load_host.busy >= lines.cores_full * load_host.cores
+                and not is_server_saturated(figures, lines)
+            )
+            yield OthersOnLoadCores(name, load_host.others, load_host.cores, invalidates=is_void)
     host = figures.host
     if host is None:
         return
