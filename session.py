@@ -32,12 +32,13 @@ from bench.errors import (
     UsageError,
 )
 from bench.hosts import Inventory
+from bench.judge.limit import is_spoilt_by_machine
 from bench.placement import Placement, load_cores, load_on_server_cores, place, server_core_count
 from bench.plan import PLAN_VERSION, Environment, Plan, PlannedRun, plan_runs
 from bench.result import DatabaseCounters, Reason, RunResult, Summary
 from bench.spec import ENDPOINTS, Endpoint
 from bench.store import Store, result_names
-from bench.summary import summarise
+from bench.summary import DERIVED_WARNINGS, summarise
 from inventory.read import read_inventory
 from loadgen.cluster import Cluster, LoadHost, spool_folder, start_cluster
 from loadgen.cluster import shipped_files as load_files
@@ -283,10 +284,10 @@ def _finish(
     store: Store, plan: Plan, warnings: Sequence[Reason], error: AsgibenchError | None = None
 ) -> Outcome:
     runs = tuple(store.read_runs())
-    summary = msgspec.structs.replace(summarise(plan, runs), warnings=tuple(warnings))
-    store.write_summary(summary)
+    summary = summarise(plan, runs)
+    store.write_summary(msgspec.structs.replace(summary, warnings=(*summary.warnings, *warnings)))
     report = write_report(store)
-    return Outcome(store.directory, report, summary, runs, error)
+    return Outcome(store.directory, report, store.read_summary(), runs, error)
 
 
 def _announce(progress: Progress, plan: Plan, inventory: Inventory, left: int) -> None:
@@ -589,7 +590,13 @@ def _run_with_retry(
     """The run's result, and the stage to go on with: what was lost in between has been made anew."""
     for attempt in range(1, ATTEMPTS + 1):
         try:
-            return _measure(stage, run, attempt, store, progress), stage
+            result, files = _measure(stage, run, attempt, progress)
+            if attempt < ATTEMPTS and is_spoilt_by_machine(result.reasons):
+                why = next(reason.text for reason in result.reasons if reason.invalidates)
+                progress.warn(f"{run.id}: {why}; measuring it once more")
+                continue
+            store.write_run(result, files)
+            return result, stage
         except (LoadError, ServerStartError, ConnectionLost, AgentError) as error:
             if attempt == ATTEMPTS:
                 raise
@@ -608,8 +615,10 @@ def _mended(stage: Stage, error: AsgibenchError, progress: Progress) -> Stage:
     return msgspec.structs.replace(stage, cluster=stage.cluster.restart())
 
 
-def _measure(stage: Stage, run: PlannedRun, attempt: int, store: Store, progress: Progress) -> RunResult:
-    """One cell once: start, rest, load, rest, stop, collect, save."""
+def _measure(
+    stage: Stage, run: PlannedRun, attempt: int, progress: Progress
+) -> tuple[RunResult, dict[str, bytes]]:
+    """One cell once: start, rest, load, rest, stop, collect. The result, and the files that belong to it."""
     profile = stage.plan.profile
     endpoint = next(one for one in stage.plan.endpoints if one.name == run.cell.endpoint)
     deployment = stage.deployments[run.cell.server]
@@ -691,21 +700,12 @@ def _measure(stage: Stage, run: PlannedRun, attempt: int, store: Store, progress
             ),
         )
     )
-    store.write_run(
-        result,
-        {
-            "histogram.json": msgspec.json.encode(
-                {"good": window.histogram, "failed": window.failure_histogram}
-            ),
-            "server.log": home.log_tail.encode(),
-            # No time of its own in the header: the same samples are the same bytes.
-            **{
-                f"samples-{host}.jsonl.gz": gzip.compress(data, mtime=0)
-                for host, data in home.samples.items()
-            },
-        },
-    )
-    return result
+    return result, {
+        "histogram.json": msgspec.json.encode({"good": window.histogram, "failed": window.failure_histogram}),
+        "server.log": home.log_tail.encode(),
+        # No time of its own in the header: the same samples are the same bytes.
+        **{f"samples-{host}.jsonl.gz": gzip.compress(data, mtime=0) for host, data in home.samples.items()},
+    }
 
 
 def _start(
@@ -899,4 +899,5 @@ def render_again(results_root: Path, name: str) -> Path:
     """Judge and render from the files alone; ``name`` may be a path. Raises ResultError."""
     given = Path(name)
     store = Store.open(given.parent, given.name) if given.is_dir() else Store.open(results_root, name)
-    return _finish(store, store.read_plan(), store.read_summary().warnings).report
+    kept = [one for one in store.read_summary().warnings if one.code not in DERIVED_WARNINGS]
+    return _finish(store, store.read_plan(), kept).report

@@ -14,6 +14,8 @@ from typing import Any
 import msgspec
 import psutil
 
+from bench.judge.limit import MACHINE_REASONS
+
 ROOT = Path(__file__).resolve().parent.parent
 TIME_LIMIT_SECONDS = 600
 
@@ -100,9 +102,6 @@ def run_results(directory: Path) -> list[dict[str, Any]]:
     """Every run.json in the order of the plan."""
     paths: Sequence[Path] = sorted(directory.glob("runs/*/run.json"))
     return [msgspec.json.decode(path.read_bytes()) for path in paths]
-
-
-MACHINE_REASONS = {"OthersOnServerCores", "OthersOnLoadCores", "CpuStolen"}
 
 
 def ended_well(done: Finished, directory: Path) -> bool:

@@ -37,7 +37,7 @@ def test_others_on_cores_with_room_are_said_only() -> None:
 
 def test_stolen_time_is_said_and_much_of_it_voids() -> None:
     assert codes(HostUse(cores=2, busy=1.0, others=0.0, stolen=0.1)) == {"CpuStolen": False}
-    assert codes(HostUse(cores=2, busy=1.0, others=0.0, stolen=0.3)) == {"CpuStolen": True}
+    assert codes(HostUse(cores=2, busy=1.0, others=0.0, stolen=0.5)) == {"CpuStolen": True}
 
 
 @pytest.mark.skipif(not hasattr(psutil.Process, "cpu_affinity"), reason="this system can't pin")

@@ -56,8 +56,8 @@ class Thresholds(msgspec.Struct, frozen=True):
     database_counter_count: int = 50
     # Below it, other programs change a throughput by no more than two runs differ anyway.
     others_said: float = 0.03
-    # A tenth of the server's cores gone to others is more than many servers differ by.
-    others_void: float = 0.10
+    # A fifth of the cores gone to others is more than the differences that people decide by.
+    others_void: float = 0.20
     # A core with a tenth to spare had room for both.
     cores_full: float = 0.90
     # A median does not feel one slot in twenty.
@@ -456,6 +456,16 @@ TypedReason = (
     | CpuUnknown
     | SamplesIncomplete
 )
+
+
+MACHINE_REASONS = frozenset(kind.__name__ for kind in (OthersOnServerCores, OthersOnLoadCores, CpuStolen))
+"""Codes of what the machine did and not we: such a run is worth another try."""
+
+
+def is_spoilt_by_machine(reasons: Sequence[Reason]) -> bool:
+    """The run is void, and only because of what else its hosts did meanwhile."""
+    void = {reason.code for reason in reasons if reason.invalidates}
+    return bool(void) and void <= MACHINE_REASONS
 
 
 # ---------------------------------------------------------------- the judgement
