@@ -241,11 +241,50 @@ def _in_dev(context: Context, command: str) -> int:
     return int(done.exited)
 
 
+@task(
+    help={
+        "hosts": "an inventory's name or path",
+        "endpoints": "shortbody, longbody, orders, separated by commas",
+        "json": "write {host: {endpoint: {engine, wrk, fast_http_user}}} to this file",
+        "rounds": "how often each client has its turn",
+        "results": "the folder for results; default: results/ here",
+        "debug": "a traceback with each error",
+    }
+)
+@answers_for_errors
+def calibrate(
+    context: Context,
+    hosts: str = "local",
+    endpoints: str = "",
+    json: str = "",
+    rounds: int = 3,
+    results: str = "",
+    debug: bool = False,
+) -> int:
+    """Each load host's ceiling: requests/s of one core by our engine, wrk and FastHttpUser."""
+    from bench.calibration import table_lines
+    from loadgen.calibrate import CalibrateRequest
+    from loadgen.calibrate import calibrate as measure
+
+    request = CalibrateRequest(
+        root=ROOT,
+        hosts=hosts,
+        endpoints=_names(endpoints),
+        json_file=Path(json) if json else None,
+        results=Path(results) if results else None,
+        rounds=rounds,
+    )
+    done = measure(request, _say)
+    print("\n".join(table_lines(done.calibration)), flush=True)
+    return 0 if done.error is None else _tell(done.error, debug=debug)
+
+
 namespace = Collection(
     bench,
     report,
     test,
     lint,
+    calibrate,
     hosts=Collection(check, trust, clean),
     lab=Collection(up, down, status),
 )
