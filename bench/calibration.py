@@ -208,13 +208,19 @@ def table_lines(calibration: Calibration) -> list[str]:
 
 def _bases(endpoints: Mapping[str, EndpointCeiling]) -> list[str]:
     """Which figures are by the client's CPU, because its core was not busy."""
-    found = [
-        f"{endpoint} {title}"
+    bases = {
+        f"{endpoint} {title}": {figure.basis for one in ceiling.rounds if (figure := getattr(one, name))}
         for endpoint, ceiling in endpoints.items()
         for name, title in TITLES.items()
-        if any((figure := getattr(one, name)) and figure.basis == "cpu" for one in ceiling.rounds)
+    }
+    found = [name for name, kinds in bases.items() if "cpu" in kinds]
+    if not found:
+        return []
+    every = len(found) == sum(map(bool, bases.values()))
+    return [
+        "by the client's CPU seconds, because its core was not saturated: "
+        + ("all" if every else ", ".join(found))
     ]
-    return [f"by CPU second, the client's core was not saturated: {', '.join(found)}"] if found else []
 
 
 def _median(values: Sequence[float]) -> float | None:

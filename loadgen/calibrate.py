@@ -340,7 +340,7 @@ def _host_ceiling(bench: Bench, ceilings: dict[str, EndpointCeiling]) -> HostCei
     facts = bench.guarded.facts
     versions = {"locust": bench.environment.versions["locust"], "python": facts.python_version}
     if bench.programs.wrk is not None:
-        versions["wrk"] = _first_line(bench.guarded, [bench.programs.wrk, "-v"])
+        versions["wrk"] = _first_line(bench.guarded, [bench.programs.wrk, "-v"]).partition(" [")[0]
     return HostCeiling(
         boot_id=facts.boot_id,
         cpu_model=facts.cpu_model,
