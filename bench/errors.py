@@ -161,9 +161,11 @@ class SeveralHostsFailed(AsgibenchError):
 
     def __init__(self, failures: Sequence[tuple[str, AsgibenchError]]) -> None:
         self.failures = tuple(failures)
-        lines = "\n".join(
-            f"  {host}: {error}" + (f"\n{error.detail}" if error.detail else "")
-            for host, error in self.failures
-        )
+        lines = "\n".join(_told(host, error) for host, error in self.failures)
         super().__init__(f"{len(self.failures)} hosts failed", detail=lines)
         self.exit_code = self.failures[0][1].exit_code
+
+
+def _told(host: str, error: AsgibenchError) -> str:
+    named = str(error) if str(error).startswith(host) else f"{host}: {error}"
+    return f"  {named}\n{error.detail}" if error.detail else f"  {named}"

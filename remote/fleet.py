@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import time
+import zlib
 from collections.abc import Callable
+from pathlib import Path
 
 import msgspec
 
@@ -60,6 +63,15 @@ class Fleet(msgspec.Struct, frozen=True):
         return errors
 
 
+def controller_host(inventory: Inventory) -> Host:
+    """This machine as the controller of one environment: several may be measured from it at once."""
+    base = "/var/lib/asgibench-controller" if os.geteuid() == 0 else "~/.local/share/asgibench-controller"
+    label = f"{inventory.name}-{zlib.crc32(str(Path(inventory.path).resolve()).encode()):08x}"
+    return Host(
+        name=CONTROLLER, groups=(), connection="local", address="127.0.0.1", workdir=f"{base}/{label}"
+    )
+
+
 def open_fleet(
     inventory: Inventory,
     session: GuardSession,
@@ -82,7 +94,7 @@ def open_fleet(
 
     wanted = list(inventory.hosts)
     if not any(host.is_local for host in wanted):
-        wanted.append(Host(name=CONTROLLER, groups=(), connection="local", address="127.0.0.1"))
+        wanted.append(controller_host(inventory))
     hosts, errors = outcomes(open_one, wanted, lambda host: host.name)
     if errors:
         outcomes(lambda one: one.release(), hosts.values(), lambda one: one.host.name)
