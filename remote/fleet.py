@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import time
 import zlib
 from collections.abc import Callable
@@ -17,7 +18,7 @@ from remote.facts import read_facts
 from remote.guarded import GuardedHost, GuardSession
 from remote.parallel import on_all, outcomes
 
-CONTROLLER = "controller"
+CONTROLLER = "(controller)"  # no inventory can name a host so
 # Less than the lease, so that what still runs there is ours to go on with.
 RECONNECT_SECONDS = 30.0
 
@@ -60,6 +61,9 @@ class Fleet(msgspec.Struct, frozen=True):
         A host that is out of reach stops everything by itself when its lease expires.
         """
         _, errors = outcomes(lambda one: one.release(), self.guarded, lambda one: one.host.name)
+        if self.controller not in self.hosts.values() and self.controller.host.name not in errors:
+            # Its guard removes its own last files meanwhile.
+            shutil.rmtree(self.controller.workdir, ignore_errors=True)
         return errors
 
 
