@@ -25,7 +25,8 @@ class ClientFigure(msgspec.Struct, frozen=True):
     """One client in one window. ``core_share`` 1.0 is one core in full.
 
     ``basis`` says what ``requests_per_second_of_core`` is: ``wall``, requests by the window's seconds,
-    where the client had its core busy; else ``cpu``, requests by the client's CPU seconds.
+    where the client had its core busy; else ``cpu``, requests by the client's CPU seconds: that is reckoned,
+    not reached.
     """
 
     requests: int
@@ -78,6 +79,11 @@ class HostCeiling(msgspec.Struct, frozen=True):
     client_core: int | None
     notes: tuple[str, ...]
     endpoints: dict[str, EndpointCeiling]
+
+    @property
+    def overstates(self) -> bool:
+        """Server and client had one core: no wake-ups across cores, which a run against a server has."""
+        return self.client_core is not None and self.client_core == self.origin_core
 
 
 class Calibration(msgspec.Struct, frozen=True):

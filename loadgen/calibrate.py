@@ -362,7 +362,10 @@ def _notes(bench: Bench) -> tuple[str, ...]:
     if core is None:
         notes = [f"{origin.title} answers; nothing is pinned: this system can't"]
     elif core == origin.core:
-        notes = [f"{origin.title} answers; it and the client share core {core}, the only one"]
+        notes = [
+            f"{origin.title} answers; it and the client share core {core}, the only one: the figures are too "
+            "high for a server elsewhere, because nothing has to be woken on another core"
+        ]
     else:
         notes = [f"{origin.title} answers on core {origin.core}, the client has core {core}"]
     if bench.programs.wrk is None:

@@ -349,24 +349,27 @@ def _drain(receive: Any, into: list[bytes]) -> None:
         into.append(chunk)
 
 
-def _open(host: Host, keys: HostKeys) -> Any:
+def unopened(host: Host, keys: HostKeys) -> Any:
+    """Fabric's connection to the host, with ~/.ssh/config applied, a jump host as its ``gateway``, and the
+    keys of both to be checked when it is opened."""
     options: dict[str, Any] = {"timeout": CONNECT_TIMEOUT_SECONDS, "banner_timeout": CONNECT_TIMEOUT_SECONDS}
     if host.ssh_key_file:
         options["key_filename"] = host.ssh_key_file
     if host.ssh_password:
         options["password"] = host.ssh_password
-    gateway = None
-    if host.proxy_jump:
-        gateway = fabric.Connection(host.proxy_jump)
-        _check_keys(gateway, host, keys)
+    gateway = fabric.Connection(host.proxy_jump) if host.proxy_jump else None
     connection = fabric.Connection(
-        host.ssh_host,
-        user=host.ssh_user,
-        port=host.ssh_port,
-        gateway=gateway,
-        connect_kwargs=options,
+        host.ssh_host, user=host.ssh_user, port=host.ssh_port, gateway=gateway, connect_kwargs=options
     )
-    _check_keys(connection, host, keys)
+    for one in (gateway, connection):
+        if one is not None:
+            _check_keys(one, host, keys)
+    return connection
+
+
+def _open(host: Host, keys: HostKeys) -> Any:
+    connection = unopened(host, keys)
+    gateway = connection.gateway if host.proxy_jump else None
     try:
         with _translated(host, connection, keys.inventory):
             if gateway is not None:

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from bench.errors import HostKeyError, HostUnsuitable
 from bench.hosts import Host, HostFacts
 from inventory.read import read_inventory
-from remote.connect import HostKeys, connect, host_keys_of
+from remote.connect import HostKeys, connect, host_keys_of, unopened
 from remote.facts import read_facts
 from remote.guarded import GuardedHost, GuardSession, new_session
-from remote.known_hosts import fingerprint, known_hosts_files, pin, scan_host_key
-from remote.parallel import on_all, outcomes
+from remote.known_hosts import fingerprint, pin, scan_host_key
+from remote.parallel import outcomes
 
-SSH_PORT = 22
+SCAN_SECONDS = 10.0
 
 
 def survey_hosts(root: Path, hosts: str) -> list[str]:
@@ -62,29 +63,41 @@ def facts_lines(facts: HostFacts) -> list[str]:
 def trust_hosts(
     root: Path, hosts: str, *, say: Callable[[str], None], confirm: Callable[[str], bool]
 ) -> None:
-    """Show every SSH host's keys and pin them beside the inventory. Raises HostKeyError if refused."""
+    """Show every SSH host's keys and pin them beside the inventory. Raises HostKeyError if refused.
+
+    Names and ports are what ~/.ssh/config makes of them; a jump host is pinned before what is behind it.
+    """
     inventory = read_inventory(hosts, root=root)
-    file = known_hosts_files(Path(inventory.path))[0]
+    keys = host_keys_of(inventory)
     remote = [host for host in inventory.hosts if not host.is_local]
     if not remote:
         say("every host is local: there is no key to pin")
         return
-    scanned = on_all(
-        lambda host: scan_host_key(host.ssh_host, host.ssh_port or SSH_PORT, timeout_seconds=10),
-        remote,
-        lambda host: host.name,
-    )
     for host in remote:
-        keys = scanned[host.name]
-        for key in keys:
-            where = f"{host.ssh_host}:{host.ssh_port or SSH_PORT}"
-            say(f"{host.name} ({where})  {key.get_name()}  {fingerprint(key)}")
-        if not confirm(f"Are these the keys of {host.name}? Compare them with what its owner tells you."):
-            raise HostKeyError(
-                f"{host.name}: not pinned", remedy="nothing runs on a host whose key is not known"
-            )
-        pin(file, host.ssh_host, host.ssh_port or SSH_PORT, keys)
-    say(f"pinned in {file}")
+        if host.proxy_jump:
+            gateway = unopened(host, keys).gateway
+            _pin(f"jump host of {host.name}", gateway, keys, None, say, confirm)
+        connection = unopened(host, keys)
+        through = connection.open_gateway if host.proxy_jump else None
+        _pin(host.name, connection, keys, through, say, confirm)
+    say(f"pinned in {keys.files[0]}")
+
+
+def _pin(
+    name: str,
+    connection: Any,
+    keys: HostKeys,
+    open_socket: Callable[[], Any] | None,
+    say: Callable[[str], None],
+    confirm: Callable[[str], bool],
+) -> None:
+    address, port = connection.host, int(connection.port)
+    shown = scan_host_key(address, port, SCAN_SECONDS, open_socket=open_socket)
+    for key in shown:
+        say(f"{name} ({address}:{port})  {key.get_name()}  {fingerprint(key)}")
+    if not confirm(f"Are these the keys of {name}? Compare them with what its owner tells you."):
+        raise HostKeyError(f"{name}: not pinned", remedy="nothing runs on a host whose key is not known")
+    pin(keys.files[0], address, port, shown)
 
 
 def clean_hosts(root: Path, hosts: str, *, say: Callable[[str], None]) -> None:

@@ -6,6 +6,7 @@ import http.client
 import json
 import os
 import platform
+import signal
 import socket
 import subprocess
 import sys
@@ -35,7 +36,7 @@ from inventory.read import read_inventory
 from loadgen.calibrate import CalibrateRequest, Programs, bodies, calibrate, calibrate_host, parse_wrk
 from remote.fleet import open_fleet
 from remote.guarded import new_session
-from tests.program import LOCAL_INVENTORY, ROOT, Finished, processes_naming, run, work_folder
+from tests.program import LOCAL_INVENTORY, ROOT, Finished, command, processes_naming, run, work_folder
 
 SERVER = ROOT / "loadgen" / "ceiling_server.py"
 WRK_REPORT = """Running 2s test @ http://127.0.0.1:40001/api/shortbody
@@ -203,6 +204,13 @@ def test_the_table_shows_a_missing_client_and_what_a_figure_is_based_on() -> Non
     assert not any("CPU seconds" in line for line in lines)
 
 
+def test_a_host_whose_only_core_was_shared_overstates() -> None:
+    host = calibration_of(1).hosts["load-1"]
+    shared = msgspec.structs.replace(host, origin_core=1)
+    unpinned = msgspec.structs.replace(host, origin_core=None, client_core=None)
+    assert [one.overstates for one in (host, shared, unpinned)] == [False, True, False]
+
+
 def calibration_of(requests: int) -> Calibration:
     ceiling = endpoint_ceiling([Round(client_figure(requests, 1, 1), None, None)])
     host = HostCeiling(
@@ -298,6 +306,23 @@ def test_the_table_is_on_stdout_and_the_ceilings_stay_with_the_results(whole: Wh
 @pytest.mark.pipeline
 def test_nothing_is_left_running(whole: Whole, place: Place) -> None:
     assert processes_naming(place.workdir) == []
+
+
+@pytest.mark.pipeline
+def test_ctrl_c_leaves_nothing_running(whole: Whole, place: Place) -> None:
+    words = ["calibrate", "--hosts", str(place.inventory), "--results", str(place.results / "stopped")]
+    process = subprocess.Popen(
+        command(*words), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
+    deadline = time.monotonic() + 60
+    while not any("--worker" in words for words in processes_naming(place.workdir)):
+        assert process.poll() is None and time.monotonic() < deadline
+        time.sleep(0.05)
+    os.killpg(process.pid, signal.SIGINT)
+    _, stderr = process.communicate(timeout=60)
+    assert process.returncode == 130, stderr
+    assert processes_naming(place.workdir) == []
+    assert not (place.results / "stopped").exists()
 
 
 @pytest.mark.pipeline
