@@ -82,7 +82,7 @@ class HostCeiling(msgspec.Struct, frozen=True):
 
     @property
     def overstates(self) -> bool:
-        """Server and client had one core: no wake-ups across cores, which a run against a server has."""
+        """Server and client had one core, and the figures are too high for a server elsewhere."""
         return self.client_core is not None and self.client_core == self.origin_core
 
 

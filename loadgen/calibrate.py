@@ -364,7 +364,7 @@ def _notes(bench: Bench) -> tuple[str, ...]:
     elif core == origin.core:
         notes = [
             f"{origin.title} answers; it and the client share core {core}, the only one: the figures are too "
-            "high for a server elsewhere, because nothing has to be woken on another core"
+            "high for a server elsewhere (docs/calibrate.md)"
         ]
     else:
         notes = [f"{origin.title} answers on core {origin.core}, the client has core {core}"]
