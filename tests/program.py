@@ -6,6 +6,7 @@ import contextlib
 import os
 import shutil
 import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -44,12 +45,23 @@ all:
 """
 
 
+# Between us and the program, so that its memory is told apart from that of all other children of the tests.
+ACCOUNTANT = """
+import resource, subprocess, sys
+status = subprocess.run(sys.argv[2:]).returncode
+largest = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
+open(sys.argv[1], "w").write(str(largest * (1 if sys.platform == "darwin" else 1024)))
+sys.exit(status)
+"""
+
+
 class Finished(msgspec.Struct, frozen=True):
-    """How a command ended."""
+    """How a command ended. ``largest_rss_bytes`` is of the largest of its processes that were waited for."""
 
     status: int
     stdout: str
     stderr: str
+    largest_rss_bytes: int = 0
 
     @property
     def last_line(self) -> str:
@@ -62,16 +74,17 @@ def command(*words: str) -> list[str]:
 
 def run(*words: str, env: Mapping[str, str] = {}, cwd: Path = ROOT) -> Finished:
     """Run to the end; no terminal, no input."""
-    done = subprocess.run(
-        command(*words),
-        capture_output=True,
-        text=True,
-        stdin=subprocess.DEVNULL,
-        env={**os.environ, **env},
-        cwd=cwd,
-        timeout=TIME_LIMIT_SECONDS,
-    )
-    return Finished(done.returncode, done.stdout, done.stderr)
+    with tempfile.NamedTemporaryFile("r") as account:
+        done = subprocess.run(
+            [sys.executable, "-c", ACCOUNTANT, account.name, *command(*words)],
+            capture_output=True,
+            text=True,
+            stdin=subprocess.DEVNULL,
+            env={**os.environ, **env},
+            cwd=cwd,
+            timeout=TIME_LIMIT_SECONDS,
+        )
+        return Finished(done.returncode, done.stdout, done.stderr, int(account.read()))
 
 
 @contextlib.contextmanager

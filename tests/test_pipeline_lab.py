@@ -23,6 +23,7 @@ pytestmark = [pytest.mark.lab, pytest.mark.pipeline, pytest.mark.timeout(900)]
 
 PORT = "8000"
 USER_ID = 1000
+SUBNETS = range(100, 200)
 
 
 class Lab(msgspec.Struct, frozen=True):
@@ -83,8 +84,9 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
         loadgens=2,
         state_directory=folder / "state",
         prefix="pipe",
-        bridge="asgipipe",
-        subnet="198.18.77.0/24",
+        # Of this process, so that what another run of the tests left can't be in the way.
+        bridge=f"asgp{os.getpid() % 100_000}",
+        subnet=f"198.18.{SUBNETS.start + os.getpid() % len(SUBNETS)}.0/24",
     )
     said: list[str] = []
     try:
@@ -119,7 +121,8 @@ def test_a_bare_lab_is_provisioned_and_measured(whole: Finished, lab: Lab) -> No
 
 def test_the_work_went_through_sshd(whole: Finished, lab: Lab) -> None:
     for name in lab.hosts:
-        assert "Accepted publickey for bench from 198.18.77.1" in lab.ssh_log(name)
+        controller = lab.spec.subnet.replace(".0/24", ".1")
+        assert f"Accepted publickey for bench from {controller} " in lab.ssh_log(name)
     hosts = msgspec.json.decode((lab.results / "whole" / "hosts.json").read_bytes())
     assert set(hosts["facts"]) == set(lab.hosts)
     assert {facts["user"] for facts in hosts["facts"].values()} == {"bench"}
@@ -241,13 +244,10 @@ def test_a_changed_host_key_is_refused(lab: Lab) -> None:
 
 
 def test_a_wrong_key_a_closed_port_and_a_bad_name_are_told_apart(lab: Lab) -> None:
+    load = f"ansible_host: {lab.hosts['pipe-load-1'].spec.address}"
     for change, status, said in (
         (("ansible_user: bench", "ansible_user: nobody-here"), 13, "refused the login"),
-        (
-            ("ansible_host: 198.18.77.11", "ansible_host: 198.18.77.11\n          ansible_port: 2222"),
-            11,
-            "2222",
-        ),
+        ((load, f"{load}\n          ansible_port: 2222"), 11, "2222"),
     ):
         text = lab.inventory.read_text().replace('"', "")
         assert change[0] in text
