@@ -21,6 +21,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from bench.assemble import Measured, Timeline, run_result
+from bench.calibration import CALIBRATION_FILE, calibration_path
 from bench.catalogue import load_catalogue, load_profiles
 from bench.errors import (
     AgentError,
@@ -353,6 +354,9 @@ def _make_stage(
         port=request.port,
     )
     store.write_environment(_environment(stage, provisioned))
+    ceilings = calibration_path(request.results_root, fleet.inventory.name)
+    if ceilings.exists():
+        store.write_file(CALIBRATION_FILE, ceilings.read_bytes())
     _verify(stage, progress)
     clock_error = max(error for _, error in offsets.result().values())
     progress.note("Check", f"host keys ok, clocks ok ({clock_error * 1000:.1f} ms), answers equal")

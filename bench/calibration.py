@@ -17,6 +17,8 @@ from bench.errors import ResultError
 from bench.store import Store
 
 CALIBRATION_VERSION = 1
+# In a benchmark's own folder: the ceilings that were known when it ran.
+CALIBRATION_FILE = "calibration.json"
 SATURATED_CORE_SHARE = 0.9
 TITLES = {"engine": "engine", "wrk": "wrk", "fast_http_user": "FastHttpUser"}
 

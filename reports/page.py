@@ -6,10 +6,12 @@ import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from bench.calibration import Calibration
 from bench.plan import Environment, Plan
 from bench.result import Reason, RunResult, Summary
 from reports import paper
 from reports.busy import busy_figure
+from reports.ceilings import ceilings_table
 from reports.charts import Figure
 from reports.claims import judge_claims, servers_compared
 from reports.latency import latency_figure
@@ -58,6 +60,7 @@ class Page:
     is_all_valid: bool
     cautions: tuple[Reason, ...]
     busy: Figure
+    ceilings: Table
     drift: Figure | None
     costs: tuple[Fact, ...]
     claims: Table
@@ -90,7 +93,14 @@ class Page:
     made_with: str
 
 
-def page_of(plan: Plan, environment: Environment, summary: Summary, runs: Sequence[RunResult]) -> Page:
+def page_of(
+    plan: Plan,
+    environment: Environment,
+    summary: Summary,
+    runs: Sequence[RunResult],
+    calibration: Calibration | None = None,
+) -> Page:
+    """``calibration`` has the load hosts' ceilings, None where they weren't measured."""
     found = contests(summary, runs, [endpoint.name for endpoint in plan.endpoints])
     labelled = [(label_of(contest, found), contest) for contest in found]
     valid = sum(run.valid for run in runs)
@@ -105,6 +115,7 @@ def page_of(plan: Plan, environment: Environment, summary: Summary, runs: Sequen
         is_all_valid=summary.complete and valid == len(runs),
         cautions=cautions(plan, environment, summary, runs),
         busy=busy_figure(labelled, runs),
+        ceilings=ceilings_table(labelled, runs, calibration),
         drift=drift_figure(labelled, runs, plan),
         claims=claims_table(judge_claims(plan, summary, runs)),
         claims_servers=_claims_servers(plan, summary),

@@ -10,6 +10,7 @@ import msgspec
 from jinja2 import Environment as Templates
 from jinja2 import PackageLoader, StrictUndefined
 
+from bench.calibration import CALIBRATION_FILE, Calibration, load_calibration
 from bench.plan import Plan
 from bench.result import RunResult, Summary
 from bench.store import Store
@@ -22,7 +23,9 @@ def render(store_directory: Path) -> str:
     """The report of one results' folder. Raises ResultError if the folder is incomplete or damaged."""
     store = Store.at(store_directory)
     plan, runs = store.read_plan(), store.read_runs()
-    return page_html(page_of(plan, store.read_environment(), _summary(store, plan, runs), runs))
+    return page_html(
+        page_of(plan, store.read_environment(), _summary(store, plan, runs), runs, _calibration(store))
+    )
 
 
 def write_report(store: Store) -> Path:
@@ -34,8 +37,14 @@ def write_report(store: Store) -> Path:
     summary = _summary(store, plan, runs)
     store.write_summary(summary)
     store.write_file("report.csv", cells_csv(summary).encode())
-    html = page_html(page_of(plan, store.read_environment(), summary, runs))
+    html = page_html(page_of(plan, store.read_environment(), summary, runs, _calibration(store)))
     return store.write_file("report.html", html.encode())
+
+
+def _calibration(store: Store) -> Calibration | None:
+    """The ceilings that were known when the benchmark ran; None where none were."""
+    path = store.directory / CALIBRATION_FILE
+    return load_calibration(path) if path.exists() else None
 
 
 def page_html(page: Page) -> str:
