@@ -18,6 +18,7 @@ from bench.result import (
     Latency,
     LoadWorker,
     MemoryPoint,
+    NetworkUse,
     Reason,
     RunResult,
     Second,
@@ -32,6 +33,7 @@ from bench.samples import (
     cpu_of,
     host_cpu,
     memory_over,
+    network_use,
     parse_samples,
     processes_of,
     tree_series,
@@ -190,6 +192,7 @@ def run_result(measured: Measured) -> RunResult:
         valid=not any(reason.invalidates for reason in reasons),
         reasons=reasons,
         attempt=measured.attempt,
+        network=_network(measured, samples),
     )
 
 
@@ -225,6 +228,15 @@ def _host_use(
         if worker.name in measured.load_on_server_cores
     )
     return HostUse(len(measured.host_cores), used.busy, max(0.0, used.busy - ours), used.stolen)
+
+
+def _network(measured: Measured, samples: Mapping[str, Samples]) -> dict[str, NetworkUse]:
+    start, end = measured.timeline.window
+    found = {
+        host: network_use(one, start + measured.clock_offsets[host], end + measured.clock_offsets[host])
+        for host, one in samples.items()
+    }
+    return {host: used for host, used in found.items() if used is not None}
 
 
 def _load_hosts(measured: Measured, samples: Mapping[str, Samples]) -> dict[str, HostUse]:

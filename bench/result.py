@@ -89,6 +89,13 @@ class TreeCpu(msgspec.Struct, frozen=True):
     processes: int
 
 
+class NetworkUse(msgspec.Struct, frozen=True):
+    """Traffic of a host's interfaces in the window, loopback left out."""
+
+    sent_bytes_per_second: float
+    received_bytes_per_second: float
+
+
 class Counts(msgspec.Struct, frozen=True):
     """Requests answered in the whole run (warm-up and all), as each party counted them."""
 
@@ -184,6 +191,7 @@ class RunResult(msgspec.Struct, frozen=True):
     valid: bool
     reasons: tuple[Reason, ...]
     attempt: int = 1
+    network: dict[str, NetworkUse] = {}
 
 
 class Estimate(msgspec.Struct, frozen=True):

@@ -14,7 +14,7 @@ from statistics import median
 import msgspec
 
 from bench.errors import ResultError
-from bench.result import Bytes
+from bench.result import Bytes, NetworkUse
 
 SAMPLES_VERSION = 1
 KIB = 1024
@@ -84,6 +84,7 @@ class Sample(msgspec.Struct, frozen=True, tag_field="k", tag="s"):
     late_seconds: float | None = msgspec.field(name="late", default=None)
     missed: int | None = None
     cores: tuple[CoreTime, ...] = msgspec.field(name="u", default=())
+    network_bytes: tuple[int, int] | None = msgspec.field(name="n", default=None)
     full: dict[str, tuple[FullProcess, ...]] = msgspec.field(name="f", default={})
 
 
@@ -514,6 +515,20 @@ def host_cpu(samples: Samples, cores: Sequence[int], start: float, end: float) -
         if old.stolen_seconds is not None and new.stolen_seconds is not None
     ]
     return HostCpu(busy / elapsed, sum(stolen) / elapsed if stolen else None)
+
+
+def network_use(samples: Samples, start: float, end: float) -> NetworkUse | None:
+    """What went over the host's interfaces in what of the interval was read; None if that is too little."""
+    readings = [
+        (sample.monotonic_seconds, sample.network_bytes)
+        for sample in samples.samples
+        if sample.network_bytes and start <= samples.time_of(sample.monotonic_seconds) <= end
+    ]
+    if len(readings) < 2:
+        return None
+    (first, before), (last, after) = readings[0], readings[-1]
+    elapsed = last - first
+    return NetworkUse((after[0] - before[0]) / elapsed, (after[1] - before[1]) / elapsed)
 
 
 # ---------------------------------------------------------------- processes, and the agent itself

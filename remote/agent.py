@@ -34,7 +34,7 @@ D/NAME.jsonl has one JSON object a line; "k" says which kind:
           Once a full interval also "t" wall clock, "c" CPU seconds of this agent since its start, "late" the
           worst lateness in seconds, "missed" the slots lost since the run began, "u" [[busy_seconds,
           stolen_seconds], ...] of each core of the host since its boot, by all programs (null where the
-          system doesn't tell), and full readings, rarer for a target where they cost much:
+          system doesn't tell), "n" [bytes sent, received] by its interfaces without loopback, and full readings, rarer for a target where they cost much:
           "f" {target: [[pid, pss_kib, uss_kib, open_files, voluntary_switches, involuntary_switches], ...]}
     mark  "name", "t", "m"
     gone  "target": its last process has ended; "t", "m"
@@ -634,6 +634,13 @@ def core_times_text() -> str:
     return json.dumps(rows, separators=(",", ":"))
 
 
+def network_text() -> str:
+    """[bytes sent, bytes received] by all of the host's interfaces but loopback, since its boot."""
+    cards = psutil.net_io_counters(pernic=True)
+    kept = [card for name, card in cards.items() if not name.startswith("lo")]
+    return f"[{sum(card.bytes_sent for card in kept)},{sum(card.bytes_recv for card in kept)}]"
+
+
 class Run:
     """One run being sampled."""
 
@@ -733,7 +740,7 @@ class Run:
         self._before, self._latest = self._latest, dict(self._totals)
         return (
             f',"t":{time.time():.4f},"c":{time.process_time():.4f},"late":{late:.4f}'
-            f',"missed":{self.schedule.missed},"u":{core_times_text()},"f":{rows_text(full)}'
+            f',"missed":{self.schedule.missed},"u":{core_times_text()},"n":{network_text()},"f":{rows_text(full)}'
         )
 
     def _is_full_due(self, name: str, now: float) -> bool:

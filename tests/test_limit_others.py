@@ -11,7 +11,7 @@ import psutil
 import pytest
 
 from bench.judge.limit import CpuUse, HostUse, LoadUse, RunFigures, judge
-from bench.samples import host_cpu, parse_samples
+from bench.samples import host_cpu, network_use, parse_samples
 from remote.agent import main as agent_main
 
 
@@ -76,6 +76,9 @@ def test_the_agent_sees_what_a_core_does(tmp_path: Path) -> None:
     assert used is not None
     assert used.busy > 0.8
     assert host_cpu(samples, [10_000], start, end) is None
+    network = network_use(samples, start, end)
+    assert network is not None
+    assert network.sent_bytes_per_second >= 0
 
 
 def _tell(folder: Path, line: str) -> None:

@@ -137,6 +137,15 @@ def test_both_load_hosts_carried_load_and_all_counts_agree(whole: Finished, lab:
         assert 0 <= counts["server"] - counts["engine"] <= counts["in_flight_at_stop"], one["run_id"]
 
 
+def test_the_interfaces_of_every_host_are_watched(whole: Finished, lab: Lab) -> None:
+    for one in run_results(lab.results / "whole"):
+        if one["cell"]["endpoint"] == "longbody":
+            received = sum(
+                one["network"][name]["received_bytes_per_second"] for name in lab.hosts if "load" in name
+            )
+            assert received > 430_000 * one["requests_per_second"] * 0.5
+
+
 def test_a_run_costs_at_most_two_seconds_beside_its_load(whole: Finished, lab: Lab) -> None:
     overheads = sorted(one["timing"]["overhead_seconds"] for one in run_results(lab.results / "whole"))
     assert overheads[len(overheads) // 2] < 2.0, overheads
