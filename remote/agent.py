@@ -34,7 +34,8 @@ D/NAME.jsonl has one JSON object a line; "k" says which kind:
           Once a full interval also "t" wall clock, "c" CPU seconds of this agent since its start, "late" the
           worst lateness in seconds, "missed" the slots lost since the run began, "u" [[busy_seconds,
           stolen_seconds], ...] of each core of the host since its boot, by all programs (null where the
-          system doesn't tell), "n" [bytes sent, received] by its interfaces without loopback, and full readings, rarer for a target where they cost much:
+          system doesn't tell), "n" [bytes sent, received] by its interfaces without loopback, and full
+          readings, rarer for a target where they cost much:
           "f" {target: [[pid, pss_kib, uss_kib, open_files, voluntary_switches, involuntary_switches], ...]}
     mark  "name", "t", "m"
     gone  "target": its last process has ended; "t", "m"

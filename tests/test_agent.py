@@ -290,6 +290,8 @@ def test_an_orphan_is_found_by_its_session(running: RunningAgent) -> None:
     with program(ORPHAN) as server:
         child = int(line_of(server))
         running.begin(server=server.pid)
+        # The process between them may take a moment to be gone.
+        running.until_seen("server", lambda seen: seen["processes"] == 2)
         samples = running.end()
     assert processes_of(samples, "server", *whole(samples)).at_end == {server.pid, child}
 
