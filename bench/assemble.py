@@ -18,6 +18,7 @@ from bench.result import (
     Latency,
     LoadWorker,
     MemoryPoint,
+    OpenLoop,
     Reason,
     RunResult,
     Second,
@@ -99,6 +100,7 @@ class Measured(msgspec.Struct, frozen=True):
     database_host: str
     clock_offsets: dict[str, float]
     timeline: Timeline
+    open_loop: OpenLoop | None = None
 
 
 def run_result(measured: Measured) -> RunResult:
@@ -147,6 +149,9 @@ def run_result(measured: Measured) -> RunResult:
             expected_transactions_per_request=measured.endpoint.transactions_per_request,
             samples_complete=all(found.complete for found in samples.values()),
             samples_missed_share=max(map(_missed_share, samples.values())),
+            open_loop=measured.open_loop,
+            window_seconds=measured.window.seconds,
+            arrivals=timeline.profile.arrivals,
         )
     )
     reasons = (*judgement.as_reasons(), *_gap_reasons(measured.window))
@@ -190,6 +195,7 @@ def run_result(measured: Measured) -> RunResult:
         valid=not any(reason.invalidates for reason in reasons),
         reasons=reasons,
         attempt=measured.attempt,
+        open_loop=measured.open_loop,
     )
 
 

@@ -15,18 +15,28 @@ and database on the same cores: a server that needs half the CPU per request sti
 diluted, so the run counts (``DatabaseSharesCores`` says by how much it dilutes) unless the server's part is a
 small one: then it is the database that was measured. Server and load on the same cores: the generator takes
 from the server what its own client costs, which is no property of the server. That voids the run.
+
+*At a stated rate* (open loop) nothing needs to hold the run back: a rate met with CPU to spare has the limit
+``offered_rate``. One that is missed names who fell behind. A saturated server did, and so did one whose
+answers took so long that nearly all connections waited for one (Little's law: the rate times the mean service
+time): both are findings and count, with the latency that the waiting costs. Otherwise connections were free
+while requests were due, so the generator sent too late, and the run is void.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from typing import Literal
 
 import msgspec
 
-from bench.result import Counts, DatabaseUse, Limit, Reason
+from bench.result import Counts, DatabaseUse, Limit, OpenLoop, Reason
+from bench.spec import Arrivals
 
-LimitName = Literal["server_cpu", "load_generator", "database", "network", "latency", "none_found"]
+LimitName = Literal[
+    "server_cpu", "load_generator", "database", "network", "latency", "offered_rate", "none_found"
+]
 
 
 class Thresholds(msgspec.Struct, frozen=True):
@@ -62,6 +72,14 @@ class Thresholds(msgspec.Struct, frozen=True):
     cores_full: float = 0.90
     # A median does not feel one slot in twenty.
     samples_missed_share: float = 0.05
+    # Two runs differ as much anyway.
+    rate_missed_share: float = 0.02
+    # Answers under way at the window's ends.
+    rate_missed_count: int = 2
+    # Poisson arrivals of a window vary by the root of their number: three of it are exceeded once in 700.
+    poisson_deviations: float = 3.0
+    # With four of five connections waiting on average, bursts find none that is free.
+    connections_busy: float = 0.80
 
 
 class CpuUse(msgspec.Struct, frozen=True):
@@ -124,6 +142,7 @@ class RunFigures(msgspec.Struct, frozen=True):
     ``shared_cores`` is how many cores the server shares with the parties marked ``on_server_cores``; None: as
     many as it may use.
     ``expected_transactions_per_request`` is what the endpoint does by its code; None if it uses no database.
+    ``open_loop`` is None in closed loop.
     """
 
     requests: int
@@ -145,6 +164,9 @@ class RunFigures(msgspec.Struct, frozen=True):
     lost_workers: tuple[str, ...] = ()
     samples_complete: bool = True
     samples_missed_share: float = 0.0
+    open_loop: OpenLoop | None = None
+    window_seconds: float = 0.0
+    arrivals: Arrivals = "constant"
 
 
 # ---------------------------------------------------------------- reasons
@@ -435,6 +457,55 @@ class SamplesIncomplete(msgspec.Struct, frozen=True, tag=True):
         return f"{cut}, {self.missed_share:.0%} of the slots are missing"
 
 
+class ServerBehindRate(msgspec.Struct, frozen=True, tag=True):
+    """The server answered fewer requests than were due: its latency is that of an overload."""
+
+    offered_rate_per_second: float
+    achieved_rate_per_second: float
+    at_limit: str
+    invalidates: bool = False
+    remedy: str = "State a lower rate to see the server's latency below its limit"
+
+    @property
+    def text(self) -> str:
+        return f"{_missed_rate(self)}: the server did not keep up, {self.at_limit}"
+
+
+class LoadBehindRate(msgspec.Struct, frozen=True, tag=True):
+    """The load generator sent fewer requests than were due, or too late, while the server could have more."""
+
+    offered_rate_per_second: float
+    achieved_rate_per_second: float
+    at_limit: str
+    invalidates: bool = True
+    remedy: str = "Add load hosts or load workers, or state a lower rate"
+
+    @property
+    def text(self) -> str:
+        return f"{_missed_rate(self)}: the load generator did not keep up, {self.at_limit}"
+
+
+class RateNotReached(msgspec.Struct, frozen=True, tag=True):
+    """A party beside server and load generator was at its limit, which is told by a reason of its own."""
+
+    offered_rate_per_second: float
+    achieved_rate_per_second: float
+    party: str
+    invalidates: bool = True
+    remedy: str = "State a lower rate, or see to what was at its limit"
+
+    @property
+    def text(self) -> str:
+        return f"{_missed_rate(self)}: the {self.party} was at its limit"
+
+
+def _missed_rate(reason: ServerBehindRate | LoadBehindRate | RateNotReached) -> str:
+    return (
+        f"of {reason.offered_rate_per_second:,.4g} requests/s offered "
+        f"{reason.achieved_rate_per_second:,.4g} were answered"
+    )
+
+
 TypedReason = (
     NothingAnswered
     | LoadWorkerAtLimit
@@ -455,6 +526,9 @@ TypedReason = (
     | CpuStolen
     | CpuUnknown
     | SamplesIncomplete
+    | ServerBehindRate
+    | LoadBehindRate
+    | RateNotReached
 )
 
 
@@ -517,6 +591,7 @@ def judge(figures: RunFigures, thresholds: Thresholds | None = None) -> Judgemen
     """Name the limit of one run and collect the reasons that speak against it."""
     lines = Thresholds() if thresholds is None else thresholds
     limits = tuple(_limit_reasons(figures, lines))
+    limits += tuple(_rate_reasons(figures, lines, limits))
     name = _limit_name(figures, lines, limits)
     return Judgement(name, tuple(_evidence(figures)), (*limits, *_doubts(figures, lines)))
 
@@ -607,8 +682,55 @@ def _waiting(figures: RunFigures, lines: Thresholds) -> Iterator[TypedReason]:
     ):
         yield DelayedAckSuspected(latency, server.part)
     round_trip = None if link is None else link.round_trip_seconds
-    if round_trip is not None and round_trip >= lines.round_trip_part * latency:
+    # At a stated rate a round trip costs latency and no throughput.
+    if figures.open_loop is None and round_trip is not None and round_trip >= lines.round_trip_part * latency:
         yield RoundTripDominates(round_trip, latency)
+
+
+def _is_rate_missed(figures: RunFigures, lines: Thresholds) -> bool:
+    if figures.open_loop is None:
+        return False
+    due = figures.open_loop.offered_rate_per_second * figures.window_seconds
+    chance = lines.poisson_deviations * math.sqrt(due) if figures.arrivals == "poisson" else 0.0
+    # Failures have a reason of their own.
+    answered = figures.requests + sum(figures.failures.values())
+    return due - answered > max(lines.rate_missed_share * due, lines.rate_missed_count, chance)
+
+
+def _rate_reasons(
+    figures: RunFigures, lines: Thresholds, limits: Sequence[TypedReason]
+) -> Iterator[TypedReason]:
+    """Who fell behind a stated rate, if it was missed."""
+    found = figures.open_loop
+    if found is None or not _is_rate_missed(figures, lines):
+        return
+    rates = (found.offered_rate_per_second, found.achieved_rate_per_second)
+    server = figures.server
+    if server is not None and is_server_saturated(figures, lines):
+        yield ServerBehindRate(*rates, f"using {server.core_share:.2f} of {server.cores:g} cores")
+    elif any(isinstance(reason, (LoadWorkerAtLimit, LoadSharesCores)) for reason in limits):
+        yield LoadBehindRate(*rates, "its cores were used up")
+    elif any(isinstance(reason, DatabaseAtLimit) for reason in limits):
+        yield RateNotReached(*rates, "database")
+    elif any(isinstance(reason, NetworkAtLimit) for reason in limits):
+        yield RateNotReached(*rates, "network")
+    elif _busy_connections(figures) >= lines.connections_busy * (figures.connections or math.inf):
+        yield ServerBehindRate(
+            *rates,
+            f"{_busy_connections(figures):.0f} of {figures.connections} connections waited for its answers",
+        )
+    else:
+        lag = found.send_lag_seconds
+        late = "" if lag is None else f" ({lag.p99 * 1e3:.1f} ms at p99)"
+        yield LoadBehindRate(*rates, f"it sent late{late} while connections were free")
+
+
+def _busy_connections(figures: RunFigures) -> float:
+    """On average, by Little's law."""
+    found = figures.open_loop
+    if found is None or found.service_latency_seconds is None:
+        return 0.0
+    return found.achieved_rate_per_second * found.service_latency_seconds.mean
 
 
 def _limit_name(figures: RunFigures, lines: Thresholds, limits: Sequence[TypedReason]) -> LimitName:
@@ -616,15 +738,18 @@ def _limit_name(figures: RunFigures, lines: Thresholds, limits: Sequence[TypedRe
     if is_server_saturated(figures, lines):
         return "server_cpu"
     named: tuple[tuple[LimitName, tuple[type[TypedReason], ...]], ...] = (
-        ("load_generator", (LoadWorkerAtLimit, LoadSharesCores)),
+        ("load_generator", (LoadWorkerAtLimit, LoadSharesCores, LoadBehindRate)),
         ("network", (NetworkAtLimit,)),
         ("database", (DatabaseAtLimit,)),
         ("network", (RoundTripDominates,)),
         ("server_cpu", (ServerWorkersUneven,)),
+        ("latency", (ServerBehindRate,)),
     )
     for name, kinds in named:
         if any(isinstance(reason, kinds) for reason in limits):
             return name
+    if figures.open_loop is not None:
+        return "none_found" if _is_rate_missed(figures, lines) else "offered_rate"
     return "latency" if figures.requests and _is_waiting(figures, lines) else "none_found"
 
 
