@@ -141,6 +141,7 @@ def run_result(measured: Measured) -> RunResult:
             database_on_server_cores=measured.database_host == measured.server_host,
             shared_cores=len(measured.host_cores),
             median_latency_seconds=measured.latency.p50 if measured.latency else None,
+            p99_latency_seconds=measured.latency.p99 if measured.latency else None,
             connections=measured.run.cell.connections,
             failures=measured.window.failures,
             processes=_pid_change(here, start + offset, end + offset),
@@ -208,6 +209,7 @@ def _load_use(worker: LoadWorker, measured: Measured) -> LoadUse:
         worker=worker.name,
         core_share=worker.engine_core_share_median,
         on_server_cores=worker.name in measured.load_on_server_cores,
+        loop_lag_seconds=worker.loop_lag_seconds_max,
     )
 
 

@@ -161,8 +161,8 @@ def _planned_cells(plan: Plan) -> list[Cell]:
             endpoints[cell.endpoint],
             cell.workers,
             cell.connections,
-            cell.rate_per_second or 0.0,
             cell.rate_share or 0.0,
+            cell.rate_per_second or 0.0,
         ),
     )
 

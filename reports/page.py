@@ -15,6 +15,7 @@ from reports.claims import judge_claims, servers_compared
 from reports.latency import latency_figure
 from reports.memory import memory_figure, memory_over_time_figure
 from reports.numbers import counted, duration, listed, percent
+from reports.rates import StatedRates, stated_rates
 from reports.sentences import Answer, answer, headline, validity
 from reports.setup import (
     Fact,
@@ -68,6 +69,7 @@ class Page:
     throughput: Figure
     ratios: Figure | None
     latency: Figure
+    rates: StatedRates | None
     memory_table: Table
     memory: Figure
     memory_over_time: Figure | None
@@ -114,6 +116,7 @@ def page_of(plan: Plan, environment: Environment, summary: Summary, runs: Sequen
         throughput=throughput_figure(labelled, runs),
         ratios=ratio_figure(labelled, runs),
         latency=latency_figure(labelled, plan),
+        rates=stated_rates(plan, summary),
         memory=memory_figure(labelled),
         memory_table=memory_table(labelled, environment),
         memory_over_time=memory_over_time_figure(plan, runs),

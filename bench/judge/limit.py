@@ -80,6 +80,8 @@ class Thresholds(msgspec.Struct, frozen=True):
     poisson_deviations: float = 3.0
     # With four of five connections waiting on average, bursts find none that is free.
     connections_busy: float = 0.80
+    # Half of the latency halves what a server's speed can change.
+    send_lag_part: float = 0.5
 
 
 class CpuUse(msgspec.Struct, frozen=True):
@@ -100,11 +102,15 @@ class CpuUse(msgspec.Struct, frozen=True):
 
 
 class LoadUse(msgspec.Struct, frozen=True):
-    """One load worker: its engine process's core share in the median second of the window."""
+    """One load worker: its engine process's core share in the median second of the window.
+
+    ``loop_lag_seconds`` is the longest time in which it didn't look at its connections.
+    """
 
     worker: str
     core_share: float
     on_server_cores: bool = False
+    loop_lag_seconds: float = 0.0
 
 
 class LinkUse(msgspec.Struct, frozen=True):
@@ -155,6 +161,7 @@ class RunFigures(msgspec.Struct, frozen=True):
     database_on_server_cores: bool = False
     shared_cores: float | None = None
     median_latency_seconds: float | None = None
+    p99_latency_seconds: float | None = None
     connections: int | None = None
     failures: dict[str, int] = {}
     processes: PidChange = PidChange()
@@ -499,6 +506,25 @@ class RateNotReached(msgspec.Struct, frozen=True, tag=True):
         return f"{_missed_rate(self)}: the {self.party} was at its limit"
 
 
+class SentLate(msgspec.Struct, frozen=True, tag=True):
+    """A good part of a stated rate's latency was the load generator's, which was held up."""
+
+    worker: str
+    loop_lag_seconds: float
+    send_lag_seconds: float
+    p99_latency_seconds: float
+    invalidates: bool = False
+    remedy: str = "Compare by the service time, and give the load generator cores of its own"
+
+    @property
+    def text(self) -> str:
+        return (
+            f"of a p99 latency of {self.p99_latency_seconds * 1e3:.1f} ms requests may have waited "
+            f"{self.send_lag_seconds * 1e3:.1f} ms to be sent: load worker {self.worker} was held up for "
+            f"{self.loop_lag_seconds * 1e3:.1f} ms at most"
+        )
+
+
 def _missed_rate(reason: ServerBehindRate | LoadBehindRate | RateNotReached) -> str:
     return (
         f"of {reason.offered_rate_per_second:,.4g} requests/s offered "
@@ -529,6 +555,7 @@ TypedReason = (
     | ServerBehindRate
     | LoadBehindRate
     | RateNotReached
+    | SentLate
 )
 
 
@@ -798,6 +825,7 @@ def _doubts(figures: RunFigures, lines: Thresholds) -> Iterator[TypedReason]:
     if figures.counts is not None:
         yield from _counts(figures.counts)
     yield from _database_counters(figures, lines)
+    yield from _late_sending(figures, lines)
     if figures.server is None:
         yield CpuUnknown("server")
     if figures.expected_transactions_per_request is not None and figures.database is None:
@@ -833,6 +861,17 @@ def _failures(figures: RunFigures, lines: Thresholds) -> Iterator[TypedReason]:
     for kind, count in sorted(figures.failures.items()):
         if count:
             yield Failures(kind, count, count / total, invalidates=failed > lines.failure_share * total)
+
+
+def _late_sending(figures: RunFigures, lines: Thresholds) -> Iterator[TypedReason]:
+    """A wait for a busy connection is the server's; one that a worker's own pauses explain is not."""
+    found, latency = figures.open_loop, figures.p99_latency_seconds
+    if found is None or found.send_lag_seconds is None or latency is None or not figures.load:
+        return
+    worker = max(figures.load, key=lambda one: one.loop_lag_seconds)
+    lag = found.send_lag_seconds.p99
+    if min(lag, worker.loop_lag_seconds) >= lines.send_lag_part * latency:
+        yield SentLate(worker.worker, worker.loop_lag_seconds, lag, latency)
 
 
 def _counts(counts: Counts) -> Iterator[TypedReason]:
