@@ -19,8 +19,9 @@ from the server what its own client costs, which is no property of the server. T
 *At a stated rate* (open loop) nothing needs to hold the run back: a rate met with CPU to spare has the limit
 ``offered_rate``. One that is missed names who fell behind. A saturated server did, and so did one whose
 answers took so long that nearly all connections waited for one (Little's law: the rate times the mean service
-time): both are findings and count, with the latency that the waiting costs. Otherwise connections were free
-while requests were due, so the generator sent too late, and the run is void.
+time): both are findings and count, with the latency that the waiting costs. Where nobody's CPU was used up
+and other programs held the hosts up, who fell behind is not known, and the run is void. Otherwise connections
+were free while requests were due: the generator sent too late, and the run is void.
 """
 
 from __future__ import annotations
@@ -506,6 +507,20 @@ class RateNotReached(msgspec.Struct, frozen=True, tag=True):
         return f"{_missed_rate(self)}: the {self.party} was at its limit"
 
 
+class RateSpoiltByOthers(msgspec.Struct, frozen=True, tag=True):
+    """A stated rate was missed by nobody's lack of CPU, while other programs had a good part of the cores."""
+
+    offered_rate_per_second: float
+    achieved_rate_per_second: float
+    others_share: float
+    invalidates: bool = True
+    remedy: str = "Stop what else runs on these hosts, or keep it off these cores"
+
+    @property
+    def text(self) -> str:
+        return f"{_missed_rate(self)}: other programs took {self.others_share:.0%} of a party's cores"
+
+
 class SentLate(msgspec.Struct, frozen=True, tag=True):
     """A good part of a stated rate's latency was the load generator's, which was held up."""
 
@@ -525,7 +540,9 @@ class SentLate(msgspec.Struct, frozen=True, tag=True):
         )
 
 
-def _missed_rate(reason: ServerBehindRate | LoadBehindRate | RateNotReached) -> str:
+def _missed_rate(
+    reason: ServerBehindRate | LoadBehindRate | RateNotReached | RateSpoiltByOthers,
+) -> str:
     return (
         f"of {reason.offered_rate_per_second:,.4g} requests/s offered "
         f"{reason.achieved_rate_per_second:,.4g} were answered"
@@ -555,11 +572,14 @@ TypedReason = (
     | ServerBehindRate
     | LoadBehindRate
     | RateNotReached
+    | RateSpoiltByOthers
     | SentLate
 )
 
 
-MACHINE_REASONS = frozenset(kind.__name__ for kind in (OthersOnServerCores, OthersOnLoadCores, CpuStolen))
+MACHINE_REASONS = frozenset(
+    kind.__name__ for kind in (OthersOnServerCores, OthersOnLoadCores, CpuStolen, RateSpoiltByOthers)
+)
 """Codes of what the machine did and not we: such a run is worth another try."""
 
 
@@ -741,15 +761,32 @@ def _rate_reasons(
         yield RateNotReached(*rates, "database")
     elif any(isinstance(reason, NetworkAtLimit) for reason in limits):
         yield RateNotReached(*rates, "network")
-    elif _busy_connections(figures) >= lines.connections_busy * (figures.connections or math.inf):
-        yield ServerBehindRate(
-            *rates,
-            f"{_busy_connections(figures):.0f} of {figures.connections} connections waited for its answers",
-        )
     else:
-        lag = found.send_lag_seconds
-        late = "" if lag is None else f" ({lag.p99 * 1e3:.1f} ms at p99)"
-        yield LoadBehindRate(*rates, f"it sent late{late} while connections were free")
+        yield _behind_with_cpu_to_spare(figures, lines, found)
+
+
+def _behind_with_cpu_to_spare(
+    figures: RunFigures, lines: Thresholds, found: OpenLoop
+) -> ServerBehindRate | LoadBehindRate | RateSpoiltByOthers:
+    rates = (found.offered_rate_per_second, found.achieved_rate_per_second)
+    others, waiting = _others_share(figures), _busy_connections(figures)
+    is_waiting = waiting >= lines.connections_busy * (figures.connections or math.inf)
+    # A server that is slow without using CPU is slow beside a few other programs too; a late generator isn't.
+    if others >= (lines.others_void if is_waiting else lines.others_said):
+        return RateSpoiltByOthers(*rates, others)
+    if is_waiting:
+        return ServerBehindRate(
+            *rates, f"{waiting:.0f} of {figures.connections} connections waited for its answers"
+        )
+    lag = found.send_lag_seconds
+    late = "" if lag is None else f" ({lag.p99 * 1e3:.1f} ms at p99)"
+    return LoadBehindRate(*rates, f"it sent late{late} while connections were free")
+
+
+def _others_share(figures: RunFigures) -> float:
+    """Of the cores of the party that they took most from, stolen time included."""
+    hosts = [*figures.load_hosts.values(), *([] if figures.host is None else [figures.host])]
+    return max(((host.others + (host.stolen or 0.0)) / host.cores for host in hosts), default=0.0)
 
 
 def _busy_connections(figures: RunFigures) -> float:
