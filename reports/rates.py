@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from markupsafe import Markup
@@ -76,7 +76,8 @@ def _sentences(group: _Group) -> tuple[str, ...]:
     for levels, words_of in ((by_rate, _rate_words), (by_share, _share_words)):
         level = _telling_level(levels)
         if level is not None:
-            said.append(_tail_sentence(f"{words_of(level)} on {group.label}", levels[level]))
+            sentence = _tail_sentence(f"{words_of(level)} on {group.label}", levels[level])
+            said.append(sentence + _overload(levels, level, words_of))
     return tuple(said)
 
 
@@ -100,6 +101,17 @@ def _tail_sentence(load: str, cells: Sequence[CellSummary]) -> str:
         text += "; " + ", ".join(f"{_who(cell)}: {milliseconds(_p99(cell))} ms" for cell in others)
     refused = [cell.server for cell in cells if not cell.valid]
     return text + (f"; {listed(refused)}: refused." if refused else ".")
+
+
+def _overload(
+    levels: Mapping[float, Sequence[CellSummary]], told: float, words_of: Callable[[float], str]
+) -> str:
+    """The next load that was too much for some, in a sentence to follow."""
+    for level in sorted(level for level in levels if level > told):
+        behind = [cell.server for cell in _with_latency(levels[level]) if _is_behind(cell)]
+        if behind:
+            return f" At {words_of(level)} {listed(behind)} did not keep up."
+    return ""
 
 
 def _who(cell: CellSummary) -> str:
