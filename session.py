@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import gzip
 import hashlib
+import math
 import platform
 import time
 import tomllib
@@ -36,15 +37,17 @@ from bench.hosts import Inventory
 from bench.judge.limit import is_spoilt_by_machine
 from bench.placement import Placement, load_cores, load_on_server_cores, place, server_core_count
 from bench.plan import PLAN_VERSION, Environment, Plan, PlannedRun, plan_runs
+from bench.rate import offered_rate, parse_rates
 from bench.result import DatabaseCounters, Reason, RunResult, Summary
-from bench.spec import ENDPOINTS, Endpoint
+from bench.spec import ENDPOINTS, Arrivals, Endpoint, Profile
 from bench.store import Store, result_names
 from bench.summary import DERIVED_WARNINGS, summarise
+from bench.window import Pairs, Window
 from inventory.read import read_inventory
 from loadgen.cluster import Cluster, LoadHost, spool_folder, start_cluster
 from loadgen.cluster import shipped_files as load_files
 from loadgen.live import LiveSeconds
-from loadgen.stats import StoppedRun, cut_window, latency_of, parse_spool, per_second
+from loadgen.stats import StoppedRun, cut_window, latency_of, open_loop_of, parse_spool, per_second
 from remote.collect import AgentHost, Agents, agent_files, start_agents
 from remote.database import Database, app_files, read_counters, start_database
 from remote.deploy import (
@@ -79,7 +82,10 @@ Value = TypeVar("Value")
 
 
 class BenchRequest(msgspec.Struct, frozen=True):
-    """What the user asked for. Empty ``servers`` or ``endpoints``: the catalogue's defaults."""
+    """What the user asked for. Empty ``servers`` or ``endpoints``: the catalogue's defaults.
+
+    Empty ``rates`` or ``arrivals``: the profile's.
+    """
 
     root: Path
     hosts: str = "local"
@@ -89,6 +95,8 @@ class BenchRequest(msgspec.Struct, frozen=True):
     name: str = ""
     seed: int | None = None
     port: int = 8000
+    rates: tuple[str, ...] = ()
+    arrivals: str = ""
     resume: bool = False
     catalogue: Path | None = None
     results: Path | None = None
@@ -137,7 +145,7 @@ class Outcome(msgspec.Struct, frozen=True):
 def prepare(request: BenchRequest) -> Prepared:
     """Inventory and plan. Raises UsageError, CatalogueError or InventoryError."""
     catalogue = load_catalogue(request.catalogue)
-    profile = _named(load_profiles(request.catalogue), request.profile, "profile")
+    profile = _with_rates(_named(load_profiles(request.catalogue), request.profile, "profile"), request)
     servers = tuple(catalogue.server(name) for name in dict.fromkeys(request.servers or catalogue.defaults))
     known = {endpoint.name: endpoint for endpoint in ENDPOINTS}
     endpoints = tuple(_named(known, name, "endpoint") for name in dict.fromkeys(request.endpoints or known))
@@ -169,6 +177,13 @@ def prepare(request: BenchRequest) -> Prepared:
     return Prepared(inventory, plan)
 
 
+def _with_rates(profile: Profile, request: BenchRequest) -> Profile:
+    parse_rates(request.rates)
+    known: dict[str, Arrivals] = {"constant": "constant", "poisson": "poisson"}
+    arrivals = _named(known, request.arrivals or profile.arrivals, "kind of arrivals")
+    return msgspec.structs.replace(profile, rates=request.rates or profile.rates, arrivals=arrivals)
+
+
 def _named(known: Mapping[str, Value], name: str, kind: str) -> Value:
     if name not in known:
         raise UsageError(f"there is no {kind} {name!r}", remedy=f"There are {', '.join(known)}")
@@ -181,6 +196,10 @@ def _command_again(request: BenchRequest, seed: int) -> tuple[str, ...]:
         words += ["--servers", ",".join(request.servers)]
     if request.endpoints:
         words += ["--endpoints", ",".join(request.endpoints)]
+    if request.rates:
+        words += ["--rate", ",".join(request.rates)]
+    if request.arrivals:
+        words += ["--arrivals", request.arrivals]
     if request.catalogue is not None:
         words += ["--catalogue", str(request.catalogue)]
     return tuple(words)
@@ -297,7 +316,8 @@ def _announce(progress: Progress, plan: Plan, inventory: Inventory, left: int) -
     length = f"{seconds:.0f} s" if seconds < 100 else f"{seconds / 60:.0f} min"
     progress.note(
         "Plan",
-        f"{len(plan.servers)} servers x {len(plan.endpoints)} endpoints x {profile.blocks} block(s) = "
+        f"{len(plan.servers)} servers x {len(plan.endpoints)} endpoints x {_loads_text(profile)}"
+        f"{profile.blocks} block(s) = "
         f"{len(plan.runs)} runs, {left} to do, about {length}; profile {profile.name}, seed {plan.seed}",
     )
     database = "on the server" if inventory.database is None else inventory.database.name
@@ -308,6 +328,11 @@ def _announce(progress: Progress, plan: Plan, inventory: Inventory, left: int) -
     )
     for one in plan.skipped:
         progress.note("Skip", f"{one.cell.server} {one.cell.endpoint}: {one.reason}")
+
+
+def _loads_text(profile: Profile) -> str:
+    rates = len(parse_rates(profile.rates))
+    return f"(closed loop + {rates} rate(s)) x " if rates else ""
 
 
 # ---------------------------------------------------------------- provision, deploy
@@ -570,10 +595,15 @@ def _run_plan(
     progress.begin_runs(len(stage.plan.runs) - len(left), len(stage.plan.runs), per_run * len(left))
     first_error: AsgibenchError | None = None
     in_a_row = 0
+    measured = list(store.read_runs())
     for index, run in enumerate(left):
-        progress.begin_run(run, stage.plan.profile.blocks)
+        rate = offered_rate(run.cell, measured)
+        if rate is None and run.cell.is_open_loop:
+            _skip_unknown_rate(run, progress, warnings)
+            continue
+        progress.begin_run(run, stage.plan.profile.blocks, rate)
         try:
-            result, stage = _run_with_retry(stage, run, store, progress)
+            result, stage = _run_with_retry(stage, run, rate, store, progress)
         except AsgibenchError as error:
             in_a_row += 1
             first_error = first_error or error
@@ -583,18 +613,27 @@ def _run_plan(
                 raise
             continue
         in_a_row = 0
+        measured.append(result)
         progress.end_run(result)
         progress.expect((len(left) - index - 1) * per_run)
     return first_error
 
 
+def _skip_unknown_rate(run: PlannedRun, progress: Progress, warnings: list[Reason]) -> None:
+    """A share of a maximum that no valid run has shown yet; --resume tries it again."""
+    text = f"{run.id} was skipped: no valid closed-loop run shows the maximum that its rate is a share of"
+    remedy = "See why the closed-loop run is void, or state a rate in requests a second"
+    warnings.append(Reason("rate_unknown", text, remedy))
+    progress.warn(text)
+
+
 def _run_with_retry(
-    stage: Stage, run: PlannedRun, store: Store, progress: Progress
+    stage: Stage, run: PlannedRun, rate: float | None, store: Store, progress: Progress
 ) -> tuple[RunResult, Stage]:
     """The run's result, and the stage to go on with: what was lost in between has been made anew."""
     for attempt in range(1, ATTEMPTS + 1):
         try:
-            result, files = _measure(stage, run, attempt, progress)
+            result, files = _measure(stage, run, rate, attempt, progress)
             if attempt < ATTEMPTS and is_spoilt_by_machine(result.reasons):
                 why = next(reason.text for reason in result.reasons if reason.invalidates)
                 progress.warn(f"{run.id}: {why}; measuring it once more")
@@ -620,9 +659,12 @@ def _mended(stage: Stage, error: AsgibenchError, progress: Progress) -> Stage:
 
 
 def _measure(
-    stage: Stage, run: PlannedRun, attempt: int, progress: Progress
+    stage: Stage, run: PlannedRun, rate: float | None, attempt: int, progress: Progress
 ) -> tuple[RunResult, dict[str, bytes]]:
-    """One cell once: start, rest, load, rest, stop, collect. The result, and the files that belong to it."""
+    """One cell once: start, rest, load, rest, stop, collect. The result, and the files that belong to it.
+
+    ``rate`` is what to offer in open loop, in requests a second; None: closed loop.
+    """
     profile = stage.plan.profile
     endpoint = next(one for one in stage.plan.endpoints if one.name == run.cell.endpoint)
     deployment = stage.deployments[run.cell.server]
@@ -641,7 +683,7 @@ def _measure(
         )
         time.sleep(profile.idle_rest_seconds)
         load_began = time.time()
-        stopped, epoch, load_stopped, load_collected = _load(stage, run, label, endpoint, progress)
+        stopped, epoch, load_stopped, load_collected = _load(stage, run, rate, label, endpoint, progress)
         time.sleep(profile.after_rest_seconds)
         rested = time.time()
     except BaseException:
@@ -702,14 +744,22 @@ def _measure(
                 stopped=stopped_at,
                 profile=profile,
             ),
+            open_loop=None if rate is None else open_loop_of(window, rate),
         )
     )
     return result, {
-        "histogram.json": msgspec.json.encode({"good": window.histogram, "failed": window.failure_histogram}),
+        "histogram.json": msgspec.json.encode(_histograms(window, rate)),
         "server.log": home.log_tail.encode(),
         # No time of its own in the header: the same samples are the same bytes.
         **{f"samples-{host}.jsonl.gz": gzip.compress(data, mtime=0) for host, data in home.samples.items()},
     }
+
+
+def _histograms(window: Window, rate: float | None) -> dict[str, Pairs]:
+    found = {"good": window.histogram, "failed": window.failure_histogram}
+    if rate is not None:
+        found |= {"service": window.service_histogram, "send_lag": window.send_lag}
+    return found
 
 
 def _start(
@@ -778,14 +828,19 @@ def _targets(stage: Stage, server: RunningServer) -> dict[str, dict[str, int]]:
 
 
 def _load(
-    stage: Stage, run: PlannedRun, label: str, endpoint: Endpoint, progress: Progress
+    stage: Stage,
+    run: PlannedRun,
+    rate: float | None,
+    label: str,
+    endpoint: Endpoint,
+    progress: Progress,
 ) -> tuple[StoppedRun, float, float, float]:
     """(the load's data, its epoch, when it was told to stop, when all was collected), on our clock."""
     profile = stage.plan.profile
     live = LiveSeconds(len(stage.cluster.worker_hosts))
     epoch = time.time() + EPOCH_LEAD_SECONDS
     end = epoch + profile.warmup_seconds + profile.window_seconds
-    spec = _load_spec(stage, run, endpoint, epoch)
+    spec = _load_spec(stage, run, rate, endpoint, epoch)
     try:
         stage.cluster.start_run(label, spec, run.cell.connections, live.take)
         while (now := time.time()) < end:
@@ -802,7 +857,9 @@ def _load(
     return stopped, epoch, load_stopped, time.time()
 
 
-def _load_spec(stage: Stage, run: PlannedRun, endpoint: Endpoint, epoch: float) -> dict[str, Any]:
+def _load_spec(
+    stage: Stage, run: PlannedRun, rate: float | None, endpoint: Endpoint, epoch: float
+) -> dict[str, Any]:
     host = stage.fleet.server.host
     rotate = None
     if endpoint.rotates_tokens:
@@ -830,12 +887,17 @@ def _load_spec(stage: Stage, run: PlannedRun, endpoint: Endpoint, epoch: float) 
         "clock_offsets": {
             worker: stage.clock_offsets[name] for worker, name in stage.cluster.worker_hosts.items()
         },
-        "mode": "closed",
-        "rate_per_second": None,
-        "arrivals": "constant",
+        "mode": "closed" if rate is None else "open",
+        "rate_per_second": rate,
+        "arrivals": stage.plan.profile.arrivals,
         "seed": stage.plan.seed + run.position,
-        "max_backlog": 0,
+        "max_backlog": 0 if rate is None else _max_backlog(rate, len(stage.cluster.worker_hosts)),
     }
+
+
+def _max_backlog(rate_per_second: float, workers: int) -> int:
+    """Of one worker. What has waited as long as an answer may take is given up."""
+    return math.ceil(rate_per_second * REQUEST_TIMEOUT_SECONDS / workers)
 
 
 def _check_server(stage: Stage, run: PlannedRun) -> None:
@@ -891,7 +953,7 @@ def verdict_error(outcome: Outcome) -> AsgibenchError | None:
     invalid = [cell for cell in outcome.summary.cells if not cell.valid]
     if not invalid:
         return None
-    named = ", ".join(f"{cell.server} {cell.endpoint}" for cell in invalid)
+    named = ", ".join(cell.cell.title for cell in invalid)
     why = next((reason for cell in invalid for reason in cell.reasons if reason.invalidates), None)
     return InvalidMeasurement(
         f"no valid run of {named}" + (f": {why.text}" if why else ""),

@@ -19,6 +19,7 @@ from bench.result import (
     LoadWorker,
     MemoryPoint,
     NetworkUse,
+    OpenLoop,
     Reason,
     RunResult,
     Second,
@@ -101,6 +102,7 @@ class Measured(msgspec.Struct, frozen=True):
     database_host: str
     clock_offsets: dict[str, float]
     timeline: Timeline
+    open_loop: OpenLoop | None = None
 
 
 def run_result(measured: Measured) -> RunResult:
@@ -141,6 +143,7 @@ def run_result(measured: Measured) -> RunResult:
             database_on_server_cores=measured.database_host == measured.server_host,
             shared_cores=len(measured.host_cores),
             median_latency_seconds=measured.latency.p50 if measured.latency else None,
+            p99_latency_seconds=measured.latency.p99 if measured.latency else None,
             connections=measured.run.cell.connections,
             failures=measured.window.failures,
             processes=_pid_change(here, start + offset, end + offset),
@@ -149,6 +152,9 @@ def run_result(measured: Measured) -> RunResult:
             expected_transactions_per_request=measured.endpoint.transactions_per_request,
             samples_complete=all(found.complete for found in samples.values()),
             samples_missed_share=max(map(_missed_share, samples.values())),
+            open_loop=measured.open_loop,
+            window_seconds=measured.window.seconds,
+            arrivals=timeline.profile.arrivals,
         )
     )
     reasons = (*judgement.as_reasons(), *_gap_reasons(measured.window))
@@ -193,6 +199,7 @@ def run_result(measured: Measured) -> RunResult:
         reasons=reasons,
         attempt=measured.attempt,
         network=_network(measured, samples),
+        open_loop=measured.open_loop,
     )
 
 
@@ -205,6 +212,7 @@ def _load_use(worker: LoadWorker, measured: Measured) -> LoadUse:
         worker=worker.name,
         core_share=worker.engine_core_share_median,
         on_server_cores=worker.name in measured.load_on_server_cores,
+        loop_lag_seconds=worker.loop_lag_seconds_max,
     )
 
 

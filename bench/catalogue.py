@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from bench.errors import CatalogueError, UsageError
+from bench.rate import parse_rates
 from bench.spec import ENDPOINTS, Profile, ServerSpec, Settings
 
 APP = "testapp.app:app"
@@ -292,3 +293,7 @@ def _check_profile(profile: Profile, path: Path) -> None:
     wrong += [field for field, seconds in rests.items() if seconds < 0]
     if wrong:
         raise CatalogueError(f"{path}: {profile.name}: {', '.join(wrong)} too small", remedy="mend it there")
+    try:
+        parse_rates(profile.rates)
+    except UsageError as error:
+        raise CatalogueError(f"{path}: {profile.name}: {error.message}", remedy=error.remedy) from error

@@ -1,4 +1,7 @@
-"""The seeded plan: which cell is measured when. Blocks run every cell once, in a random order."""
+"""The seeded plan: which cell is measured when. Blocks run every cell once, in a random order.
+
+Only a share of a server's own maximum waits for that maximum: in its block it comes after the closed loop.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,7 @@ from collections.abc import Sequence
 import msgspec
 
 from bench.hosts import Host, HostFacts
+from bench.rate import parse_rates
 from bench.result import Cell, SkippedCell
 from bench.spec import Endpoint, Profile, ServerSpec
 
@@ -79,12 +83,12 @@ def plan_runs(
     environment: str,
     seed: int,
 ) -> tuple[tuple[PlannedRun, ...], tuple[SkippedCell, ...]]:
-    """Every cell once a block, shuffled within the block by ``seed``."""
+    """Every cell once a block, shuffled within the block by ``seed``. Raises UsageError for a wrong rate."""
     cells, skipped = _cells(servers, endpoints, profile, environment)
     order = random.Random(seed)
     runs: list[PlannedRun] = []
     for block in range(1, profile.blocks + 1):
-        for cell in order.sample(cells, len(cells)):
+        for cell in _closed_loop_first(order.sample(cells, len(cells))):
             position = len(runs)
             runs.append(PlannedRun(f"{position + 1:03}-{cell.id}-b{block}", cell, block, position))
     return tuple(runs), tuple(skipped)
@@ -106,4 +110,21 @@ def _cells(
                     cells.append(cell)
                 else:
                     skipped.append(SkippedCell(cell, reason))
-    return cells, skipped
+    rates = parse_rates(profile.rates)
+    stated = [
+        msgspec.structs.replace(cell, rate_per_second=rate.per_second, rate_share=rate.share)
+        for cell in cells
+        for rate in rates
+    ]
+    return cells + stated, skipped
+
+
+def _closed_loop_first(shuffled: Sequence[Cell]) -> list[Cell]:
+    """A closed-loop cell changes places with the first of its shares that came before it."""
+    cells = list(shuffled)
+    for index, cell in enumerate(cells):
+        if cell.rate_share is not None:
+            closed = cells.index(cell.closed_loop)
+            if closed > index:
+                cells[index], cells[closed] = cells[closed], cell
+    return cells

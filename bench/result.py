@@ -13,17 +13,43 @@ SUMMARY_VERSION = 1
 
 
 class Cell(msgspec.Struct, frozen=True):
-    """What is compared: server configuration x endpoint x server workers x load level x environment."""
+    """What is compared: server configuration x endpoint x server workers x load level x environment.
+
+    An open-loop cell has one of the two rates: requests a second, or the share of what the server reached in
+    the same cell's closed loop, which is known only once that has been measured.
+    """
 
     server: str
     endpoint: str
     workers: int
     connections: int
     environment: str
+    rate_per_second: float | None = None
+    rate_share: float | None = None
 
     @property
     def id(self) -> str:
-        return f"{self.server}-{self.endpoint}-w{self.workers}-c{self.connections}"
+        bare = f"{self.server}-{self.endpoint}-w{self.workers}-c{self.connections}"
+        if self.rate_per_second is not None:
+            return f"{bare}-r{self.rate_per_second:.12g}"
+        return bare if self.rate_share is None else f"{bare}-r{self.rate_share * 100:.12g}pct"
+
+    @property
+    def is_open_loop(self) -> bool:
+        return self.rate_per_second is not None or self.rate_share is not None
+
+    @property
+    def closed_loop(self) -> Cell:
+        """The same without a stated rate."""
+        return msgspec.structs.replace(self, rate_per_second=None, rate_share=None)
+
+    @property
+    def title(self) -> str:
+        """``uvicorn shortbody``, with the rate where one is stated."""
+        bare = f"{self.server} {self.endpoint}"
+        if self.rate_per_second is not None:
+            return f"{bare} at {self.rate_per_second:,g} requests/s"
+        return bare if self.rate_share is None else f"{bare} at {self.rate_share * 100:g} % of its maximum"
 
 
 class Latency(msgspec.Struct, frozen=True):
@@ -136,10 +162,29 @@ class Reason(msgspec.Struct, frozen=True):
 
 
 class Limit(msgspec.Struct, frozen=True):
-    """What held the run back: server_cpu, load_generator, database, network, latency or none_found."""
+    """What held the run back: server_cpu, load_generator, database, network, latency or none_found.
+
+    ``offered_rate``: nothing did, the stated rate of an open-loop run was served in full.
+    """
 
     name: str
     text: str
+
+
+class OpenLoop(msgspec.Struct, frozen=True):
+    """A run at a stated rate, in the window; over a cell's runs, medians, and the greatest of the backlog.
+
+    ``latency_seconds`` of such a run is from the moment a request was due. ``send_lag_seconds`` is its part
+    from due to sent, ``service_latency_seconds`` that from sent to answered. The backlog holds requests that
+    were due while all connections were busy; those dropped found it full, and are in no latency.
+    """
+
+    offered_rate_per_second: float
+    achieved_rate_per_second: float
+    service_latency_seconds: Latency | None
+    send_lag_seconds: Latency | None
+    backlog_max: int
+    backlog_dropped: int
 
 
 class Timing(msgspec.Struct, frozen=True):
@@ -192,6 +237,7 @@ class RunResult(msgspec.Struct, frozen=True):
     reasons: tuple[Reason, ...]
     attempt: int = 1
     network: dict[str, NetworkUse] = {}
+    open_loop: OpenLoop | None = None
 
 
 class Estimate(msgspec.Struct, frozen=True):
@@ -204,7 +250,10 @@ class Estimate(msgspec.Struct, frozen=True):
 
 
 class CellSummary(msgspec.Struct, frozen=True):
-    """One cell over all its runs."""
+    """One cell over all its runs. Its rates are null in closed loop.
+
+    Where ``rate_share`` is stated, ``rate_per_second`` is the median of what that came to, null before a run.
+    """
 
     server: str
     server_version: str
@@ -222,6 +271,27 @@ class CellSummary(msgspec.Struct, frozen=True):
     limit: str
     valid: bool
     reasons: tuple[Reason, ...]
+    rate_per_second: float | None = None
+    rate_share: float | None = None
+    open_loop: OpenLoop | None = None
+
+    @property
+    def cell(self) -> Cell:
+        """As the plan has it."""
+        stated = self.rate_per_second if self.rate_share is None else None
+        return Cell(
+            self.server,
+            self.endpoint,
+            self.workers,
+            self.connections,
+            self.environment,
+            stated,
+            self.rate_share,
+        )
+
+    @property
+    def is_open_loop(self) -> bool:
+        return self.cell.is_open_loop
 
 
 class SkippedCell(msgspec.Struct, frozen=True):
@@ -246,3 +316,8 @@ class Summary(msgspec.Struct, frozen=True):
     cells: tuple[CellSummary, ...]
     skipped: tuple[SkippedCell, ...]
     warnings: tuple[Reason, ...]
+
+    @property
+    def closed_loop_cells(self) -> tuple[CellSummary, ...]:
+        """Those that servers are ranked by."""
+        return tuple(cell for cell in self.cells if not cell.is_open_loop)

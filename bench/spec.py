@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import msgspec
+
+Arrivals = Literal["constant", "poisson"]
+"""Of an open loop's requests: evenly spaced, or independent of each other."""
 
 
 class Endpoint(msgspec.Struct, frozen=True):
@@ -97,7 +102,11 @@ class ServerSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Profile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """How long and how hard. ``load_workers`` is per load host; None means one for each of its cores."""
+    """How long and how hard. ``load_workers`` is per load host; None means one for each of its cores.
+
+    Each of ``rates`` adds an open-loop cell to every closed-loop one: requests a second (``"500"``), or a
+    share of what the server reached in that closed loop (``"70%"``). ``arrivals`` are of these.
+    """
 
     name: str
     connections: int
@@ -109,3 +118,5 @@ class Profile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     load_workers: int | None = None
     server_workers: tuple[int, ...] = (1,)
     description: str = ""
+    rates: tuple[str, ...] = ()
+    arrivals: Arrivals = "constant"

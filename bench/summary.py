@@ -26,6 +26,7 @@ from bench.result import (
     CellSummary,
     Estimate,
     Latency,
+    OpenLoop,
     Reason,
     RunResult,
     Summary,
@@ -45,9 +46,7 @@ def summarise(plan: Plan, runs: Sequence[RunResult]) -> Summary:
     Raises ResultError for a run that the plan doesn't hold, and for a cell measured with two versions.
     """
     _check_runs(plan, runs)
-    cells = tuple(
-        _cell_summary(cell, [run for run in runs if run.cell == cell]) for cell in _planned_cells(plan)
-    )
+    cells = tuple(_cell_summary(cell, runs) for cell in _planned_cells(plan))
     return Summary(
         version=SUMMARY_VERSION,
         name=plan.name,
@@ -157,13 +156,22 @@ def _planned_cells(plan: Plan) -> list[Cell]:
     cells = dict.fromkeys(run.cell for run in plan.runs)
     return sorted(
         cells,
-        key=lambda cell: (servers[cell.server], endpoints[cell.endpoint], cell.workers, cell.connections),
+        key=lambda cell: (
+            servers[cell.server],
+            endpoints[cell.endpoint],
+            cell.workers,
+            cell.connections,
+            cell.rate_share or 0.0,
+            cell.rate_per_second or 0.0,
+        ),
     )
 
 
-def _cell_summary(cell: Cell, runs: Sequence[RunResult]) -> CellSummary:
+def _cell_summary(cell: Cell, all_runs: Sequence[RunResult]) -> CellSummary:
+    runs = [run for run in all_runs if run.cell == cell]
     valid = [run for run in runs if run.valid]
-    used = valid or list(runs)
+    used = valid or runs
+    open_loop = _open_loop([run.open_loop for run in used if run.open_loop is not None])
     return CellSummary(
         server=cell.server,
         server_version=runs[0].server_version if runs else "",
@@ -182,11 +190,46 @@ def _cell_summary(cell: Cell, runs: Sequence[RunResult]) -> CellSummary:
         failures=sum(sum(run.failures.values()) for run in used),
         limit=_commonest([run.limit.name for run in used]),
         valid=bool(valid),
-        reasons=_cell_reasons(runs),
+        reasons=_cell_reasons(cell, runs, all_runs),
+        rate_per_second=_rate(cell, open_loop),
+        rate_share=cell.rate_share,
+        open_loop=open_loop,
     )
 
 
-def _cell_reasons(runs: Sequence[RunResult]) -> tuple[Reason, ...]:
+def _rate(cell: Cell, open_loop: OpenLoop | None) -> float | None:
+    if cell.rate_share is None or open_loop is None:
+        return cell.rate_per_second
+    return open_loop.offered_rate_per_second
+
+
+def _open_loop(found: Sequence[OpenLoop]) -> OpenLoop | None:
+    if not found:
+        return None
+    return OpenLoop(
+        offered_rate_per_second=median(one.offered_rate_per_second for one in found),
+        achieved_rate_per_second=median(one.achieved_rate_per_second for one in found),
+        service_latency_seconds=_latency(
+            [one.service_latency_seconds for one in found if one.service_latency_seconds is not None]
+        ),
+        send_lag_seconds=_latency(
+            [one.send_lag_seconds for one in found if one.send_lag_seconds is not None]
+        ),
+        backlog_max=max(one.backlog_max for one in found),
+        backlog_dropped=max(one.backlog_dropped for one in found),
+    )
+
+
+def _cell_reasons(cell: Cell, runs: Sequence[RunResult], all_runs: Sequence[RunResult]) -> tuple[Reason, ...]:
+    if not runs and cell.rate_share is not None and _is_maximum_void(cell, all_runs):
+        return (
+            Reason(
+                "rate_unknown",
+                f"{cell.rate_share * 100:g} % of its maximum is unknown: no closed-loop run is valid",
+                "See why its closed-loop runs are void, or state a rate in requests a second",
+                invalidates=True,
+            ),
+        )
     if not runs:
         return (Reason("not_run", "it has not been run yet", "Go on with --resume", invalidates=True),)
     valid = [run for run in runs if run.valid]
@@ -199,6 +242,11 @@ def _cell_reasons(runs: Sequence[RunResult]) -> tuple[Reason, ...]:
             text = f"left out of the figures: {reason.text}"
             reasons.append(Reason(reason.code, text, reason.remedy, invalidates=False))
     return tuple(reasons)
+
+
+def _is_maximum_void(cell: Cell, all_runs: Sequence[RunResult]) -> bool:
+    closed = [run for run in all_runs if run.cell == cell.closed_loop]
+    return bool(closed) and not any(run.valid for run in closed)
 
 
 def _merged(runs: Sequence[RunResult], of: int) -> tuple[Reason, ...]:

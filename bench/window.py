@@ -11,7 +11,10 @@ Pairs = tuple[tuple[int, int], ...]
 
 
 class Window(msgspec.Struct, frozen=True):
-    """``histogram`` is of the good requests. ``gaps`` are seconds of which a worker sent no slice."""
+    """``histogram`` is of the good requests. ``gaps`` are seconds of which a worker sent no slice.
+
+    The fields from ``send_lag`` on are of an open loop. ``backlog_max`` is of all workers together.
+    """
 
     seconds: int
     requests: int
@@ -21,6 +24,10 @@ class Window(msgspec.Struct, frozen=True):
     failure_histogram: Pairs
     workers: tuple[LoadWorker, ...]
     gaps: dict[str, tuple[int, ...]]
+    send_lag: Pairs = ()
+    service_histogram: Pairs = ()
+    backlog_max: int = 0
+    backlog_dropped: int = 0
 
     @property
     def requests_per_second(self) -> float:

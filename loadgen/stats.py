@@ -7,7 +7,7 @@ from statistics import median
 
 import msgspec
 
-from bench.result import Latency, LoadWorker, Second
+from bench.result import Latency, LoadWorker, OpenLoop, Second
 from bench.window import Pairs, Window
 from loadgen.histogram import Histogram
 
@@ -29,6 +29,10 @@ class Slice(msgspec.Struct, frozen=True):
     engine_cpu_seconds: float
     locust_cpu_seconds: float
     loop_lag_seconds_max: float
+    send_lag: Pairs = ()
+    service_histogram: Pairs = ()
+    backlog_max: int = 0
+    backlog_dropped: int = 0
 
     @property
     def answered(self) -> int:
@@ -92,6 +96,22 @@ def cut_window(
             _worker(name, hosts[name], rows, window_seconds) for name, rows in sorted(inside.items())
         ),
         gaps=_gaps(inside, chosen),
+        send_lag=_merge(one.send_lag for one in everything),
+        service_histogram=_merge(one.service_histogram for one in everything),
+        backlog_max=max(sum(one.backlog_max for one in everything if one.k == k) for k in chosen),
+        backlog_dropped=sum(one.backlog_dropped for one in everything),
+    )
+
+
+def open_loop_of(window: Window, offered_rate_per_second: float) -> OpenLoop:
+    """What an open loop adds to its window's figures."""
+    return OpenLoop(
+        offered_rate_per_second=offered_rate_per_second,
+        achieved_rate_per_second=window.requests_per_second,
+        service_latency_seconds=latency_of(window.service_histogram),
+        send_lag_seconds=latency_of(window.send_lag),
+        backlog_max=window.backlog_max,
+        backlog_dropped=window.backlog_dropped,
     )
 
 

@@ -8,7 +8,7 @@ from bench.calibration import Calibration, HostCeiling
 from bench.result import CellSummary, LoadWorker, RunResult
 from reports.numbers import percent, rate
 from reports.tables import Row, Table, group, named, numbers, tone, words
-from reports.verdicts import Labelled
+from reports.verdicts import Labelled, runs_of
 
 UNKNOWN = "–"
 
@@ -64,15 +64,6 @@ def _row(cell: CellSummary, runs: Sequence[RunResult], calibration: Calibration 
             percent(_cpu_share(worker)),
         ),
         tone(cell),
-    )
-
-
-def _is_of(run: RunResult, cell: CellSummary) -> bool:
-    return (run.cell.server, run.cell.endpoint, run.cell.workers, run.cell.connections) == (
-        cell.server,
-        cell.endpoint,
-        cell.workers,
-        cell.connections,
     )
 
 

@@ -120,7 +120,7 @@ def _cells(plan: Plan, summary: Summary) -> dict[tuple[str, str], CellSummary]:
     """(package, endpoint) -> the cell with the fewest workers; valid cells only."""
     chosen = {name: package for package, name in servers_compared(plan, summary).items()}
     found: dict[tuple[str, str], CellSummary] = {}
-    for cell in sorted(summary.cells, key=lambda cell: (cell.workers, cell.connections)):
+    for cell in sorted(summary.closed_loop_cells, key=lambda cell: (cell.workers, cell.connections)):
         if cell.server in chosen and cell.valid:
             found.setdefault((chosen[cell.server], cell.endpoint), cell)
     return found
@@ -197,7 +197,8 @@ def _hypercorn_loops(plan: Plan, summary: Summary, runs: Sequence[RunResult]) ->
     loops = {server.settings.loop: server.name for server in plan.servers if server.package == "hypercorn"}
     pairs = []
     for endpoint in ENDPOINTS:
-        found = {cell.server: cell for cell in summary.cells if cell.endpoint == endpoint and cell.valid}
+        cells = [cell for cell in summary.closed_loop_cells if cell.endpoint == endpoint and cell.valid]
+        found = {cell.server: cell for cell in cells}
         asyncio, uvloop = found.get(loops.get("asyncio", "")), found.get(loops.get("uvloop", ""))
         if asyncio is not None and uvloop is not None and asyncio.workers == uvloop.workers:
             pairs.append((endpoint, paired_ratio(uvloop, asyncio, runs, throughput)))

@@ -17,6 +17,7 @@ from reports.claims import judge_claims, servers_compared
 from reports.latency import latency_figure
 from reports.memory import memory_figure, memory_over_time_figure
 from reports.numbers import counted, duration, listed, percent
+from reports.rates import StatedRates, stated_rates
 from reports.sentences import Answer, answer, headline, validity
 from reports.setup import (
     Fact,
@@ -71,6 +72,7 @@ class Page:
     throughput: Figure
     ratios: Figure | None
     latency: Figure
+    rates: StatedRates | None
     memory_table: Table
     memory: Figure
     memory_over_time: Figure | None
@@ -125,6 +127,7 @@ def page_of(
         throughput=throughput_figure(labelled, runs),
         ratios=ratio_figure(labelled, runs),
         latency=latency_figure(labelled, plan),
+        rates=stated_rates(plan, summary),
         memory=memory_figure(labelled),
         memory_table=memory_table(labelled, environment),
         memory_over_time=memory_over_time_figure(plan, runs),

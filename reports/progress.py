@@ -86,8 +86,11 @@ class Progress:
         self._left_seconds = left_seconds
         self._left_since = self._clock()
 
-    def begin_run(self, run: PlannedRun, blocks: int) -> None:
-        self._now = f"{run.cell.server} {run.cell.endpoint}, block {run.block}/{blocks}"
+    def begin_run(self, run: PlannedRun, blocks: int, rate_per_second: float | None = None) -> None:
+        """``rate_per_second`` is what a share of the server's maximum came to."""
+        share = run.cell.rate_share is not None and rate_per_second is not None
+        rate = f" ({rate_per_second:,.5g} requests/s)" if share else ""
+        self._now = f"{run.cell.title}{rate}, block {run.block}/{blocks}"
         self._figures = ""
         if not self._console.is_terminal:
             self._console.print(
@@ -112,7 +115,7 @@ class Progress:
             )
             self.note(
                 "run",
-                f"{result.cell.server} {result.cell.endpoint}  {result.requests_per_second:,.0f} requests/s  "
+                f"{result.cell.title}  {result.requests_per_second:,.0f} requests/s  "
                 f"{latency}limit {result.limit.name}{verdict}",
                 style="" if result.valid else "red",
             )

@@ -17,6 +17,7 @@ LIMITS = {
     "database": "database",
     "network": "network",
     "latency": "latency",
+    "offered_rate": "the stated rate",
     "none_found": "none found",
 }
 """What held a cell back, in words."""

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from bench.hosts import HostFacts
 from bench.plan import Environment, Plan
 from bench.result import RunResult
+from bench.spec import Profile
 from reports.numbers import MISSING, counted, gigabytes, listed
 from reports.tables import Row, Table, words
 
@@ -100,6 +101,16 @@ def profile_facts(plan: Plan) -> tuple[Fact, ...]:
         ),
         Fact("Load workers a load host", workers),
         Fact("Server workers", listed([str(number) for number in profile.server_workers])),
+        *_rate_facts(profile),
+    )
+
+
+def _rate_facts(profile: Profile) -> tuple[Fact, ...]:
+    if not profile.rates:
+        return ()
+    return (
+        Fact("Stated rates, requests/s or share of the server’s maximum", listed(profile.rates)),
+        Fact("Arrivals at these rates", profile.arrivals),
     )
 
 

@@ -93,7 +93,7 @@ def paper_table(endpoint: str, plan: Plan, summary: Summary) -> Table:
     rows, seen = [], set()
     packages = {server.name: server.package for server in plan.servers}
     several = len({cell.workers for cell in summary.cells}) > 1
-    for cell in summary.cells:
+    for cell in summary.closed_loop_cells:
         if cell.endpoint != endpoint:
             continue
         package = packages[cell.server]
@@ -226,6 +226,8 @@ _CSV_COLUMNS = (
     "endpoint",
     "workers",
     "connections",
+    "rate_per_second",
+    "rate_share",
     "environment",
     "valid",
     "runs",
@@ -258,6 +260,8 @@ def _csv_row(cell: CellSummary) -> tuple[object, ...]:
         cell.endpoint,
         cell.workers,
         cell.connections,
+        cell.rate_per_second,
+        cell.rate_share,
         cell.environment,
         "yes" if cell.valid else "no",
         figures.runs,

@@ -62,7 +62,7 @@ def _aligned(rows: Sequence[tuple[str, str, str, str, str]]) -> list[str]:
 
 def _limit_line(summary: Summary) -> str:
     """What held the valid cells back: a figure held back by the database is not the server's."""
-    limits = Counter(LIMITS.get(cell.limit, cell.limit) for cell in summary.cells if cell.valid)
+    limits = Counter(LIMITS.get(cell.limit, cell.limit) for cell in summary.closed_loop_cells if cell.valid)
     counts = [f"{name} in {counted(count, 'cell')}" for name, count in limits.items()]
     return f"Limit  {', '.join(counts) or 'unknown: no valid cell'}"
 

@@ -119,7 +119,7 @@ def _remarks(summary: Summary) -> list[Reason]:
     for cell in summary.cells:
         for reason in cell.reasons:
             if not reason.invalidates:
-                cells.setdefault(reason, []).append(f"{cell.server} {cell.endpoint}")
+                cells.setdefault(reason, []).append(cell.cell.title)
     return [
         Reason(reason.code, f"{', '.join(where)}: {reason.text}", reason.remedy)
         for reason, where in cells.items()

@@ -14,7 +14,7 @@ from enum import Enum
 from itertools import pairwise
 from statistics import stdev
 
-from bench.result import Cell, CellSummary, Estimate, RunResult, Summary
+from bench.result import CellSummary, Estimate, RunResult, Summary
 from bench.summary import estimate, half_width
 from reports.numbers import counted
 
@@ -66,11 +66,12 @@ Labelled = Sequence[tuple[str, Contest]]
 
 
 def contests(summary: Summary, runs: Sequence[RunResult], endpoints: Sequence[str]) -> tuple[Contest, ...]:
-    """One contest for each endpoint (in this order), number of workers and load level."""
-    keys = dict.fromkeys((cell.endpoint, cell.workers, cell.connections) for cell in summary.cells)
+    """One contest for each endpoint (in this order), number of workers and closed-loop load level."""
+    cells = summary.closed_loop_cells
+    keys = dict.fromkeys((cell.endpoint, cell.workers, cell.connections) for cell in cells)
     order = {name: index for index, name in enumerate(endpoints)}
     return tuple(
-        _contest([cell for cell in summary.cells if _key(cell) == key], runs)
+        _contest([cell for cell in cells if _key(cell) == key], runs)
         for key in sorted(keys, key=lambda key: (order[key[0]], key[1], key[2]))
     )
 
@@ -112,8 +113,7 @@ def compare(better: CellSummary, other: CellSummary, runs: Sequence[RunResult]) 
 
 
 def runs_of(cell: CellSummary, runs: Sequence[RunResult]) -> tuple[RunResult, ...]:
-    wanted = Cell(cell.server, cell.endpoint, cell.workers, cell.connections, cell.environment)
-    return tuple(run for run in runs if run.cell == wanted)
+    return tuple(run for run in runs if run.cell == cell.cell)
 
 
 def _contest(cells: Sequence[CellSummary], runs: Sequence[RunResult]) -> Contest:

@@ -11,6 +11,7 @@ from pathlib import Path
 import msgspec
 
 from bench.hosts import Host, HostFacts
+from bench.judge.limit import ServerBehindRate, as_reason
 from bench.plan import PLAN_VERSION, Environment, Plan, PlannedRun, plan_runs
 from bench.result import (
     RESULT_VERSION,
@@ -21,6 +22,7 @@ from bench.result import (
     Limit,
     LoadWorker,
     MemoryPoint,
+    OpenLoop,
     Reason,
     RunResult,
     Second,
@@ -73,6 +75,7 @@ SERVERS = (
     ),
 )
 REVIEW = Profile("review", 50, 5, 20, 5, 2.0, 3.0, description="repeats, for a decision")
+RATED = Profile("rated", 50, 2, 6, 3, 1.0, 1.0, rates=("500", "2000", "50%"))
 QUICK = Profile("quick", 50, 2, 6, 1, 1.0, 1.0, description="one run each")
 
 
@@ -186,6 +189,9 @@ def run_result(planned: PlannedRun, profile: Profile, noise: float, system: str 
     cell = planned.cell
     chance = random.Random(planned.id)
     rate = RATES[cell.server, cell.endpoint] * (1 + chance.gauss(0, noise))
+    if cell.is_open_loop:
+        closed = PlannedRun(planned.id, cell.closed_loop, planned.block, planned.position)
+        return at_a_rate(run_result(closed, profile, noise, system), planned)
     window = profile.window_seconds
     requests = round(rate * window)
     everything = round(rate * (window + profile.warmup_seconds * 0.97))
@@ -270,6 +276,30 @@ def run_result(planned: PlannedRun, profile: Profile, noise: float, system: str 
         valid=True,
         reasons=(),
     )
+
+
+def at_a_rate(run: RunResult, planned: PlannedRun) -> RunResult:
+    """The closed-loop run's server at a stated rate: quick below its maximum, overloaded above it."""
+    maximum = run.requests_per_second
+    offered = planned.cell.rate_per_second or round((planned.cell.rate_share or 1.0) * maximum)
+    achieved = min(float(offered), maximum)
+    is_behind = achieved < 0.98 * offered
+    service = _latency_of(1 / maximum / max(0.02, 1 - achieved / maximum))
+    lag = _latency_of(0.8 if is_behind else 2e-5)
+    behind = ServerBehindRate(float(offered), achieved, "using 1.00 of 1 cores")
+    return msgspec.structs.replace(
+        run,
+        cell=planned.cell,
+        requests_per_second=achieved,
+        latency_seconds=_latency_of(0.8 if is_behind else service.p50),
+        limit=Limit("server_cpu" if is_behind else "offered_rate", "as the rate has it"),
+        reasons=(as_reason(behind),) if is_behind else (),
+        open_loop=OpenLoop(float(offered), achieved, service, lag, 3, 12 if is_behind else 0),
+    )
+
+
+def _latency_of(p50: float) -> Latency:
+    return Latency(p50, p50 * 1.4, p50 * 3, p50 * 6, p50 * 9, p50 * 1.1)
 
 
 def environment(system: str = "Linux", *, shared_host: bool = False) -> Environment:

@@ -150,6 +150,64 @@ def test_the_report_can_be_rendered_again(whole: Finished, place: Place) -> None
     assert (place.results / "whole" / "report.html").read_bytes() == before
 
 
+@pytest.fixture(scope="module")
+def rated(place: Place) -> Finished:
+    """The last rate is more than the server can answer."""
+    words = ("--servers", "uvicorn", "--endpoints", "shortbody", "--rate", "300,50%,300%")
+    return run(*place.bench("--name", "rated", *words, "--port", str(free_port())))
+
+
+def test_a_stated_rate_is_offered_and_answered(rated: Finished, place: Place) -> None:
+    assert ended_well(rated, place.results / "rated"), rated.stderr
+    assert "uvicorn shortbody at 300 requests/s, block 1/1" in rated.stderr
+    one = next(one for one in run_results(place.results / "rated") if one["cell"]["rate_per_second"])
+    assert one["open_loop"]["offered_rate_per_second"] == 300
+    assert one["open_loop"]["achieved_rate_per_second"] == one["requests_per_second"]
+    if one["valid"]:
+        assert abs(one["requests_per_second"] - 300) <= 6
+        assert one["open_loop"]["backlog_dropped"] == 0
+    assert "Latency at stated rates" in (place.results / "rated" / "report.html").read_text()
+
+
+def test_all_parties_count_the_same_at_stated_rates(rated: Finished, place: Place) -> None:
+    for one in run_results(place.results / "rated"):
+        counts = one["counts"]
+        assert counts["engine"] == counts["locust"] == counts["spool"] > 0, one["run_id"]
+        assert 0 <= counts["server"] - counts["engine"] <= counts["in_flight_at_stop"], one["run_id"]
+
+
+def test_a_share_is_of_the_servers_own_maximum(rated: Finished, place: Place) -> None:
+    runs = run_results(place.results / "rated")
+    closed = next(one for one in runs if one["open_loop"] is None)
+    shares = {
+        one["cell"]["rate_share"]: one["open_loop"]["offered_rate_per_second"]
+        for one in runs
+        if one["cell"]["rate_share"]
+    }
+    if not closed["valid"]:
+        assert shares == {}
+        assert "no valid closed-loop run shows the maximum" in rated.stderr
+        return
+    assert set(shares) == {0.5, 3.0}
+    for share, offered in shares.items():
+        assert offered == pytest.approx(share * closed["requests_per_second"], rel=0.006)
+
+
+def test_latency_at_a_stated_rate_runs_from_the_intended_start(rated: Finished, place: Place) -> None:
+    """No request took less than its service time; those of an overload waited longer for their turn."""
+    for one in run_results(place.results / "rated"):
+        if one["open_loop"] is None:
+            continue
+        latency, service = one["latency_seconds"], one["open_loop"]["service_latency_seconds"]
+        assert all(latency[name] >= service[name] for name in ("p50", "p90", "p99", "p99_9", "max"))
+        if one["cell"]["rate_share"] == 3.0:
+            assert latency["p50"] > 5 * service["p50"]
+            assert latency["p50"] > 0.3
+            assert one["requests_per_second"] < 0.8 * one["open_loop"]["offered_rate_per_second"]
+            codes = {reason["code"] for reason in one["reasons"]}
+            assert codes & {"ServerBehindRate", "LoadBehindRate", "RateSpoiltByOthers"}
+
+
 def test_ctrl_c_saves_what_was_measured_and_resume_goes_on(place: Place) -> None:
     words = place.bench("--name", "stopped", "--servers", "uvicorn", "--port", str(free_port()))
     process = subprocess.Popen(
@@ -199,6 +257,8 @@ def test_a_server_that_does_not_start_shows_the_end_of_its_log(place: Place) -> 
         (("--endpoints", "nothing"), 2, "shortbody"),
         (("--hosts", "nowhere"), 10, "nowhere"),
         (("--profile", "never"), 2, "quick"),
+        (("--rate", "500,fast"), 2, "'fast' is no rate"),
+        (("--arrivals", "never"), 2, "poisson"),
     ],
 )
 def test_a_slip_is_told_with_its_remedy(words: tuple[str, ...], status: int, said: str) -> None:

@@ -30,6 +30,7 @@ from reports.trust import cautions
 from reports.verdicts import Contest, Labelled, Verdict, contests, label_of
 from tests.results_example import (
     QUICK,
+    RATED,
     SERVERS,
     Example,
     example,
@@ -406,6 +407,7 @@ class Reader(HTMLParser):
         pytest.param(example(), id="review"),
         pytest.param(example(QUICK), id="quick"),
         pytest.param(BAD, id="bad"),
+        pytest.param(example(RATED), id="rated"),
         pytest.param(example(QUICK, system="Darwin", shared_host=True), id="mac"),
     ],
 )

@@ -12,7 +12,7 @@ import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from reports.render import write_report
-from tests.results_example import QUICK, Example, example, failing, generator_at_its_limit
+from tests.results_example import QUICK, RATED, Example, example, failing, generator_at_its_limit
 
 pytestmark = pytest.mark.browser
 
@@ -29,6 +29,7 @@ EXAMPLES: dict[str, Example] = {
     "fine": example(),
     "bad": failing(generator_at_its_limit(example(), "uvicorn", "shortbody"), "daphne", "orders"),
     "mac": example(QUICK, system="Darwin", shared_host=True),
+    "rated": example(RATED),
 }
 WIDTHS = (360, 1280)
 

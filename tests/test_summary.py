@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from bench.errors import ResultError
 from bench.result import CellSummary, Limit, Reason, Summary
 from bench.summary import estimate, half_width, summarise, summary_schema, t_cumulative, t_quantile
-from tests.results_example import QUICK, example, failing, generator_at_its_limit, is_cell
+from tests.results_example import QUICK, RATED, example, failing, generator_at_its_limit, is_cell
 
 SCHEMA = Path(__file__).parent.parent / "reports" / "summary.schema.json"
 RATES = st.lists(st.floats(min_value=0.5, max_value=1e6), min_size=2, max_size=40)
@@ -222,7 +222,11 @@ def test_real_summaries_fit_the_schema(profile_blocks: int) -> None:
     schema = json.loads(SCHEMA.read_text())
     jsonschema.Draft202012Validator.check_schema(schema)
     base = example(QUICK) if profile_blocks == 1 else example()
-    for made in (base, failing(generator_at_its_limit(base, "uvicorn", "orders"), "daphne", "orders")):
+    for made in (
+        example(RATED),
+        base,
+        failing(generator_at_its_limit(base, "uvicorn", "orders"), "daphne", "orders"),
+    ):
         for runs in (made.runs, made.runs[:2], ()):
             written = json.loads(msgspec.json.encode(summarise(made.plan, runs)))
             jsonschema.validate(written, schema, cls=jsonschema.Draft202012Validator)

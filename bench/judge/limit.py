@@ -15,18 +15,29 @@ and database on the same cores: a server that needs half the CPU per request sti
 diluted, so the run counts (``DatabaseSharesCores`` says by how much it dilutes) unless the server's part is a
 small one: then it is the database that was measured. Server and load on the same cores: the generator takes
 from the server what its own client costs, which is no property of the server. That voids the run.
+
+*At a stated rate* (open loop) nothing needs to hold the run back: a rate met with CPU to spare has the limit
+``offered_rate``. One that is missed names who fell behind. A saturated server did, and so did one whose
+answers took so long that nearly all connections waited for one (Little's law: the rate times the mean service
+time): both are findings and count, with the latency that the waiting costs. Where nobody's CPU was used up
+and other programs held the hosts up, who fell behind is not known, and the run is void. Otherwise connections
+were free while requests were due: the generator sent too late, and the run is void.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from typing import Literal
 
 import msgspec
 
-from bench.result import Counts, DatabaseUse, Limit, Reason
+from bench.result import Counts, DatabaseUse, Limit, OpenLoop, Reason
+from bench.spec import Arrivals
 
-LimitName = Literal["server_cpu", "load_generator", "database", "network", "latency", "none_found"]
+LimitName = Literal[
+    "server_cpu", "load_generator", "database", "network", "latency", "offered_rate", "none_found"
+]
 
 
 class Thresholds(msgspec.Struct, frozen=True):
@@ -62,6 +73,16 @@ class Thresholds(msgspec.Struct, frozen=True):
     cores_full: float = 0.90
     # A median does not feel one slot in twenty.
     samples_missed_share: float = 0.05
+    # Two runs differ as much anyway.
+    rate_missed_share: float = 0.02
+    # Answers under way at the window's ends.
+    rate_missed_count: int = 2
+    # Poisson arrivals of a window vary by the root of their number: three of it are exceeded once in 700.
+    poisson_deviations: float = 3.0
+    # With four of five connections waiting on average, bursts find none that is free.
+    connections_busy: float = 0.80
+    # Half of the latency halves what a server's speed can change.
+    send_lag_part: float = 0.5
 
 
 class CpuUse(msgspec.Struct, frozen=True):
@@ -82,11 +103,15 @@ class CpuUse(msgspec.Struct, frozen=True):
 
 
 class LoadUse(msgspec.Struct, frozen=True):
-    """One load worker: its engine process's core share in the median second of the window."""
+    """One load worker: its engine process's core share in the median second of the window.
+
+    ``loop_lag_seconds`` is the longest time in which it didn't look at its connections.
+    """
 
     worker: str
     core_share: float
     on_server_cores: bool = False
+    loop_lag_seconds: float = 0.0
 
 
 class LinkUse(msgspec.Struct, frozen=True):
@@ -124,6 +149,7 @@ class RunFigures(msgspec.Struct, frozen=True):
     ``shared_cores`` is how many cores the server shares with the parties marked ``on_server_cores``; None: as
     many as it may use.
     ``expected_transactions_per_request`` is what the endpoint does by its code; None if it uses no database.
+    ``open_loop`` is None in closed loop.
     """
 
     requests: int
@@ -136,6 +162,7 @@ class RunFigures(msgspec.Struct, frozen=True):
     database_on_server_cores: bool = False
     shared_cores: float | None = None
     median_latency_seconds: float | None = None
+    p99_latency_seconds: float | None = None
     connections: int | None = None
     failures: dict[str, int] = {}
     processes: PidChange = PidChange()
@@ -145,6 +172,9 @@ class RunFigures(msgspec.Struct, frozen=True):
     lost_workers: tuple[str, ...] = ()
     samples_complete: bool = True
     samples_missed_share: float = 0.0
+    open_loop: OpenLoop | None = None
+    window_seconds: float = 0.0
+    arrivals: Arrivals = "constant"
 
 
 # ---------------------------------------------------------------- reasons
@@ -435,6 +465,90 @@ class SamplesIncomplete(msgspec.Struct, frozen=True, tag=True):
         return f"{cut}, {self.missed_share:.0%} of the slots are missing"
 
 
+class ServerBehindRate(msgspec.Struct, frozen=True, tag=True):
+    """The server answered fewer requests than were due: its latency is that of an overload."""
+
+    offered_rate_per_second: float
+    achieved_rate_per_second: float
+    at_limit: str
+    invalidates: bool = False
+    remedy: str = "State a lower rate to see the server's latency below its limit"
+
+    @property
+    def text(self) -> str:
+        return f"{_missed_rate(self)}: the server did not keep up, {self.at_limit}"
+
+
+class LoadBehindRate(msgspec.Struct, frozen=True, tag=True):
+    """The load generator sent fewer requests than were due, or too late, while the server could have more."""
+
+    offered_rate_per_second: float
+    achieved_rate_per_second: float
+    at_limit: str
+    invalidates: bool = True
+    remedy: str = "Add load hosts or load workers, or state a lower rate"
+
+    @property
+    def text(self) -> str:
+        return f"{_missed_rate(self)}: the load generator did not keep up, {self.at_limit}"
+
+
+class RateNotReached(msgspec.Struct, frozen=True, tag=True):
+    """A party beside server and load generator was at its limit, which is told by a reason of its own."""
+
+    offered_rate_per_second: float
+    achieved_rate_per_second: float
+    party: str
+    invalidates: bool = True
+    remedy: str = "State a lower rate, or see to what was at its limit"
+
+    @property
+    def text(self) -> str:
+        return f"{_missed_rate(self)}: the {self.party} was at its limit"
+
+
+class RateSpoiltByOthers(msgspec.Struct, frozen=True, tag=True):
+    """A stated rate was missed by nobody's lack of CPU, while other programs had a good part of the cores."""
+
+    offered_rate_per_second: float
+    achieved_rate_per_second: float
+    others_share: float
+    invalidates: bool = True
+    remedy: str = "Stop what else runs on these hosts, or keep it off these cores"
+
+    @property
+    def text(self) -> str:
+        return f"{_missed_rate(self)}: other programs took {self.others_share:.0%} of a party's cores"
+
+
+class SentLate(msgspec.Struct, frozen=True, tag=True):
+    """A good part of a stated rate's latency was the load generator's, which was held up."""
+
+    worker: str
+    loop_lag_seconds: float
+    send_lag_seconds: float
+    p99_latency_seconds: float
+    invalidates: bool = False
+    remedy: str = "Compare by the service time, and give the load generator cores of its own"
+
+    @property
+    def text(self) -> str:
+        return (
+            f"of a p99 latency of {self.p99_latency_seconds * 1e3:.1f} ms requests may have waited "
+            f"{self.send_lag_seconds * 1e3:.1f} ms to be sent: load worker {self.worker} was held up for "
+            f"{self.loop_lag_seconds * 1e3:.1f} ms at most"
+        )
+
+
+def _missed_rate(
+    reason: ServerBehindRate | LoadBehindRate | RateNotReached | RateSpoiltByOthers,
+) -> str:
+    return (
+        f"of {reason.offered_rate_per_second:,.4g} requests/s offered "
+        f"{reason.achieved_rate_per_second:,.4g} were answered"
+    )
+
+
 TypedReason = (
     NothingAnswered
     | LoadWorkerAtLimit
@@ -455,10 +569,17 @@ TypedReason = (
     | CpuStolen
     | CpuUnknown
     | SamplesIncomplete
+    | ServerBehindRate
+    | LoadBehindRate
+    | RateNotReached
+    | RateSpoiltByOthers
+    | SentLate
 )
 
 
-MACHINE_REASONS = frozenset(kind.__name__ for kind in (OthersOnServerCores, OthersOnLoadCores, CpuStolen))
+MACHINE_REASONS = frozenset(
+    kind.__name__ for kind in (OthersOnServerCores, OthersOnLoadCores, CpuStolen, RateSpoiltByOthers)
+)
 """Codes of what the machine did and not we: such a run is worth another try."""
 
 
@@ -517,6 +638,7 @@ def judge(figures: RunFigures, thresholds: Thresholds | None = None) -> Judgemen
     """Name the limit of one run and collect the reasons that speak against it."""
     lines = Thresholds() if thresholds is None else thresholds
     limits = tuple(_limit_reasons(figures, lines))
+    limits += tuple(_rate_reasons(figures, lines, limits))
     name = _limit_name(figures, lines, limits)
     return Judgement(name, tuple(_evidence(figures)), (*limits, *_doubts(figures, lines)))
 
@@ -607,8 +729,72 @@ def _waiting(figures: RunFigures, lines: Thresholds) -> Iterator[TypedReason]:
     ):
         yield DelayedAckSuspected(latency, server.part)
     round_trip = None if link is None else link.round_trip_seconds
-    if round_trip is not None and round_trip >= lines.round_trip_part * latency:
+    # At a stated rate a round trip costs latency and no throughput.
+    if figures.open_loop is None and round_trip is not None and round_trip >= lines.round_trip_part * latency:
         yield RoundTripDominates(round_trip, latency)
+
+
+def _is_rate_missed(figures: RunFigures, lines: Thresholds) -> bool:
+    if figures.open_loop is None:
+        return False
+    due = figures.open_loop.offered_rate_per_second * figures.window_seconds
+    chance = lines.poisson_deviations * math.sqrt(due) if figures.arrivals == "poisson" else 0.0
+    # Failures have a reason of their own.
+    answered = figures.requests + sum(figures.failures.values())
+    return due - answered > max(lines.rate_missed_share * due, lines.rate_missed_count, chance)
+
+
+def _rate_reasons(
+    figures: RunFigures, lines: Thresholds, limits: Sequence[TypedReason]
+) -> Iterator[TypedReason]:
+    """Who fell behind a stated rate, if it was missed."""
+    found = figures.open_loop
+    if found is None or not _is_rate_missed(figures, lines):
+        return
+    rates = (found.offered_rate_per_second, found.achieved_rate_per_second)
+    server = figures.server
+    if server is not None and is_server_saturated(figures, lines):
+        yield ServerBehindRate(*rates, f"using {server.core_share:.2f} of {server.cores:g} cores")
+    elif any(isinstance(reason, (LoadWorkerAtLimit, LoadSharesCores)) for reason in limits):
+        yield LoadBehindRate(*rates, "its cores were used up")
+    elif any(isinstance(reason, DatabaseAtLimit) for reason in limits):
+        yield RateNotReached(*rates, "database")
+    elif any(isinstance(reason, NetworkAtLimit) for reason in limits):
+        yield RateNotReached(*rates, "network")
+    else:
+        yield _behind_with_cpu_to_spare(figures, lines, found)
+
+
+def _behind_with_cpu_to_spare(
+    figures: RunFigures, lines: Thresholds, found: OpenLoop
+) -> ServerBehindRate | LoadBehindRate | RateSpoiltByOthers:
+    rates = (found.offered_rate_per_second, found.achieved_rate_per_second)
+    others, waiting = _others_share(figures), _busy_connections(figures)
+    is_waiting = waiting >= lines.connections_busy * (figures.connections or math.inf)
+    # A server that is slow without using CPU is slow beside a few other programs too; a late generator isn't.
+    if others >= (lines.others_void if is_waiting else lines.others_said):
+        return RateSpoiltByOthers(*rates, others)
+    if is_waiting:
+        return ServerBehindRate(
+            *rates, f"{waiting:.0f} of {figures.connections} connections waited for its answers"
+        )
+    lag = found.send_lag_seconds
+    late = "" if lag is None else f" ({lag.p99 * 1e3:.1f} ms at p99)"
+    return LoadBehindRate(*rates, f"it sent late{late} while connections were free")
+
+
+def _others_share(figures: RunFigures) -> float:
+    """Of the cores of the party that they took most from, stolen time included."""
+    hosts = [*figures.load_hosts.values(), *([] if figures.host is None else [figures.host])]
+    return max(((host.others + (host.stolen or 0.0)) / host.cores for host in hosts), default=0.0)
+
+
+def _busy_connections(figures: RunFigures) -> float:
+    """On average, by Little's law."""
+    found = figures.open_loop
+    if found is None or found.service_latency_seconds is None:
+        return 0.0
+    return found.achieved_rate_per_second * found.service_latency_seconds.mean
 
 
 def _limit_name(figures: RunFigures, lines: Thresholds, limits: Sequence[TypedReason]) -> LimitName:
@@ -616,15 +802,18 @@ def _limit_name(figures: RunFigures, lines: Thresholds, limits: Sequence[TypedRe
     if is_server_saturated(figures, lines):
         return "server_cpu"
     named: tuple[tuple[LimitName, tuple[type[TypedReason], ...]], ...] = (
-        ("load_generator", (LoadWorkerAtLimit, LoadSharesCores)),
+        ("load_generator", (LoadWorkerAtLimit, LoadSharesCores, LoadBehindRate)),
         ("network", (NetworkAtLimit,)),
         ("database", (DatabaseAtLimit,)),
         ("network", (RoundTripDominates,)),
         ("server_cpu", (ServerWorkersUneven,)),
+        ("latency", (ServerBehindRate,)),
     )
     for name, kinds in named:
         if any(isinstance(reason, kinds) for reason in limits):
             return name
+    if figures.open_loop is not None:
+        return "none_found" if _is_rate_missed(figures, lines) else "offered_rate"
     return "latency" if figures.requests and _is_waiting(figures, lines) else "none_found"
 
 
@@ -673,6 +862,7 @@ def _doubts(figures: RunFigures, lines: Thresholds) -> Iterator[TypedReason]:
     if figures.counts is not None:
         yield from _counts(figures.counts)
     yield from _database_counters(figures, lines)
+    yield from _late_sending(figures, lines)
     if figures.server is None:
         yield CpuUnknown("server")
     if figures.expected_transactions_per_request is not None and figures.database is None:
@@ -708,6 +898,17 @@ def _failures(figures: RunFigures, lines: Thresholds) -> Iterator[TypedReason]:
     for kind, count in sorted(figures.failures.items()):
         if count:
             yield Failures(kind, count, count / total, invalidates=failed > lines.failure_share * total)
+
+
+def _late_sending(figures: RunFigures, lines: Thresholds) -> Iterator[TypedReason]:
+    """A wait for a busy connection is the server's; one that a worker's own pauses explain is not."""
+    found, latency = figures.open_loop, figures.p99_latency_seconds
+    if found is None or found.send_lag_seconds is None or latency is None or not figures.load:
+        return
+    worker = max(figures.load, key=lambda one: one.loop_lag_seconds)
+    lag = found.send_lag_seconds.p99
+    if min(lag, worker.loop_lag_seconds) >= lines.send_lag_part * latency:
+        yield SentLate(worker.worker, worker.loop_lag_seconds, lag, latency)
 
 
 def _counts(counts: Counts) -> Iterator[TypedReason]:
