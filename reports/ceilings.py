@@ -48,7 +48,7 @@ def _note(calibration: Calibration | None) -> str:
 
 def _row(cell: CellSummary, runs: Sequence[RunResult], calibration: Calibration | None) -> Row:
     busiest = [
-        (run, max(run.load_workers, key=_cpu_share)) for run in runs if run.load_workers and _is_of(run, cell)
+        (run, max(run.load_workers, key=_cpu_share)) for run in runs_of(cell, runs) if run.load_workers
     ]
     if not busiest:
         return Row((named(cell), UNKNOWN, UNKNOWN, UNKNOWN, UNKNOWN), tone(cell))
