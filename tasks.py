@@ -67,6 +67,7 @@ def _names(given: str) -> tuple[str, ...]:
         "port": "what the servers listen on",
         "catalogue": "a TOML file with servers and profiles of your own",
         "results": "the folder for results; default: results/ here",
+        "locustfile": "a locustfile of your own, one file, in place of our engine and --endpoints",
         "resume": "go on with the benchmark NAME (default: the latest)",
         "dry-run": "print the plan and the commands; touch no host",
         "debug": "a traceback with each error",
@@ -84,6 +85,7 @@ def bench(
     port: int = 8000,
     catalogue: str = "",
     results: str = "",
+    locustfile: str = "",
     resume: bool = False,
     dry_run: bool = False,
     debug: bool = False,
@@ -106,6 +108,7 @@ def bench(
         resume=resume,
         catalogue=Path(catalogue) if catalogue else None,
         results=Path(results) if results else None,
+        locustfile=Path(locustfile) if locustfile else None,
     )
     if dry_run:
         print("\n".join(describe(prepare(request))))

@@ -135,7 +135,7 @@ def run_result(measured: Measured) -> RunResult:
             link=LinkUse(measured.window.bytes_per_second),
             host=_host_use(measured, here, server_cpu, database_cpu),
             load_hosts=_load_hosts(measured, samples),
-            database=_use(database_cpu) if measured.endpoint.uses_database else None,
+            database=_use(database_cpu) if _may_use_database(measured.endpoint) else None,
             database_on_server_cores=measured.database_host == measured.server_host,
             shared_cores=len(measured.host_cores),
             median_latency_seconds=measured.latency.p50 if measured.latency else None,
@@ -193,14 +193,19 @@ def run_result(measured: Measured) -> RunResult:
     )
 
 
+def _may_use_database(endpoint: Endpoint) -> bool:
+    return endpoint.uses_database or endpoint.is_users_own
+
+
 def _use(cpu: TreeCpu | None) -> CpuUse | None:
     return None if cpu is None else CpuUse(cpu.core_share, cpu.cores)
 
 
 def _load_use(worker: LoadWorker, measured: Measured) -> LoadUse:
+    """Of its two processes the busier; the users of a user's own locustfile run in Locust's."""
     return LoadUse(
         worker=worker.name,
-        core_share=worker.engine_core_share_median,
+        core_share=max(worker.engine_core_share_median, worker.locust_core_share_median),
         on_server_cores=worker.name in measured.load_on_server_cores,
     )
 

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import msgspec
 
 from bench.hosts import Host, HostFacts
+from bench.locustfile import UserLocustfile
 from bench.result import Cell, SkippedCell
 from bench.spec import Endpoint, Profile, ServerSpec
 
@@ -40,6 +41,7 @@ class Plan(msgspec.Struct, frozen=True):
     created_at: str
     lock_sha256: str
     asgibench_version: str
+    locustfile: UserLocustfile | None = None
 
     @property
     def load_seconds(self) -> float:

@@ -78,6 +78,7 @@ class LoadWorker(msgspec.Struct, frozen=True):
     reconnects: int
     bytes_received: int
     engine_core_share_median: float = 0.0
+    locust_core_share_median: float = 0.0
 
 
 class TreeCpu(msgspec.Struct, frozen=True):

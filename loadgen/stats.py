@@ -48,6 +48,7 @@ class Totals(msgspec.Struct, frozen=True):
     bytes_received: int
     connects: int
     reconnects: int
+    elsewhere: int = 0
 
     @property
     def answered(self) -> int:
@@ -160,6 +161,7 @@ def _worker(name: str, host: str, rows: Sequence[Slice], window_seconds: int) ->
         reconnects=sum(one.reconnects for one in rows),
         bytes_received=sum(one.bytes_received for one in rows),
         engine_core_share_median=median(one.engine_cpu_seconds for one in rows) if rows else 0.0,
+        locust_core_share_median=median(one.locust_cpu_seconds for one in rows) if rows else 0.0,
     )
 
 

@@ -82,7 +82,7 @@ class CpuUse(msgspec.Struct, frozen=True):
 
 
 class LoadUse(msgspec.Struct, frozen=True):
-    """One load worker: its engine process's core share in the median second of the window."""
+    """One load worker: its busier process's core share in the median second of the window."""
 
     worker: str
     core_share: float
