@@ -206,6 +206,7 @@ def _load_use(worker: LoadWorker, measured: Measured) -> LoadUse:
     return LoadUse(
         worker=worker.name,
         core_share=max(worker.engine_core_share_median, worker.locust_core_share_median),
+        core_wait_share=worker.core_wait_share_median,
         on_server_cores=worker.name in measured.load_on_server_cores,
     )
 

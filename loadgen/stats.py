@@ -29,6 +29,7 @@ class Slice(msgspec.Struct, frozen=True):
     engine_cpu_seconds: float
     locust_cpu_seconds: float
     loop_lag_seconds_max: float
+    core_wait_seconds: float = 0.0
 
     @property
     def answered(self) -> int:
@@ -162,6 +163,7 @@ def _worker(name: str, host: str, rows: Sequence[Slice], window_seconds: int) ->
         bytes_received=sum(one.bytes_received for one in rows),
         engine_core_share_median=median(one.engine_cpu_seconds for one in rows) if rows else 0.0,
         locust_core_share_median=median(one.locust_cpu_seconds for one in rows) if rows else 0.0,
+        core_wait_share_median=median(one.core_wait_seconds for one in rows) if rows else 0.0,
     )
 
 

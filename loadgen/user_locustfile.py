@@ -40,6 +40,7 @@ class UserWorker(LoadWorker):
     def __init__(self, environment: Any) -> None:
         super().__init__(environment)
         self._recorder: RequestRecorder | None = None
+        self._core_wait_mark = 0.0
         environment.events.request.add_listener(self._on_request)
 
     def begin(self, spec: dict[str, Any], index: int, workers: int) -> None:
@@ -47,16 +48,23 @@ class UserWorker(LoadWorker):
         for user_class in self._runner.user_classes:
             user_class.host = base_url
         self._environment.asgibench_tokens = tuple((spec.get("rotate") or {}).get("values", ()))
+        self._core_wait_mark = _core_wait_seconds()
         offset_seconds = spec.get("clock_offsets", {}).get(self._name, 0.0)
         self._recorder = RequestRecorder(
             SliceClock(spec["epoch"], offset_seconds),
             base_url=base_url,
             counted_paths=spec.get("counted_paths", ()),
             connections=lambda: int(self._runner.user_count),
-            emit=self.take_slice,
+            emit=self._emit,
             now=time.perf_counter_ns(),
         )
         gevent.spawn(self._watch, self._recorder)
+
+    def _emit(self, slice_: dict[str, Any]) -> None:
+        waited = _core_wait_seconds()
+        slice_["core_wait_seconds"] = waited - self._core_wait_mark
+        self._core_wait_mark = waited
+        self.take_slice(slice_)
 
     def end(self) -> None:
         gevent.spawn(self._end)
@@ -108,6 +116,17 @@ class UserWorker(LoadWorker):
             if self._runner.user_count != told:
                 told = self._runner.user_count
                 self.tell_connections(told)
+
+
+def _core_wait_seconds() -> float:
+    """How long this process has been ready to run while its core had others; 0 where the system doesn't tell.
+
+    A client that is always busy uses less than its core where it has to share it, and is no less the limit.
+    """
+    try:
+        return int(Path("/proc/self/schedstat").read_text().split()[1]) / 1e9
+    except OSError:
+        return 0.0
 
 
 def _base_url(spec: dict[str, Any]) -> str:
