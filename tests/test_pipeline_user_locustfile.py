@@ -112,7 +112,8 @@ def test_fast_http_user_is_counted_the_same_by_all_and_the_report_tells_of_the_f
     assert worker["engine_core_share"] == 0
     busy = worker["locust_core_share_median"] + worker["core_wait_share_median"]
     is_at_limit = busy >= Thresholds().load_worker_at_limit
-    assert is_at_limit == any(reason["code"] == "LoadWorkerAtLimit" for reason in result["reasons"])
+    # What the hypervisor took counts too, and run.json doesn't have it: only one way can be told.
+    assert not is_at_limit or any(reason["code"] == "LoadWorkerAtLimit" for reason in result["reasons"])
 
     page = Path(done.last_line).read_text()
     assert "locustfile fast_http_user.py (sha256" in page
