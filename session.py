@@ -35,6 +35,7 @@ from bench.errors import (
 )
 from bench.hosts import Inventory
 from bench.judge.limit import is_spoilt_by_machine
+from bench.locustfile import UserLocustfile, read_locustfile, source_of
 from bench.placement import Placement, load_cores, load_on_server_cores, place, server_core_count
 from bench.plan import PLAN_VERSION, Environment, Plan, PlannedRun, plan_runs
 from bench.rate import offered_rate, parse_rates
@@ -44,7 +45,7 @@ from bench.store import Store, result_names
 from bench.summary import DERIVED_WARNINGS, summarise
 from bench.window import Pairs, Window
 from inventory.read import read_inventory
-from loadgen.cluster import Cluster, LoadHost, spool_folder, start_cluster
+from loadgen.cluster import Cluster, LoadHost, spool_folder, start_cluster, user_file
 from loadgen.cluster import shipped_files as load_files
 from loadgen.live import LiveSeconds
 from loadgen.stats import StoppedRun, cut_window, latency_of, open_loop_of, parse_spool, per_second
@@ -100,6 +101,7 @@ class BenchRequest(msgspec.Struct, frozen=True):
     resume: bool = False
     catalogue: Path | None = None
     results: Path | None = None
+    locustfile: Path | None = None
 
     @property
     def results_root(self) -> Path:
@@ -147,8 +149,8 @@ def prepare(request: BenchRequest) -> Prepared:
     catalogue = load_catalogue(request.catalogue)
     profile = _with_rates(_named(load_profiles(request.catalogue), request.profile, "profile"), request)
     servers = tuple(catalogue.server(name) for name in dict.fromkeys(request.servers or catalogue.defaults))
-    known = {endpoint.name: endpoint for endpoint in ENDPOINTS}
-    endpoints = tuple(_named(known, name, "endpoint") for name in dict.fromkeys(request.endpoints or known))
+    locustfile = None if request.locustfile is None else read_locustfile(request.locustfile)
+    endpoints = _endpoints(request, locustfile)
     inventory = read_inventory(request.hosts, root=request.root)
     created = datetime.now(UTC)
     seed = request.seed if request.seed is not None else int(created.timestamp())
@@ -173,6 +175,7 @@ def prepare(request: BenchRequest) -> Prepared:
         created_at=created.isoformat(timespec="seconds"),
         lock_sha256=hashlib.sha256((request.root / "uv.lock").read_bytes()).hexdigest(),
         asgibench_version=_version(request.root),
+        locustfile=locustfile,
     )
     return Prepared(inventory, plan)
 
@@ -182,6 +185,18 @@ def _with_rates(profile: Profile, request: BenchRequest) -> Profile:
     known: dict[str, Arrivals] = {"constant": "constant", "poisson": "poisson"}
     arrivals = _named(known, request.arrivals or profile.arrivals, "kind of arrivals")
     return msgspec.structs.replace(profile, rates=request.rates or profile.rates, arrivals=arrivals)
+
+
+def _endpoints(request: BenchRequest, locustfile: UserLocustfile | None) -> tuple[Endpoint, ...]:
+    known = {endpoint.name: endpoint for endpoint in ENDPOINTS}
+    if locustfile is None:
+        return tuple(_named(known, name, "endpoint") for name in dict.fromkeys(request.endpoints or known))
+    if request.endpoints:
+        raise UsageError(
+            "--endpoints says what our engine asks for, --locustfile brings requests of its own",
+            remedy="leave one of the two out",
+        )
+    return (locustfile.endpoint,)
 
 
 def _named(known: Mapping[str, Value], name: str, kind: str) -> Value:
@@ -202,6 +217,8 @@ def _command_again(request: BenchRequest, seed: int) -> tuple[str, ...]:
         words += ["--arrivals", request.arrivals]
     if request.catalogue is not None:
         words += ["--catalogue", str(request.catalogue)]
+    if request.locustfile is not None:
+        words += ["--locustfile", str(request.locustfile)]
     return tuple(words)
 
 
@@ -259,7 +276,20 @@ def _open_store(request: BenchRequest, plan: Plan) -> tuple[Store, Plan]:
     if not request.resume:
         return Store.create(root, plan.name, plan), plan
     store = Store.open(root, request.name or _latest_name(root))
-    return store, store.read_plan()
+    return store, _with_same_locustfile(store.read_plan(), plan.locustfile)
+
+
+def _with_same_locustfile(plan: Plan, given: UserLocustfile | None) -> Plan:
+    """The plan, with its locustfile from where it is given now. Raises UsageError if that is another."""
+    if given is not None and (plan.locustfile is None or given.sha256 != plan.locustfile.sha256):
+        raise UsageError(
+            f"{plan.name} was not planned with this {given.name}",
+            remedy="leave --locustfile out to go on with what was planned, or begin another benchmark",
+        )
+    if plan.locustfile is None:
+        return plan
+    source_of(given or plan.locustfile)
+    return msgspec.structs.replace(plan, locustfile=given or plan.locustfile)
 
 
 def _latest_name(root: Path) -> str:
@@ -354,7 +384,7 @@ def _make_stage(
     with prompt_pool(4) as pool:
         database = pool.submit(_start_database, fleet, plan, provisioned, placement)
         agents = pool.submit(_start_agents, fleet, provisioned, placement)
-        cluster = pool.submit(_start_cluster, fleet, provisioned, placement)
+        cluster = pool.submit(_start_cluster, fleet, plan, provisioned, placement)
         offsets = pool.submit(
             on_all, lambda one: one.clock_offset(), fleet.guarded, lambda one: one.host.name
         )
@@ -384,7 +414,8 @@ def _make_stage(
         store.write_file(CALIBRATION_FILE, ceilings.read_bytes())
     _verify(stage, progress)
     clock_error = max(error for _, error in offsets.result().values())
-    progress.note("Check", f"host keys ok, clocks ok ({clock_error * 1000:.1f} ms), answers equal")
+    equal = "every server starts" if plan.locustfile else "answers equal"
+    progress.note("Check", f"host keys ok, clocks ok ({clock_error * 1000:.1f} ms), {equal}")
     return stage
 
 
@@ -406,6 +437,8 @@ def _provision(fleet: Fleet, root: Path, plan: Plan, progress: Progress) -> dict
     for host in inventory.loadgen:
         roles.setdefault(host.name, []).append(LOAD_GROUP)
     files = {**agent_files(), **deploy_files(), **load_files(), **app_files()}
+    if plan.locustfile is not None:
+        files[user_file(plan.locustfile.name)] = source_of(plan.locustfile)
 
     def provision_one(name: str) -> Provisioned:
         one = fleet.hosts[name]
@@ -430,7 +463,7 @@ def _provision(fleet: Fleet, root: Path, plan: Plan, progress: Progress) -> dict
 def _start_database(
     fleet: Fleet, plan: Plan, provisioned: Mapping[str, Provisioned], placement: Placement
 ) -> Database | None:
-    if not any(endpoint.uses_database for endpoint in plan.endpoints):
+    if not any(endpoint.uses_database or endpoint.is_users_own for endpoint in plan.endpoints):
         return None
     one = provisioned[fleet.database.host.name]
     return start_database(
@@ -464,7 +497,9 @@ def _agent_cores(host: str, placement: Placement) -> tuple[int, ...] | None:
     return pinned or None
 
 
-def _start_cluster(fleet: Fleet, provisioned: Mapping[str, Provisioned], placement: Placement) -> Cluster:
+def _start_cluster(
+    fleet: Fleet, plan: Plan, provisioned: Mapping[str, Provisioned], placement: Placement
+) -> Cluster:
     hosts = []
     for guarded in fleet.loadgen:
         one = provisioned[guarded.host.name]
@@ -474,6 +509,7 @@ def _start_cluster(fleet: Fleet, provisioned: Mapping[str, Provisioned], placeme
                 program_directory=f"{one.environments[LOAD_GROUP].directory}/bin",
                 shipped_directory=str(one.shipped),
                 worker_cores=placement.load[guarded.host.name],
+                user_file="" if plan.locustfile is None else user_file(plan.locustfile.name),
             )
         )
     return start_cluster(fleet.controller, hosts, master_cores=placement.controller)
@@ -541,16 +577,15 @@ def _warn_of_hosts(fleet: Fleet, placement: Placement, progress: Progress, warni
 def _verify(stage: Stage, progress: Progress) -> None:
     """Start each server once and compare all their answers before any load."""
     answers = {}
+    known = [one for one in stage.plan.endpoints if not one.is_users_own]
     for name, deployment in stage.deployments.items():
         progress.step(f"checking the answers of {name}")
-        endpoints = [
-            one for one in stage.plan.endpoints if one.name not in deployment.spec.unsupported_endpoints
-        ]
+        endpoints = [one for one in known if one.name not in deployment.spec.unsupported_endpoints]
         requests = [(endpoint, _headers(stage, endpoint)) for endpoint in endpoints]
         running = start_server(stage.fleet.server, deployment, requests)
         stop_server(stage.fleet.server)
         answers[name] = running.answers
-    check_same_answers(answers, stage.plan.endpoints)
+    check_same_answers(answers, known)
 
 
 def _headers(stage: Stage, endpoint: Endpoint) -> dict[str, str]:
@@ -726,7 +761,7 @@ def _measure(
             in_flight=sum(one.in_flight_at_stop for one in stopped.totals.values()),
             locust_requests=stopped.locust.requests,
             spool_requests=home.spool_requests,
-            server_requests=home.server_counts.get(endpoint.name),
+            server_requests=_server_requests(endpoint, home, stopped),
             counters_before=before,
             counters_after=home.counters,
             samples=home.samples,
@@ -817,6 +852,15 @@ def _bring_home(stage: Stage, label: str, deployment: Deployment, endpoint: Endp
     return Home(samples.result(), spools.result(), counts, counters, tail)
 
 
+def _server_requests(endpoint: Endpoint, home: Home, stopped: StoppedRun) -> int | None:
+    """The server's own count of the same requests. A user's own file may ask for what nobody counts: None."""
+    if not endpoint.is_users_own:
+        return home.server_counts.get(endpoint.name)
+    if any(one.elsewhere for one in stopped.totals.values()):
+        return None
+    return sum(home.server_counts.values())
+
+
 def _targets(stage: Stage, server: RunningServer) -> dict[str, dict[str, int]]:
     targets: dict[str, dict[str, int]] = {name: {} for name in stage.fleet.hosts}
     targets[stage.fleet.server.host.name]["server"] = server.pid
@@ -862,7 +906,7 @@ def _load_spec(
 ) -> dict[str, Any]:
     host = stage.fleet.server.host
     rotate = None
-    if endpoint.rotates_tokens:
+    if endpoint.rotates_tokens or endpoint.is_users_own:
         rotate = {"header": "Authorization", "prefix": "Bearer ", "values": stage.tokens}
     return {
         "host": host.address,
@@ -872,6 +916,7 @@ def _load_spec(
         "server_name": None,
         "method": "GET",
         "path": endpoint.path,
+        "counted_paths": [one.path for one in ENDPOINTS],
         "headers": {"User-Agent": "asgibench", "Accept": "*/*"},
         "body": "",
         "rotate": rotate,

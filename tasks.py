@@ -69,6 +69,7 @@ def _names(given: str) -> tuple[str, ...]:
         "arrivals": "of requests at a rate: constant (default) or poisson",
         "catalogue": "a TOML file with servers and profiles of your own",
         "results": "the folder for results; default: results/ here",
+        "locustfile": "a locustfile of your own, one file, in place of our engine and --endpoints",
         "resume": "go on with the benchmark NAME (default: the latest)",
         "dry-run": "print the plan and the commands; touch no host",
         "debug": "a traceback with each error",
@@ -88,6 +89,7 @@ def bench(
     arrivals: str = "",
     catalogue: str = "",
     results: str = "",
+    locustfile: str = "",
     resume: bool = False,
     dry_run: bool = False,
     debug: bool = False,
@@ -112,6 +114,7 @@ def bench(
         resume=resume,
         catalogue=Path(catalogue) if catalogue else None,
         results=Path(results) if results else None,
+        locustfile=Path(locustfile) if locustfile else None,
     )
     if dry_run:
         print("\n".join(describe(prepare(request))))

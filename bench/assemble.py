@@ -135,11 +135,11 @@ def run_result(measured: Measured) -> RunResult:
         RunFigures(
             requests=measured.window.requests,
             server=_use(server_cpu),
-            load=tuple(_load_use(worker, measured) for worker in measured.window.workers),
+            load=tuple(_load_use(worker, measured, samples) for worker in measured.window.workers),
             link=LinkUse(measured.window.bytes_per_second),
             host=_host_use(measured, here, server_cpu, database_cpu),
             load_hosts=_load_hosts(measured, samples),
-            database=_use(database_cpu) if measured.endpoint.uses_database else None,
+            database=_use(database_cpu) if _may_use_database(measured.endpoint) else None,
             database_on_server_cores=measured.database_host == measured.server_host,
             shared_cores=len(measured.host_cores),
             median_latency_seconds=measured.latency.p50 if measured.latency else None,
@@ -203,17 +203,37 @@ def run_result(measured: Measured) -> RunResult:
     )
 
 
+def _may_use_database(endpoint: Endpoint) -> bool:
+    return endpoint.uses_database or endpoint.is_users_own
+
+
 def _use(cpu: TreeCpu | None) -> CpuUse | None:
     return None if cpu is None else CpuUse(cpu.core_share, cpu.cores)
 
 
-def _load_use(worker: LoadWorker, measured: Measured) -> LoadUse:
+def _load_use(worker: LoadWorker, measured: Measured, samples: Mapping[str, Samples]) -> LoadUse:
+    """Of its two processes the busier; the users of a user's own locustfile run in Locust's."""
     return LoadUse(
         worker=worker.name,
-        core_share=worker.engine_core_share_median,
+        core_share=max(worker.engine_core_share_median, worker.locust_core_share_median),
+        core_wait_share=worker.core_wait_share_median + _stolen_share(worker, measured, samples),
         on_server_cores=worker.name in measured.load_on_server_cores,
         loop_lag_seconds=worker.loop_lag_seconds_max,
     )
+
+
+def _stolen_share(worker: LoadWorker, measured: Measured, samples: Mapping[str, Samples]) -> float:
+    """What the hypervisor took of each core of the worker's host: it takes from who is ready to run.
+
+    Counted for a user's own locustfile, whose clients are so slow that they are nearly always ready.
+    """
+    cores = measured.load_cores.get(worker.host)
+    if not cores or not measured.endpoint.is_users_own:
+        return 0.0
+    offset = measured.clock_offsets[worker.host]
+    start, end = (moment + offset for moment in measured.timeline.window)
+    used = host_cpu(samples[worker.host], cores, start, end)
+    return 0.0 if used is None or used.stolen is None else used.stolen / len(cores)
 
 
 def _host_use(

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 import msgspec
 
 from bench.hosts import Host, HostFacts
+from bench.locustfile import UserLocustfile
 from bench.rate import parse_rates
 from bench.result import Cell, SkippedCell
 from bench.spec import Endpoint, Profile, ServerSpec
@@ -44,6 +45,7 @@ class Plan(msgspec.Struct, frozen=True):
     created_at: str
     lock_sha256: str
     asgibench_version: str
+    locustfile: UserLocustfile | None = None
 
     @property
     def load_seconds(self) -> float:

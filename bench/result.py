@@ -92,7 +92,10 @@ class MemoryPoint(msgspec.Struct, frozen=True):
 
 
 class LoadWorker(msgspec.Struct, frozen=True):
-    """One load worker in the window. Core shares: 1.0 is one core in full; the median is of the seconds'."""
+    """One load worker in the window. Core shares: 1.0 is one core in full; the median is of the seconds'.
+
+    ``core_wait_share_median``: ready to run while others had its core; known of a user's own locustfile only.
+    """
 
     name: str
     host: str
@@ -104,6 +107,8 @@ class LoadWorker(msgspec.Struct, frozen=True):
     reconnects: int
     bytes_received: int
     engine_core_share_median: float = 0.0
+    locust_core_share_median: float = 0.0
+    core_wait_share_median: float = 0.0
 
 
 class TreeCpu(msgspec.Struct, frozen=True):

@@ -31,6 +31,11 @@ class Endpoint(msgspec.Struct, frozen=True):
     def uses_database(self) -> bool:
         return self.transactions_per_request is not None
 
+    @property
+    def is_users_own(self) -> bool:
+        """It stands for a user's own locustfile: what that asks for is not known."""
+        return not self.path
+
 
 ENDPOINTS: tuple[Endpoint, ...] = (
     Endpoint(

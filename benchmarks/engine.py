@@ -81,10 +81,16 @@ class Figure:
 
 
 class LoopbackCluster:
-    """A controller's side of protocol.md: a master and its workers on this machine, in one folder."""
+    """A controller's side of protocol.md: a master and its workers on this machine, in one folder.
 
-    def __init__(self, folder: Path, workers: int, core: int | None = None) -> None:
+    ``locustfile`` is a user's own that the workers are to run, in place of the engine.
+    """
+
+    def __init__(
+        self, folder: Path, workers: int, core: int | None = None, locustfile: Path | None = None
+    ) -> None:
         self.folder = folder
+        self._locustfile = locustfile
         self.events: list[dict[str, Any]] = []
         self._pin = [] if core is None else ["taskset", "-c", str(core)]
         control = folder / "control"
@@ -146,6 +152,10 @@ class LoopbackCluster:
             "ASGIBENCH_WORKER": f"here/{number}",
             "ASGIBENCH_SPOOL": str(home),
         }
+        program = "locustfile.py"
+        if self._locustfile is not None:
+            program = "user_locustfile.py"
+            environment["ASGIBENCH_LOCUSTFILE"] = str(self._locustfile)
         master = ["--master-host", "127.0.0.1", "--master-port", str(self.port)]
         command = [
             *self._pin,
@@ -154,7 +164,7 @@ class LoopbackCluster:
             "locust",
             "--worker",
             "-f",
-            str(LOADGEN / "locustfile.py"),
+            str(LOADGEN / program),
             *master,
         ]
         return subprocess.Popen(

@@ -26,19 +26,24 @@ JOIN_SECONDS = 30.0
 START_SECONDS = 10.0
 STOP_SECONDS = 12.0
 STOP_GRACE_SECONDS = 2.0
-SHIPPED = ("engine.py", "histogram.py", "locustfile.py")
+SHIPPED = ("engine.py", "histogram.py", "locustfile.py", "recorder.py", "user_locustfile.py", "worker.py")
+USER_FOLDER = "user"
 FOLDER = "load"
 
 OnSlice = Callable[[str, Slice], None]
 
 
 class LoadHost(msgspec.Struct, frozen=True):
-    """A load host, its Locust environment, the shipped files, and the core of each worker (None: any)."""
+    """A load host, its Locust environment, the shipped files, and the core of each worker (None: any).
+
+    ``user_file`` is a user's own locustfile among the shipped files; empty: the engine makes the load.
+    """
 
     guarded: GuardedHost
     program_directory: str
     shipped_directory: str
     worker_cores: tuple[int | None, ...]
+    user_file: str = ""
 
     @property
     def worker_names(self) -> tuple[str, ...]:
@@ -48,6 +53,11 @@ class LoadHost(msgspec.Struct, frozen=True):
 def shipped_files() -> dict[str, bytes]:
     """What each load host needs beside its environment."""
     return {name: Path(__file__).with_name(name).read_bytes() for name in SHIPPED}
+
+
+def user_file(name: str) -> str:
+    """Where a user's own locustfile is among the shipped files."""
+    return f"{USER_FOLDER}/{name}"
 
 
 def spool_folder(index: int) -> str:
@@ -182,6 +192,8 @@ class Cluster:
             }
             if core is not None:
                 environment["ASGIBENCH_CORES"] = str(core)
+            if host.user_file:
+                environment["ASGIBENCH_LOCUSTFILE"] = f"{host.shipped_directory}/{host.user_file}"
             pid = host.guarded.start(
                 f"load-{index}",
                 [
@@ -190,7 +202,7 @@ class Cluster:
                     "locust",
                     "--worker",
                     "-f",
-                    f"{host.shipped_directory}/locustfile.py",
+                    f"{host.shipped_directory}/{'user_locustfile.py' if host.user_file else 'locustfile.py'}",
                     "--master-host",
                     "127.0.0.1",
                     "--master-port",

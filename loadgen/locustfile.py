@@ -1,10 +1,9 @@
 """A load worker: Locust registers, spawns, counts and stops; the engine beneath it drives the connections.
 
-Shipped, with engine.py and histogram.py beside it; standard library and Locust. Contract: ``locust --worker
--f <absolute path of this file> --master-host H --master-port P`` with, in the environment, ASGIBENCH_WORKER
-(a name that is unique), ASGIBENCH_SPOOL (an existing folder) and optionally ASGIBENCH_CORES ("1", "2,3":
-pinned to them where the system can). Messages: protocol.md. The process ends when its master does (within
-6 s), when its engine does, or when told; the engine ends with it.
+Shipped, with engine.py, histogram.py and worker.py beside it; standard library and Locust. Contract: ``locust
+--worker -f <absolute path of this file> --master-host H --master-port P`` with the variables of worker.py in
+the environment. Messages: protocol.md. The process ends when its master does (within 6 s), when its engine
+does, or when told; the engine ends with it.
 """
 
 from __future__ import annotations
@@ -18,37 +17,22 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, Any
 
 import gevent
 import gevent.event
-from locust import User, events, runners, task
+from locust import User, events, task
 from locust.stats import StatsError, bucket_response_time
 
 if TYPE_CHECKING or __package__:
     from loadgen.histogram import midpoint_of
+    from loadgen.worker import LoadWorker, leave_locusts_settings, pin
 else:
     from histogram import midpoint_of
+    from worker import LoadWorker, leave_locusts_settings, pin
 
-_REPORT_INTERVAL_SECONDS = 0.5
-_MASTER_TIMEOUT_SECONDS = 6
 _ENGINE_END_SECONDS = 2
 _logger = logging.getLogger(__name__)
-
-
-class Spool:
-    """The worker's own copy of a run's slices: one JSON object a line, on its own disk."""
-
-    def __init__(self, folder: Path, run: str, worker: str) -> None:
-        self._file: TextIO = (folder / f"{run.replace('/', '_')}.jsonl").open("w", encoding="utf-8")
-        self.append({"run": run, "worker": worker})
-
-    def append(self, record: dict[str, Any]) -> None:
-        self._file.write(json.dumps(record, separators=(",", ":")) + "\n")
-        self._file.flush()
-
-    def close(self) -> None:
-        self._file.close()
 
 
 class EngineProcess:
@@ -129,64 +113,25 @@ class LocustFeed:
             entry.response_times[bucket_response_time(value)] += times
 
 
-class LoadWorker:
-    """One worker between its master and its engine: what the one says, the other does, and reports."""
+class EngineWorker(LoadWorker):
+    """What the master says, the engine does; what the engine says goes to the master."""
 
-    def __init__(self, environment: Any, name: str, spool_folder: Path) -> None:
-        self._environment = environment
-        self._runner = environment.runner
-        self._name = name
-        self._spool_folder = spool_folder
-        self._run = ""
-        self._running = False
+    def __init__(self, environment: Any) -> None:
+        super().__init__(environment)
         self._users = 0
         self._change_pending = False
-        self._slices: list[dict[str, Any]] = []
-        self._totals: dict[str, Any] | None = None
-        self._locust_cpu_seconds = 0.0
-        self._locust_cpu_mark = time.process_time()
-        self._heard_at = time.monotonic()
-        self._spool: Spool
         self._feed: LocustFeed
         self._engine = EngineProcess(self._on_engine_event, self._on_engine_end)
+        environment.events.quitting.add_listener(lambda **_: self._engine.close())
 
-    def serve(self) -> None:
-        """Register with Locust and make ourselves known to the master."""
-        self._runner.register_message("asgibench_run", self._on_run)
-        self._runner.register_message("asgibench_stop", self._on_stop)
-        self._environment.events.report_to_master.add_listener(self._on_report)
-        self._environment.events.heartbeat_received.add_listener(self._on_heartbeat)
-        self._environment.events.quitting.add_listener(lambda **_: self._engine.close())
-        gevent.spawn(self._watch_master)
-        self._runner.send_message("asgibench_hello", {"worker": self._name})
-
-    # From the master
-
-    def _on_run(self, msg: Any, **_: Any) -> None:
-        data = msg.data
-        self._run, self._running, self._users = data["run"], True, 0
-        self._slices, self._totals = [], None
-        self._locust_cpu_seconds, self._locust_cpu_mark = 0.0, time.process_time()
-        # Locust drops a spawn order that is "older" than the last: a controller's clock may be set back.
-        self._runner.last_received_spawn_timestamp = 0
-        spec = data["spec"]
+    def begin(self, spec: dict[str, Any], index: int, workers: int) -> None:
+        self._users = 0
         self._feed = LocustFeed(self._runner.stats, spec.get("method", "GET"), spec["path"])
-        self._spool = Spool(self._spool_folder, self._run, self._name)
-        place = {"worker": self._name, "index": data["index"], "workers": data["workers"]}
+        place = {"worker": self._name, "index": index, "workers": workers}
         self._engine.send(do="run", run=self._run, spec=spec, **place)
 
-    def _on_stop(self, msg: Any, **_: Any) -> None:
-        if self._running and msg.data["run"] == self._run:
-            self._engine.send(do="stop")
-
-    def _on_heartbeat(self, **_: Any) -> None:
-        self._heard_at = time.monotonic()
-
-    def _watch_master(self) -> None:
-        while time.monotonic() - self._heard_at < _MASTER_TIMEOUT_SECONDS:
-            gevent.sleep(1)
-        _logger.error("The master has not been heard of for %s s: ending", _MASTER_TIMEOUT_SECONDS)
-        self._runner.quit()
+    def end(self) -> None:
+        self._engine.send(do="stop")
 
     # From Locust's users
 
@@ -195,9 +140,9 @@ class LoadWorker:
         self._users += difference
         if not self._change_pending:
             self._change_pending = True
-            gevent.spawn(self._tell_connections)
+            gevent.spawn(self._tell_engine)
 
-    def _tell_connections(self) -> None:
+    def _tell_engine(self) -> None:
         self._change_pending = False
         if self._running:
             self._engine.send(do="connections", connections=self._users)
@@ -207,54 +152,24 @@ class LoadWorker:
     def _on_engine_event(self, event: dict[str, Any]) -> None:
         match event["event"]:
             case "slice":
-                self._take_slice(event["slice"])
+                self._feed.add(event["slice"])
+                self.take_slice(event["slice"])
             case "totals":
-                self._take_totals(event["totals"])
+                self.take_totals(event["totals"])
             case "connections":
-                message = {"run": self._run, "connections": event["connections"]}
-                self._runner.send_message("asgibench_connections", message)
+                self.tell_connections(event["connections"])
             case "failed":
                 self._running = False
                 self._spool.append({"failed": event["message"]})
                 self._spool.close()
-                self._runner.send_message("asgibench_failed", {"run": self._run, "message": event["message"]})
+                self.tell_failed(event["message"])
 
     def _on_engine_end(self, status: int) -> None:
         message = f"the engine ended with status {status}"
-        self._runner.send_message("asgibench_failed", {"run": self._run, "message": message})
+        self.tell_failed(message)
         _logger.error("%s: ending", message)
         gevent.sleep(0.2)  # Locust's socket sends on its own; give it the time
         self._runner.quit()
-
-    def _take_slice(self, slice_: dict[str, Any]) -> None:
-        cpu_seconds = time.process_time()
-        slice_["locust_cpu_seconds"] = cpu_seconds - self._locust_cpu_mark
-        self._locust_cpu_seconds += slice_["locust_cpu_seconds"]
-        self._locust_cpu_mark = cpu_seconds
-        self._spool.append(slice_)
-        self._feed.add(slice_)
-        self._slices.append(slice_)
-
-    def _take_totals(self, totals: dict[str, Any]) -> None:
-        self._running = False
-        totals |= {"worker": self._name, "locust_cpu_seconds": self._locust_cpu_seconds}
-        self._spool.append({"totals": totals})
-        self._spool.close()
-        self._totals = totals
-        self._runner._send_stats()  # now, and not half a second later; Locust has no public name for it
-
-    # To the master
-
-    def _on_report(self, data: dict[str, Any], **_: Any) -> None:
-        if not self._slices and self._totals is None:
-            return
-        data["asgibench"] = {
-            "worker": self._name,
-            "run": self._run,
-            "slices": self._slices,
-            "totals": self._totals,
-        }
-        self._slices, self._totals = [], None
 
 
 class SimulatedConnection(User):  # type: ignore[misc]  # Locust has no types
@@ -271,25 +186,12 @@ class SimulatedConnection(User):  # type: ignore[misc]  # Locust has no types
         gevent.event.Event().wait()
 
 
-def _pin(cores: str) -> None:
-    if cores and hasattr(os, "sched_setaffinity"):
-        os.sched_setaffinity(0, {int(core) for core in cores.split(",")})
-
-
-def _leave_locusts_settings() -> None:
-    """Variables of the user's that Locust would read while it runs; its own time-outs, by the wall clock."""
-    for name in [name for name in os.environ if name.startswith("LOCUST_")]:
-        del os.environ[name]
-    runners.WORKER_REPORT_INTERVAL = _REPORT_INTERVAL_SECONDS
-    runners.MASTER_HEARTBEAT_TIMEOUT = float("inf")
-
-
 @events.init.add_listener  # type: ignore[untyped-decorator]
 def _become_worker(environment: Any, **_: Any) -> None:
-    _pin(os.environ.get("ASGIBENCH_CORES", ""))
-    worker = LoadWorker(environment, os.environ["ASGIBENCH_WORKER"], Path(os.environ["ASGIBENCH_SPOOL"]))
+    pin()
+    worker = EngineWorker(environment)
     environment.asgibench_worker = worker
     worker.serve()
 
 
-_leave_locusts_settings()
+leave_locusts_settings()

@@ -52,6 +52,14 @@ class SimulatedConnection(User):  # type: ignore[misc]  # Locust has no types
         raise NotImplementedError("users run in workers")
 
 
+def stand_ins(shares: list[tuple[str, float, int]]) -> list[type[User]]:
+    """For the User classes of a user's own file, which workers have: (name, weight, fixed count)."""
+    return [
+        type(name, (SimulatedConnection,), {"weight": weight, "fixed_count": fixed_count})
+        for name, weight, fixed_count in shares
+    ]
+
+
 class Master(runners.MasterRunner):  # type: ignore[misc]
     """Locust's master, but for two messages that would make it redistribute users in the middle of a run."""
 
@@ -284,7 +292,8 @@ class LoadMaster:
         expected = set(master.clients)
         if master.state in (runners.STATE_RUNNING, runners.STATE_SPAWNING) and expected:
             if master._users_dispatcher is not None:
-                master.start(0, max(master.user_count, 1))
+                # At once: a user's own file has stopped its users itself, and a ramp would start them again.
+                master.start(0, max(master.target_user_count, master.user_count, 1))
             for client in master.clients.all:
                 client.user_classes_count = {}
             master.is_running = False  # from here on "ready" means ready again
@@ -303,6 +312,8 @@ class LoadMaster:
                 event="error", message=f"two load workers are called {worker}", remedy="Stop one of them"
             )
         self._workers[msg.node_id] = worker
+        if "user_classes" in msg.data:  # the same in all workers: they run the same file
+            self._master.environment.user_classes = stand_ins(msg.data["user_classes"])
         self._tell(event="worker", worker=worker, state="joined")
 
     def _on_connections(self, msg: Message, **_: Any) -> None:

@@ -33,6 +33,7 @@ class Slice(msgspec.Struct, frozen=True):
     service_histogram: Pairs = ()
     backlog_max: int = 0
     backlog_dropped: int = 0
+    core_wait_seconds: float = 0.0
 
     @property
     def answered(self) -> int:
@@ -52,6 +53,7 @@ class Totals(msgspec.Struct, frozen=True):
     bytes_received: int
     connects: int
     reconnects: int
+    elsewhere: int = 0
 
     @property
     def answered(self) -> int:
@@ -180,6 +182,8 @@ def _worker(name: str, host: str, rows: Sequence[Slice], window_seconds: int) ->
         reconnects=sum(one.reconnects for one in rows),
         bytes_received=sum(one.bytes_received for one in rows),
         engine_core_share_median=median(one.engine_cpu_seconds for one in rows) if rows else 0.0,
+        locust_core_share_median=median(one.locust_cpu_seconds for one in rows) if rows else 0.0,
+        core_wait_share_median=median(one.core_wait_seconds for one in rows) if rows else 0.0,
     )
 
 

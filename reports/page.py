@@ -84,6 +84,7 @@ class Page:
     placement: tuple[Fact, ...]
     controller: tuple[Fact, ...]
     profile: tuple[Fact, ...]
+    locustfile: str
     endpoints: Table
     level_from: str
     level_to: str
@@ -140,6 +141,7 @@ def page_of(
         placement=facts_of(environment.placement),
         controller=facts_of(environment.controller),
         profile=profile_facts(plan),
+        locustfile="" if plan.locustfile is None else plan.locustfile.title,
         endpoints=endpoints_table(plan),
         level_from=f"{1 / LEVEL_MARGIN:.2f}",
         level_to=f"{LEVEL_MARGIN:.2f}",

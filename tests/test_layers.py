@@ -21,7 +21,10 @@ SHIPPED = {
     "loadgen/histogram.py": set(),
     # Their siblings go by the package's name in the checkout and by their own on a host.
     "loadgen/engine.py": {"histogram", "loadgen"},
-    "loadgen/locustfile.py": {"histogram", "engine", "loadgen", "locust", "gevent"},
+    "loadgen/worker.py": {"locust", "gevent"},
+    "loadgen/recorder.py": {"histogram", "engine", "loadgen"},
+    "loadgen/locustfile.py": {"histogram", "worker", "loadgen", "locust", "gevent"},
+    "loadgen/user_locustfile.py": {"engine", "recorder", "worker", "loadgen", "locust", "gevent"},
     "loadgen/ceiling_server.py": set(),
     "loadgen/fast_http_user.py": {"locust", "gevent"},
     "testapp/app.py": {"starlette", "asyncpg", "testapp"},
@@ -67,7 +70,9 @@ def test_a_shipped_file_stands_alone(name: str) -> None:
 def test_locust_is_imported_in_its_own_processes_only() -> None:
     """It monkey-patches whoever imports it."""
     guilty = {str(path.relative_to(ROOT)) for path in sources() if "locust" in imported(path)}
-    assert guilty <= {"loadgen/locustfile.py", "loadgen/master.py", "loadgen/fast_http_user.py"}
+    names = ("locustfile", "user_locustfile", "worker", "master", "fast_http_user")
+    examples = {f"loadgen/examples/{name}.py" for name in ("fast_http_user", "http_user")}
+    assert guilty <= {f"loadgen/{name}.py" for name in names} | examples
 
 
 def test_bench_starts_no_process_and_opens_no_connection() -> None:

@@ -14,6 +14,7 @@ from bench.judge.limit import (
     Judgement,
     LinkUse,
     LoadUse,
+    LoadWorkerAtLimit,
     PidChange,
     RunFigures,
     Thresholds,
@@ -245,3 +246,16 @@ def test_every_reason_carries_text_and_remedy_and_survives_the_disk(run: RunFigu
         assert kept.text
         assert kept.remedy
         assert msgspec.json.decode(msgspec.json.encode(reason), type=TypedReason) == reason
+
+
+def test_a_load_worker_that_waits_for_its_core_is_at_its_limit_all_the_same() -> None:
+    """A client that is always busy, on a core that it has to share."""
+    server = CpuUse(core_share=0.3, cores=1)
+    shared = LoadUse("a/0", core_share=0.5, core_wait_share=0.45)
+    judgement = judge(RunFigures(requests=1_000, server=server, load=(shared,)))
+    assert judgement.limit == "load_generator"
+    (reason,) = [one for one in judgement.reasons if isinstance(one, LoadWorkerAtLimit)]
+    assert reason.invalidates
+    assert "used 0.50 of its core and waited for it for 0.45 s" in reason.text
+    free = LoadUse("a/0", core_share=0.5, core_wait_share=0.05)
+    assert judge(RunFigures(requests=1_000, server=server, load=(free,))).limit != "load_generator"

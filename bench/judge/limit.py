@@ -103,8 +103,9 @@ class CpuUse(msgspec.Struct, frozen=True):
 
 
 class LoadUse(msgspec.Struct, frozen=True):
-    """One load worker: its engine process's core share in the median second of the window.
+    """One load worker: its busier process's core share in the median second of the window.
 
+    ``core_wait_share`` is the part of it in which that process was ready to run and others had its core.
     ``loop_lag_seconds`` is the longest time in which it didn't look at its connections.
     """
 
@@ -112,6 +113,12 @@ class LoadUse(msgspec.Struct, frozen=True):
     core_share: float
     on_server_cores: bool = False
     loop_lag_seconds: float = 0.0
+    core_wait_share: float = 0.0
+
+    @property
+    def busy_share(self) -> float:
+        """1.0: it never had to wait for an answer, only for the core."""
+        return self.core_share + self.core_wait_share
 
 
 class LinkUse(msgspec.Struct, frozen=True):
@@ -199,15 +206,17 @@ class LoadWorkerAtLimit(msgspec.Struct, frozen=True, tag=True):
     core_share: float
     invalidates: bool
     remedy: str = "Add load hosts, or load workers where cores are free"
+    core_wait_share: float = 0.0
 
     @property
     def text(self) -> str:
         spoiled = (
             "" if self.invalidates else "; the server was saturated too, but latency includes waiting here"
         )
-        return (
-            f"load worker {self.worker} used {self.core_share:.2f} of its core in the median second{spoiled}"
-        )
+        wait = self.core_wait_share
+        waited = f" and waited for it for {wait:.2f} s" if wait >= 0.005 else ""
+        used = f"load worker {self.worker} used {self.core_share:.2f} of its core"
+        return f"{used}{waited} in the median second{spoiled}"
 
 
 class LoadSharesCores(msgspec.Struct, frozen=True, tag=True):
@@ -667,8 +676,13 @@ def _limit_reasons(figures: RunFigures, lines: Thresholds) -> Iterator[TypedReas
     """The parties that were at their limit besides the server, the first named first."""
     saturated = is_server_saturated(figures, lines)
     for worker in figures.load:
-        if worker.core_share >= lines.load_worker_at_limit:
-            yield LoadWorkerAtLimit(worker.worker, worker.core_share, invalidates=not saturated)
+        if worker.busy_share >= lines.load_worker_at_limit:
+            yield LoadWorkerAtLimit(
+                worker.worker,
+                worker.core_share,
+                invalidates=not saturated,
+                core_wait_share=worker.core_wait_share,
+            )
     if not saturated:
         yield from _contention(figures, lines)
     link = figures.link
@@ -822,7 +836,7 @@ def _is_waiting(figures: RunFigures, lines: Thresholds) -> bool:
     if figures.server is None or not figures.load:
         return False
     database_part = 0.0 if figures.database is None else figures.database.part
-    busiest = max(figures.server.part, database_part, *(worker.core_share for worker in figures.load))
+    busiest = max(figures.server.part, database_part, *(worker.busy_share for worker in figures.load))
     return busiest < lines.mostly_waiting
 
 
