@@ -28,6 +28,7 @@ from bench.errors import (
     AgentError,
     AsgibenchError,
     ConnectionLost,
+    DiskFull,
     InvalidMeasurement,
     LoadError,
     ServerStartError,
@@ -72,7 +73,8 @@ from testapp.data import expected_body, tokens
 TOOLS_GROUP = "host-tools"
 LOAD_GROUP = "load"
 EPOCH_LEAD_SECONDS = 0.1
-WATCH_SECONDS = 0.2
+WATCH_SECONDS = 0.5
+CLOCK_ERROR_SECONDS = 0.05
 ATTEMPTS = 2
 FAILURES_IN_A_ROW = 3
 REQUEST_TIMEOUT_SECONDS = 10
@@ -146,6 +148,10 @@ class Outcome(msgspec.Struct, frozen=True):
 
 def prepare(request: BenchRequest) -> Prepared:
     """Inventory and plan. Raises UsageError, CatalogueError or InventoryError."""
+    if not 0 < request.port < 65_536:
+        raise UsageError(f"there is no port {request.port}", remedy="choose one from 1 to 65535")
+    if request.locustfile is not None and request.rates:
+        raise UsageError("a user's locustfile sets its own pace", remedy="leave --rate out")
     catalogue = load_catalogue(request.catalogue)
     profile = _with_rates(_named(load_profiles(request.catalogue), request.profile, "profile"), request)
     servers = tuple(catalogue.server(name) for name in dict.fromkeys(request.servers or catalogue.defaults))
@@ -256,7 +262,7 @@ def bench(request: BenchRequest, progress: Progress) -> Outcome:
     done = store.done_run_ids()
     left = [run for run in plan.runs if run.id not in done]
     _announce(progress, plan, prepared.inventory, len(left))
-    warnings: list[Reason] = []
+    warnings = _kept_warnings(store)
     error: AsgibenchError | None = None
     if left:
         try:
@@ -276,7 +282,22 @@ def _open_store(request: BenchRequest, plan: Plan) -> tuple[Store, Plan]:
     if not request.resume:
         return Store.create(root, plan.name, plan), plan
     store = Store.open(root, request.name or _latest_name(root))
-    return store, _with_same_locustfile(store.read_plan(), plan.locustfile)
+    kept = store.read_plan()
+    _check_same_ground(kept, plan)
+    return store, _with_same_locustfile(kept, plan.locustfile)
+
+
+def _check_same_ground(kept: Plan, now: Plan) -> None:
+    """One benchmark is of one environment and one set of versions. Raises UsageError."""
+    if Path(kept.inventory_path).resolve() != Path(now.inventory_path).resolve():
+        raise UsageError(
+            f"{kept.name} was measured on {kept.environment}, not on {now.environment}",
+            remedy=f"go on with --hosts {kept.environment}, or begin another benchmark",
+        )
+    if kept.lock_sha256 != now.lock_sha256:
+        raise UsageError(
+            f"uv.lock has changed since {kept.name} began", remedy="begin another benchmark: versions differ"
+        )
 
 
 def _with_same_locustfile(plan: Plan, given: UserLocustfile | None) -> Plan:
@@ -334,10 +355,14 @@ def _finish(
     store: Store, plan: Plan, warnings: Sequence[Reason], error: AsgibenchError | None = None
 ) -> Outcome:
     runs = tuple(store.read_runs())
-    summary = summarise(plan, runs)
-    store.write_summary(msgspec.structs.replace(summary, warnings=(*summary.warnings, *warnings)))
+    store.write_summary(_summary(plan, runs, warnings))
     report = write_report(store)
     return Outcome(store.directory, report, store.read_summary(), runs, error)
+
+
+def _summary(plan: Plan, runs: Sequence[RunResult], warnings: Sequence[Reason]) -> Summary:
+    summary = summarise(plan, runs)
+    return msgspec.structs.replace(summary, warnings=(*summary.warnings, *warnings))
 
 
 def _announce(progress: Progress, plan: Plan, inventory: Inventory, left: int) -> None:
@@ -414,6 +439,14 @@ def _make_stage(
         store.write_file(CALIBRATION_FILE, ceilings.read_bytes())
     _verify(stage, progress)
     clock_error = max(error for _, error in offsets.result().values())
+    if clock_error > CLOCK_ERROR_SECONDS:
+        late = Reason(
+            "clocks_uncertain",
+            f"the hosts' clocks are known to {clock_error * 1000:.0f} ms only: windows are cut no better",
+            remedy="See what slows the connections to the hosts",
+        )
+        progress.warn(late.text)
+        warnings.append(late)
     equal = "every server starts" if plan.locustfile else "answers equal"
     progress.note("Check", f"host keys ok, clocks ok ({clock_error * 1000:.1f} ms), {equal}")
     return stage
@@ -472,6 +505,7 @@ def _start_database(
         str(one.shipped),
         cores=placement.database,
         seed=plan.seed,
+        client_address=None if fleet.inventory.database is None else fleet.server.host.address,
     )
 
 
@@ -638,17 +672,18 @@ def _run_plan(
             continue
         progress.begin_run(run, stage.plan.profile.blocks, rate)
         try:
-            result, stage = _run_with_retry(stage, run, rate, store, progress)
+            result, stage = _run_with_retry(stage, run, rate, store, progress, warnings)
         except AsgibenchError as error:
             in_a_row += 1
             first_error = first_error or error
             warnings.append(Reason("run_failed", f"{run.id} failed: {error.message}", remedy=error.remedy))
             progress.warn(f"{run.id}: {error}")
-            if in_a_row >= FAILURES_IN_A_ROW or isinstance(error, ConnectionLost):
+            if in_a_row >= FAILURES_IN_A_ROW or isinstance(error, ConnectionLost | DiskFull):
                 raise
             continue
         in_a_row = 0
         measured.append(result)
+        store.write_summary(_summary(stage.plan, measured, warnings))
         progress.end_run(result)
         progress.expect((len(left) - index - 1) * per_run)
     return first_error
@@ -663,9 +698,17 @@ def _skip_unknown_rate(run: PlannedRun, progress: Progress, warnings: list[Reaso
 
 
 def _run_with_retry(
-    stage: Stage, run: PlannedRun, rate: float | None, store: Store, progress: Progress
+    stage: Stage,
+    run: PlannedRun,
+    rate: float | None,
+    store: Store,
+    progress: Progress,
+    repeated: list[Reason],
 ) -> tuple[RunResult, Stage]:
-    """The run's result, and the stage to go on with: what was lost in between has been made anew."""
+    """The run's result, and the stage to go on with: what was lost in between has been made anew.
+
+    ``repeated`` is given why, where a first try failed.
+    """
     for attempt in range(1, ATTEMPTS + 1):
         try:
             result, files = _measure(stage, run, rate, attempt, progress)
@@ -679,15 +722,20 @@ def _run_with_retry(
             if attempt == ATTEMPTS:
                 raise
             progress.warn(f"{run.id}: {error.message}; trying it once more")
-            stage = _mended(stage, error, progress)
+            repeated.append(Reason("run_repeated", f"{run.id} was run again: {error.message}", error.remedy))
+            stage = _mended(stage, error, f"{run.id}-{attempt}", progress)
     raise AssertionError("unreachable")
 
 
-def _mended(stage: Stage, error: AsgibenchError, progress: Progress) -> Stage:
+def _mended(stage: Stage, error: AsgibenchError, label: str, progress: Progress) -> Stage:
+    """The stage after a failed try: connections, agents and load workers as at first."""
     if isinstance(error, ServerStartError):
         return stage
     for host in stage.fleet.reconnect():
         progress.warn(f"{host}: connected again")
+    with contextlib.suppress(AsgibenchError):
+        # It couldn't be told while its connection was gone, and would refuse the next run.
+        stage.agents.end(label)
     with contextlib.suppress(GuardRefusal):
         stop_server(stage.fleet.server)
     return msgspec.structs.replace(stage, cluster=stage.cluster.restart())
@@ -702,7 +750,7 @@ def _measure(
     """
     profile = stage.plan.profile
     endpoint = next(one for one in stage.plan.endpoints if one.name == run.cell.endpoint)
-    deployment = stage.deployments[run.cell.server]
+    deployment = msgspec.structs.replace(stage.deployments[run.cell.server], workers=run.cell.workers)
     guarded = stage.fleet.server
     label = f"{run.id}-{attempt}"
     began = time.time()
@@ -744,6 +792,7 @@ def _measure(
             server_configuration=server.configuration,
             server_cores=server_core_count(stage.placement, guarded.facts, run.cell.workers),
             host_cores=stage.placement.server or guarded.facts.cores_usable,
+            database_cores=len(stage.placement.database or stage.fleet.database.facts.cores_usable),
             agent_on_server_cores=not stage.placement.shared or stage.placement.server is None,
             load_cores=load_cores(
                 stage.placement, {name: one.facts for name, one in stage.fleet.hosts.items()}
@@ -887,6 +936,7 @@ def _load(
     spec = _load_spec(stage, run, rate, endpoint, epoch)
     try:
         stage.cluster.start_run(label, spec, run.cell.connections, live.take)
+        _check_ramp(time.time() - epoch, profile)
         while (now := time.time()) < end:
             stage.cluster.check_running()
             _check_server(stage, run)
@@ -899,6 +949,15 @@ def _load(
             stage.cluster.abort_run()
         raise
     return stopped, epoch, load_stopped, time.time()
+
+
+def _check_ramp(took_seconds: float, profile: Profile) -> None:
+    """All connections are there before the window begins, or the run says nothing. Raises LoadError."""
+    if took_seconds > profile.warmup_seconds:
+        raise LoadError(
+            f"the load took {took_seconds:.1f} s to start, longer than the warm-up",
+            remedy="see what keeps the load hosts busy, or use a profile with a longer warm-up",
+        )
 
 
 def _load_spec(
@@ -963,7 +1022,8 @@ def _show(stage: Stage, live: LiveSeconds, since_epoch: float, progress: Progres
         name, second, length = "window", since_epoch - profile.warmup_seconds, profile.window_seconds
     latest = live.latest()
     figures = LiveFigures()
-    if latest is not None:
+    # Each look crosses to the measured host: only for eyes that see it.
+    if latest is not None and progress.is_live:
         sums = stage.agents.peek(stage.fleet.server.host.name)["targets"].get("server") or {}
         figures = LiveFigures(
             requests_per_second=latest.requests,
@@ -983,7 +1043,13 @@ def _read_spools(stage: Stage, label: str) -> int:
         found = 0
         for index in range(len(host.worker_names)):
             path = f"{spool_folder(index)}/{label}.jsonl"
-            found += parse_spool(host.guarded.read(path)).answered
+            try:
+                found += parse_spool(host.guarded.read(path)).answered
+            except (KeyError, msgspec.MsgspecError) as error:
+                raise LoadError(
+                    f"{host.guarded.host.name}: the load worker's file {path} is cut short",
+                    remedy="see that its disk isn't full",
+                ) from error
             host.guarded.remove(path)
         return found
 
@@ -1010,5 +1076,11 @@ def render_again(results_root: Path, name: str) -> Path:
     """Judge and render from the files alone; ``name`` may be a path. Raises ResultError."""
     given = Path(name)
     store = Store.open(given.parent, given.name) if given.is_dir() else Store.open(results_root, name)
-    kept = [one for one in store.read_summary().warnings if one.code not in DERIVED_WARNINGS]
-    return _finish(store, store.read_plan(), kept).report
+    return _finish(store, store.read_plan(), _kept_warnings(store)).report
+
+
+def _kept_warnings(store: Store) -> list[Reason]:
+    """What earlier sessions had to say of this benchmark."""
+    if not (store.directory / "summary.json").is_file():
+        return []
+    return [one for one in store.read_summary().warnings if one.code not in DERIVED_WARNINGS]

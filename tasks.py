@@ -26,20 +26,25 @@ def answers_for_errors(command: Callable[..., int | None]) -> Callable[..., None
         from bench.errors import AsgibenchError, Interrupted
 
         debug = options.get("debug", False)
-        signal.signal(signal.SIGTERM, signal.default_int_handler)
+        for number in (signal.SIGTERM, signal.SIGHUP):
+            # A closed terminal, too, ends in order: hosts given back, results saved.
+            signal.signal(number, signal.default_int_handler)
         try:
             status = command(context, *arguments, **options) or 0
         except KeyboardInterrupt:
-            stopped = Interrupted(
-                "interrupted; nothing is left running",
-                remedy="what was measured is saved: run the command again with --resume",
-            )
+            stopped = Interrupted("interrupted", remedy=INTERRUPTED_REMEDIES.get(command.__name__, ""))
             status = _tell(stopped, debug=debug)
         except AsgibenchError as error:
             status = _tell(error, debug=debug)
         sys.exit(status)
 
     return run
+
+
+INTERRUPTED_REMEDIES = {
+    "bench": "What was measured is saved, if anything was: go on with --resume and the same --name",
+    "up": "`./invoke lab.down` removes what was made, `lab.up` goes on",
+}
 
 
 def _tell(error: Any, *, debug: bool) -> int:
@@ -50,6 +55,14 @@ def _tell(error: Any, *, debug: bool) -> int:
     if debug:
         traceback.print_exception(error)
     return int(error.exit_code)
+
+
+def _number(given: str, name: str) -> int:
+    from bench.errors import UsageError
+
+    if not given.isdigit():
+        raise UsageError(f"--{name} is a whole number, not {given!r}", remedy=f"give --{name} 1, say")
+    return int(given)
 
 
 def _names(given: str) -> tuple[str, ...]:
@@ -83,8 +96,8 @@ def bench(
     endpoints: str = "",
     profile: str = "quick",
     name: str = "",
-    seed: int = -1,
-    port: int = 8000,
+    seed: str = "",
+    port: str = "8000",
     rate: str = "",
     arrivals: str = "",
     catalogue: str = "",
@@ -107,8 +120,8 @@ def bench(
         endpoints=_names(endpoints),
         profile=profile,
         name=name,
-        seed=None if seed < 0 else seed,
-        port=port,
+        seed=_number(seed, "seed") if seed else None,
+        port=_number(port, "port"),
         rates=_names(rate),
         arrivals=arrivals,
         resume=resume,

@@ -84,6 +84,7 @@ class Measured(msgspec.Struct, frozen=True):
     server_configuration: dict[str, str | int | bool | None]
     server_cores: int
     host_cores: tuple[int, ...]
+    database_cores: int
     load_on_server_cores: frozenset[str]
     agent_on_server_cores: bool
     load_cores: dict[str, tuple[int, ...]]
@@ -331,7 +332,7 @@ def _database_cpu(measured: Measured, samples: Mapping[str, Samples]) -> TreeCpu
         return None
     offset = measured.clock_offsets[measured.database_host]
     start, end = measured.timeline.window
-    return _tree_cpu(found, DATABASE, start + offset, end + offset, len(measured.host_cores))
+    return _tree_cpu(found, DATABASE, start + offset, end + offset, measured.database_cores)
 
 
 def _database_use(measured: Measured) -> DatabaseUse | None:

@@ -279,13 +279,13 @@ def _placeholders_in(text: str, known: set[str], spec: ServerSpec, path: Path) -
 def _check_profile(profile: Profile, path: Path) -> None:
     counts = {
         "connections": profile.connections,
+        "warmup_seconds": profile.warmup_seconds,
         "window_seconds": profile.window_seconds,
         "blocks": profile.blocks,
         "load_workers": 1 if profile.load_workers is None else profile.load_workers,
         "server_workers": min(profile.server_workers, default=0),
     }
     rests = {
-        "warmup_seconds": profile.warmup_seconds,
         "idle_rest_seconds": profile.idle_rest_seconds,
         "after_rest_seconds": profile.after_rest_seconds,
     }

@@ -17,7 +17,7 @@ from typing import Any
 
 import msgspec
 
-from bench.errors import LoadError
+from bench.errors import HostUnsuitable, LoadError
 from loadgen.stats import LocustTotals, Slice, StoppedRun, Totals
 from remote.guarded import GuardedHost, GuardRefusal
 from remote.parallel import on_all
@@ -349,8 +349,13 @@ def _connect(controller: GuardedHost) -> socket.socket:
         try:
             control.connect(path)
             return control
-        except (FileNotFoundError, ConnectionRefusedError) as error:
+        except OSError as error:
             control.close()
+            if "too long" in str(error):
+                raise HostUnsuitable(
+                    f"{path} is too long for a unix socket",
+                    remedy="name a shorter folder in asgibench_workdir of the local host",
+                ) from error
             if controller.exit_status("load-master") is not None or time.monotonic() > deadline:
                 raise LoadError(
                     "the Locust master did not start",

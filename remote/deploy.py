@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from bench.catalogue import command_of, config_text
-from bench.errors import AnswersDiffer, PortTaken, ServerStartError
+from bench.errors import AnswersDiffer, HostUnsuitable, PortTaken, ServerStartError
 from bench.spec import Endpoint, ServerSpec
 from remote.guarded import GuardedHost, GuardRefusal, ProcessExit
 
@@ -103,6 +103,13 @@ def start_server(
     become ready; then nothing of it is left running.
     """
     problem = host.port_problem(deployment.bind, deployment.port)
+    if problem.startswith(("EADDRNOTAVAIL", "EACCES")):
+        raise HostUnsuitable(
+            f"{host.host.name}: a server can't listen on {deployment.bind}:{deployment.port} ({problem})",
+            remedy="choose a port above 1023 with --port"
+            if problem.startswith("EACCES")
+            else "set asgibench_bind to an address of the machine's own; clients use asgibench_address",
+        )
     if problem:
         raise PortTaken(
             f"{host.host.name}: {deployment.bind}:{deployment.port} is taken ({problem})",

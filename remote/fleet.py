@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import threading
 import time
 import zlib
 from collections.abc import Callable
@@ -11,7 +12,7 @@ from pathlib import Path
 
 import msgspec
 
-from bench.errors import AsgibenchError, HostUnreachable
+from bench.errors import AsgibenchError, ConnectionLost, HostUnreachable
 from bench.hosts import Host, Inventory
 from remote.connect import HostKeys, connect, host_keys_of
 from remote.facts import read_facts
@@ -86,6 +87,9 @@ def open_fleet(
 
     keys = host_keys_of(inventory)
 
+    opened: list[GuardedHost] = []
+    given_up = threading.Event()
+
     def open_one(host: Host) -> GuardedHost:
         connection = connect(host, keys)
         try:
@@ -93,13 +97,22 @@ def open_fleet(
         except BaseException:
             connection.close()
             raise
+        opened.append(guarded)
+        if given_up.is_set():
+            guarded.release()
         report(f"{host.name}: connected")
         return guarded
 
     wanted = list(inventory.hosts)
     if not any(host.is_local for host in wanted):
         wanted.append(controller_host(inventory))
-    hosts, errors = outcomes(open_one, wanted, lambda host: host.name)
+    try:
+        hosts, errors = outcomes(open_one, wanted, lambda host: host.name)
+    except BaseException:
+        # Ctrl-C: what is held already is given back now, what is being opened as soon as it is open.
+        given_up.set()
+        outcomes(lambda one: one.release(), list(opened), lambda one: one.host.name)
+        raise
     if errors:
         outcomes(lambda one: one.release(), hosts.values(), lambda one: one.host.name)
         # Raises what stands in ``errors``: one alone as it is, several together.
@@ -118,7 +131,7 @@ def _take_up(guarded: GuardedHost, keys: HostKeys) -> None:
         try:
             guarded.reattach(connect(guarded.host, keys))
             return
-        except HostUnreachable:
+        except (HostUnreachable, ConnectionLost):
             if time.monotonic() > deadline:
                 raise
         time.sleep(1)

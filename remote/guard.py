@@ -40,7 +40,7 @@ import sys
 import time
 import traceback
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -127,6 +127,13 @@ def family(leaders: set[int], table: dict[int, Kin]) -> list[int]:
         found |= new
         grown = bool(new)
     return sorted(found)
+
+
+def leaders_of(entries: Iterable[Entry], table: dict[int, Kin]) -> set[int]:
+    """The entries' pids, without those that a stranger has by now."""
+    return {
+        entry.pid for entry in entries if entry.pid not in table or table[entry.pid].started == entry.started
+    }
 
 
 def send_signal(pid: int, number: int) -> None:
@@ -296,7 +303,7 @@ class Guard:
     def begin_stop(self, entry: Entry, number: int, grace_seconds: float) -> Stop:
         if entry.stop is None:
             table = process_table()
-            members = {pid: table[pid].started for pid in family({entry.pid}, table)}
+            members = {pid: table[pid].started for pid in family(leaders_of([entry], table), table)}
             entry.stop = Stop(grace_seconds, members)
             if entry.exit_status is None:
                 send_signal(entry.pid, number)
@@ -314,7 +321,7 @@ class Guard:
             roots = {
                 pid for pid, began in stop.members.items() if pid in table and table[pid].started == began
             }
-            alive = family({entry.pid} | roots, table)
+            alive = family(leaders_of([entry], table) | roots, table)
             stop.members.update((pid, table[pid].started) for pid in alive)
             if not alive and entry.exit_status is not None:
                 entry.stop = None
@@ -342,7 +349,7 @@ class Guard:
         if not IS_LINUX:
             return 0
         table = process_table()
-        known = set(family({entry.pid for entry in self.entries.values()}, table))
+        known = set(family(leaders_of(self.entries.values(), table), table))
         strays = [pid for pid, kin in table.items() if kin.parent == os.getpid() and pid not in known]
         for pid in strays:
             send_signal(pid, signal.SIGKILL)
@@ -419,10 +426,12 @@ def kill_leftovers(folder: Path) -> int:
     killed = 0
     for row in record["processes"]:
         kin = table.get(row["pid"])
-        if kin is not None and kin.started == row["started"]:
-            for pid in family({row["pid"]}, table):
-                send_signal(pid, signal.SIGKILL)
-                killed += 1
+        if kin is not None and kin.started != row["started"]:
+            continue
+        # The leader may be gone already (PR_SET_PDEATHSIG) and its children not: they keep its session.
+        for pid in family({row["pid"]}, table):
+            send_signal(pid, signal.SIGKILL)
+            killed += 1
     return killed
 
 
@@ -562,7 +571,7 @@ def do_tell(guard: Guard, request: Message, answer: Answer) -> None:
     """One line to a process of ours that listens on a unix socket below the work folder, one line back."""
     path = guard._inside(request["socket"])
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as peer:
-        peer.settimeout(request.get("patience_seconds", 5.0))
+        peer.settimeout(request["socket_patience_seconds"])
         # Relative to the guard's own folder, where it runs: absolute paths may be too long for a socket.
         peer.connect(os.path.relpath(path, guard.folder.resolve()))
         peer.sendall(request["line"].encode() + b"\n")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import contextlib
 import getpass
 import itertools
 import platform
@@ -25,13 +24,16 @@ from remote.connect import Completed, Connection, Stream, check_completed
 
 LEASE_SECONDS = 45.0
 RENEW_SECONDS = 5.0
+RENEW_PATIENCE_SECONDS = 10.0
 ANSWER_SECONDS = 20.0
 INLINE_STDIN_BYTES = 200_000
 MARKER = ".asgibench"
 """In every work folder that we made: hosts.clean removes no folder without it."""
 NOT_OURS_STATUS = 73
+ANOTHERS_STATUS = 74
 KEEP_SCRIPT = (
-    'umask 077; if [ -e "$1" ] && [ ! -e "$1/$2" ] && [ -n "$(ls -A "$1")" ]; then '
+    f'umask 077; if [ -e "$1" ] && [ ! -O "$1" ]; then exit {ANOTHERS_STATUS}; fi; '
+    'if [ -e "$1" ] && [ ! -e "$1/$2" ] && [ -n "$(ls -A "$1")" ]; then '
     f"exit {NOT_OURS_STATUS}; fi; "
     'mkdir -p "$1" && : > "$1/$2" && cat > "$0.new" && mv "$0.new" "$0"'
 )
@@ -200,7 +202,8 @@ class GuardedHost:
             "tell",
             socket=socket_path,
             line=msgspec.json.encode(message).decode(),
-            patience_seconds=patience_seconds,
+            socket_patience_seconds=patience_seconds,
+            patience_seconds=patience_seconds + 5,
         )
         return msgspec.json.decode(answer["line"])
 
@@ -235,6 +238,7 @@ class GuardedHost:
 
     def reattach(self, connection: Connection) -> None:
         """Go on over a new connection, before the lease has expired."""
+        self.connection.close()
         self.connection = connection
         self._lost = None
         self._stream = self._attach()
@@ -255,9 +259,12 @@ class GuardedHost:
     def _renew(self) -> None:
         while not self._ended.wait(RENEW_SECONDS):
             if self._lost is None:
-                # The loss itself is told to whoever asks next; this thread only keeps the lease.
-                with contextlib.suppress(ConnectionLost):
-                    self._ask("renew")
+                try:
+                    self._ask("renew", patience_seconds=RENEW_PATIENCE_SECONDS)
+                except ConnectionLost as error:
+                    # A host that is off, or behind a closed firewall, says nothing at all.
+                    self._lose(error.message)
+                    self._stream.close()
 
     def _attach(self) -> Stream:
         script = Path(__file__).with_name("guard.py").read_bytes()
@@ -269,6 +276,11 @@ class GuardedHost:
             raise HostUnsuitable(
                 f"{self.host.name}: {self.workdir} is not empty and was not made by asgibench",
                 remedy="name another folder in asgibench_workdir: everything in it is ours to remove",
+            )
+        if kept.exit_status == ANOTHERS_STATUS:
+            raise HostUnsuitable(
+                f"{self.host.name}: {self.workdir} belongs to another user",
+                remedy="name another folder in asgibench_workdir",
             )
         check_completed(self.host, ["sh", "-c", "keep the guard"], kept)
         stream = self.connection.stream(

@@ -11,7 +11,7 @@ from bench.hosts import Host, HostFacts
 from inventory.read import read_inventory
 from remote.connect import HostKeys, connect, host_keys_of, unopened
 from remote.facts import read_facts
-from remote.guarded import GuardedHost, GuardSession, new_session
+from remote.guarded import MARKER, GuardedHost, GuardSession, new_session
 from remote.known_hosts import fingerprint, pin, scan_host_key
 from remote.parallel import outcomes
 
@@ -120,6 +120,12 @@ def _clean(host: Host, keys: HostKeys, session: GuardSession) -> str:
     connection = connect(host, keys)
     facts = read_facts(connection)
     guarded = GuardedHost(connection, facts, session)
+    # Nearly all while the host is held, so that no other session builds on what is being removed.
+    guarded.run(
+        ["find", facts.workdir, "-mindepth", "1", "-maxdepth", "1", "!", "-name", "guard*",
+         "!", "-name", MARKER, "-exec", "rm", "-rf", "{}", "+"],
+        timeout_seconds=300,
+    )  # fmt: skip
     guarded.release()
     connection = connect(host, keys)
     try:

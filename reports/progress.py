@@ -51,6 +51,11 @@ class Progress:
         self._left_since = self._began
         self._last_plain = float("-inf")
 
+    @property
+    def is_live(self) -> bool:
+        """Whether anybody sees the line that is redrawn."""
+        return self._console.is_terminal
+
     def start(self) -> None:
         self._began = self._clock()
         if self._console.is_terminal:

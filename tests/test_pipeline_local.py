@@ -66,7 +66,8 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
     with work_folder() as outside:
         workdir = outside / "w"
         (folder / "here.yml").write_text(LOCAL_INVENTORY.format(workdir=workdir))
-        (folder / "own.toml").write_text(BRIEF_PROFILE + BROKEN_SERVER)
+        pairs = BRIEF_PROFILE.replace("brief", "pairs") + "server_workers = [1, 2]\n"
+        (folder / "own.toml").write_text(BRIEF_PROFILE + pairs + BROKEN_SERVER)
         yield Place(workdir, folder / "here.yml", folder / "own.toml", folder / "results")
 
 
@@ -148,6 +149,26 @@ def test_the_report_can_be_rendered_again(whole: Finished, place: Place) -> None
     again = run("report", str(place.results / "whole"))
     assert again.status == 0, again.stderr
     assert (place.results / "whole" / "report.html").read_bytes() == before
+    (place.results / "whole" / "summary.json").unlink()
+    assert run("report", str(place.results / "whole")).status == 0
+
+
+def test_a_server_is_started_with_the_workers_of_its_cell(place: Place) -> None:
+    words = [
+        "pairs" if word == "brief" else word
+        for word in place.bench("--name", "pairs", "--servers", "uvicorn", "--endpoints", "shortbody")
+    ]
+    done = run(*words, "--port", str(free_port()))
+    assert ended_well(done, place.results / "pairs"), done.stderr
+    runs = {one["cell"]["workers"]: one for one in run_results(place.results / "pairs")}
+    assert {workers: len(one["server_pids"]) for workers, one in runs.items()} == {1: 1, 2: 2}
+    assert all(one["counts"]["server"] >= one["counts"]["engine"] > 0 for one in runs.values())
+
+
+def test_resume_elsewhere_is_refused(whole: Finished, place: Place) -> None:
+    done = run("bench", "--results", str(place.results), "--name", "whole", "--resume")
+    assert done.status == 2, done.stderr
+    assert "was measured on here" in done.stderr
 
 
 @pytest.fixture(scope="module")
