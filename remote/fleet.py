@@ -7,7 +7,7 @@ import shutil
 import threading
 import time
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import msgspec
@@ -61,11 +61,7 @@ class Fleet(msgspec.Struct, frozen=True):
 
         A host that is out of reach stops everything by itself when its lease expires.
         """
-        _, errors = outcomes(lambda one: one.release(), self.guarded, lambda one: one.host.name)
-        if self.controller not in self.hosts.values() and self.controller.host.name not in errors:
-            # Its guard removes its own last files meanwhile.
-            shutil.rmtree(self.controller.workdir, ignore_errors=True)
-        return errors
+        return _give_back(self.guarded)
 
 
 def controller_host(inventory: Inventory) -> Host:
@@ -84,9 +80,7 @@ def open_fleet(
     report: Callable[[str], None],
 ) -> Fleet:
     """Connect to every host at once and hold it. If one fails, all are given back and each failure told."""
-
     keys = host_keys_of(inventory)
-
     opened: list[GuardedHost] = []
     given_up = threading.Event()
 
@@ -111,10 +105,10 @@ def open_fleet(
     except BaseException:
         # Ctrl-C: what is held already is given back now, what is being opened as soon as it is open.
         given_up.set()
-        outcomes(lambda one: one.release(), list(opened), lambda one: one.host.name)
+        _give_back(list(opened))
         raise
     if errors:
-        outcomes(lambda one: one.release(), hosts.values(), lambda one: one.host.name)
+        _give_back(list(hosts.values()))
         # Raises what stands in ``errors``: one alone as it is, several together.
         on_all(_raise, errors.items(), lambda pair: pair[0])
     local = next(one for one in hosts.values() if one.host.is_local)
@@ -123,6 +117,16 @@ def open_fleet(
         hosts={name: one for name, one in hosts.items() if name != CONTROLLER},
         controller=local,
     )
+
+
+def _give_back(guards: Sequence[GuardedHost]) -> dict[str, AsgibenchError]:
+    """Release them all; the failures by host. The controller's own folder goes: nothing in it is kept."""
+    _, errors = outcomes(lambda one: one.release(), guards, lambda one: one.host.name)
+    for one in guards:
+        if one.host.name == CONTROLLER and CONTROLLER not in errors:
+            # Its guard removes its own last files meanwhile.
+            shutil.rmtree(one.workdir, ignore_errors=True)
+    return errors
 
 
 def _take_up(guarded: GuardedHost, keys: HostKeys) -> None:
