@@ -102,6 +102,7 @@ class Progress:
                 f"[{self._done + 1}/{self._total}] {self._now}  elapsed {clock_text(self._elapsed())}  "
                 f"left {clock_text(self._left())}",
                 markup=False,
+                soft_wrap=True,
             )
 
     def phase(self, name: str, second: float, length: float, figures: LiveFigures) -> None:
