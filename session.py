@@ -433,7 +433,7 @@ def _make_stage(
         body_sha256=_expected_bodies(plan),
         port=request.port,
     )
-    store.write_environment(_environment(stage, provisioned))
+    store.write_environment(_environment(stage, provisioned, offsets.result()))
     ceilings = calibration_path(request.results_root, fleet.inventory.name)
     if ceilings.exists():
         store.write_file(CALIBRATION_FILE, ceilings.read_bytes())
@@ -626,7 +626,10 @@ def _headers(stage: Stage, endpoint: Endpoint) -> dict[str, str]:
     return {"Authorization": f"Bearer {stage.tokens[0]}"} if endpoint.rotates_tokens else {}
 
 
-def _environment(stage: Stage, provisioned: Mapping[str, Provisioned]) -> Environment:
+def _environment(
+    stage: Stage, provisioned: Mapping[str, Provisioned], clocks: Mapping[str, tuple[float, float]]
+) -> Environment:
+    """``clocks`` are offsets and errors by the guards: finer than what the facts' one round trip told."""
     fleet = stage.fleet
     return Environment(
         name=fleet.inventory.name,
@@ -634,7 +637,12 @@ def _environment(stage: Stage, provisioned: Mapping[str, Provisioned]) -> Enviro
         loadgen=tuple(one.host.name for one in fleet.loadgen),
         database=fleet.database.host.name,
         hosts=tuple(msgspec.structs.replace(one.host, ssh_password=None) for one in fleet.hosts.values()),
-        facts={name: one.facts for name, one in fleet.hosts.items()},
+        facts={
+            name: msgspec.structs.replace(
+                one.facts, clock_offset_seconds=clocks[name][0], clock_offset_error_seconds=clocks[name][1]
+            )
+            for name, one in fleet.hosts.items()
+        },
         versions={
             name: {group: one.versions for group, one in found.environments.items()}
             for name, found in provisioned.items()
