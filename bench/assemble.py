@@ -252,9 +252,7 @@ def _host_use(
     if measured.agent_on_server_cores:
         ours += agent_cost(here, start, end).core_share or 0.0
     ours += sum(
-        worker.engine_core_share + worker.locust_core_share
-        for worker in measured.window.workers
-        if worker.name in measured.load_on_server_cores
+        worker.cpu_share for worker in measured.window.workers if worker.name in measured.load_on_server_cores
     )
     return HostUse(len(measured.host_cores), used.busy, max(0.0, used.busy - ours), used.stolen)
 
@@ -278,7 +276,7 @@ def _load_hosts(measured: Measured, samples: Mapping[str, Samples]) -> dict[str,
         workers = [worker for worker in measured.window.workers if worker.host == host]
         if used is None or measured.load_on_server_cores & {worker.name for worker in workers}:
             continue
-        ours = sum(worker.engine_core_share + worker.locust_core_share for worker in workers)
+        ours = sum(worker.cpu_share for worker in workers)
         ours += agent_cost(samples[host], start, end).core_share or 0.0
         found[host] = HostUse(len(cores), used.busy, max(0.0, used.busy - ours), used.stolen)
     return found

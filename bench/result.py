@@ -95,6 +95,8 @@ class LoadWorker(msgspec.Struct, frozen=True):
     """One load worker in the window. Core shares: 1.0 is one core in full; the median is of the seconds'.
 
     ``core_wait_share_median``: ready to run while others had its core; known of a user's own locustfile only.
+    ``engine_core_share`` is work. ``engine_busy_poll_share`` is what the engine spent beside it looking for
+    answers that weren't there yet: CPU that more load would have had.
     """
 
     name: str
@@ -109,6 +111,12 @@ class LoadWorker(msgspec.Struct, frozen=True):
     engine_core_share_median: float = 0.0
     locust_core_share_median: float = 0.0
     core_wait_share_median: float = 0.0
+    engine_busy_poll_share: float = 0.0
+
+    @property
+    def cpu_share(self) -> float:
+        """All CPU of both processes."""
+        return self.engine_core_share + self.engine_busy_poll_share + self.locust_core_share
 
 
 class TreeCpu(msgspec.Struct, frozen=True):

@@ -4,7 +4,8 @@ nginx serves two static bodies on one core; each client in turn loads it from an
 does in a benchmark: a Locust master, and a load worker whose two processes share the client's core. wrk runs
 with one thread, FastHttpUser in one Locust process. The rounds are interleaved, and ratios are taken within a
 round, because machines drift. Beside requests/s stands requests per second of the client's CPU (of a worker,
-both processes), which other work on the machine moves less. ``--sweep`` varies the number of connections.
+both processes, less what was polled in vain), which other work on the machine moves less. ``--sweep`` varies
+the number of connections.
 
 Needs nginx, and wrk where it is to be had. Linux; pins with taskset.
 """
@@ -263,7 +264,10 @@ def by_engine(
     if any(slice_["failures"] for slice_ in slices) or stopped["locust"]["requests"] != completed:
         failures = [slice_["failures"] for slice_ in slices]
         raise RuntimeError(f"failures {failures}, or counts that differ: {completed}, {stopped['locust']}")
-    cpu_seconds = sum(slice_["engine_cpu_seconds"] + slice_["locust_cpu_seconds"] for slice_ in slices)
+    cpu_seconds = sum(
+        slice_["engine_cpu_seconds"] - slice_["engine_busy_poll_seconds"] + slice_["locust_cpu_seconds"]
+        for slice_ in slices
+    )
     return Figure(sum(slice_["requests"] for slice_ in slices), seconds, cpu_seconds)
 
 

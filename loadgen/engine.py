@@ -47,6 +47,10 @@ READ, WRITE = 1, 4  # the values of EPOLLIN and EPOLLOUT
 _AGAIN = (BlockingIOError, InterruptedError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
 _SECOND = 1_000_000_000
 _IDLE_POLL_SECONDS = 0.05
+_BUSY_POLL_NANOSECONDS = (
+    20_000  # what a server answers within that has tens of thousands of requests a second
+)
+_BUSY_POLLS_IN_VAIN_MOST = 6
 _HOUSEKEEPING_NANOSECONDS = 50_000_000
 _REST_NANOSECONDS = 100_000_000  # after a refused connect, and after a connection that failed at once
 _SHORT_LIFE_NANOSECONDS = 10_000_000
@@ -498,6 +502,39 @@ def make_poller() -> Poller:
     return select.epoll() if hasattr(select, "epoll") else SelectorPoller()
 
 
+class BusyPoll:
+    """Looks again and again for some microseconds before it sleeps: to be woken costs more than to look.
+
+    Only while it pays. Each time in vain doubles the number of waits that sleep at once, so a server that
+    takes its time costs next to nothing. ``nanoseconds`` is the time spent so: CPU, but not work.
+    """
+
+    def __init__(self, poll: Callable[[float], list[tuple[int, int]]]) -> None:
+        self._poll = poll
+        self._in_vain = self._sleepy_waits = 0
+        self.nanoseconds = 0
+
+    def wait(self, timeout: float) -> list[tuple[int, int]]:
+        """When nothing was ready a moment ago."""
+        if self._sleepy_waits:
+            self._sleepy_waits -= 1
+            return self._poll(timeout)
+        poll, clock = self._poll, time.perf_counter_ns
+        began = now = clock()
+        events: list[tuple[int, int]] = []
+        while not events and now - began < _BUSY_POLL_NANOSECONDS:
+            events = poll(0)
+            now = clock()
+        # A longer time is another process's, which had the core meanwhile.
+        self.nanoseconds += min(now - began, _BUSY_POLL_NANOSECONDS)
+        if events:
+            self._in_vain = 0
+            return events
+        self._in_vain = min(self._in_vain + 1, _BUSY_POLLS_IN_VAIN_MOST)
+        self._sleepy_waits = (1 << self._in_vain) - 1
+        return poll(timeout)
+
+
 class PreciseWait:
     """Waits for a poller to the microsecond; epoll alone rounds up to the next millisecond."""
 
@@ -546,7 +583,9 @@ class Tally:
         self.bytes_received = self.connects = self.reconnects = 0
         self.backlog_dropped = self.backlog_max = self.lag_nanoseconds_max = 0
 
-    def as_slice(self, connections: int, cpu_seconds: float) -> dict[str, Any]:
+    def as_slice(
+        self, connections: int, cpu_seconds: float, busy_poll_seconds: float = 0.0
+    ) -> dict[str, Any]:
         """A Slice of protocol.md, without what only the Locust process knows."""
         return {
             "k": self.index,
@@ -559,6 +598,7 @@ class Tally:
             "histogram": _pairs(self.histogram),
             "failure_histogram": _pairs(self.failure_histogram),
             "engine_cpu_seconds": cpu_seconds,
+            "engine_busy_poll_seconds": busy_poll_seconds,
             "loop_lag_seconds_max": self.lag_nanoseconds_max / _SECOND,
             "send_lag": _pairs(self.send_lag),
             "service_histogram": _pairs(self.service_histogram),
@@ -571,7 +611,15 @@ def _pairs(counts: dict[int, int]) -> list[list[int]]:
     return [[index, counts[index]] for index in sorted(counts)]
 
 
-_SUMMED = ("requests", "bytes_received", "connects", "reconnects", "engine_cpu_seconds", "backlog_dropped")
+_SUMMED = (
+    "requests",
+    "bytes_received",
+    "connects",
+    "reconnects",
+    "engine_cpu_seconds",
+    "engine_busy_poll_seconds",
+    "backlog_dropped",
+)
 _GREATEST = ("loop_lag_seconds_max", "backlog_max")
 _HISTOGRAMS = ("histogram", "failure_histogram", "send_lag", "service_histogram")
 
@@ -775,7 +823,7 @@ class Run:
         """Raises EngineError: unknown host, no such CA file, a request that can't be sent."""
         self.load = load
         self.over = False
-        self._poller, self._wait = poller, PreciseWait(poller)
+        self._poller, self._wait, self._busy_poll = poller, PreciseWait(poller), BusyPoll(poller.poll)
         self._watched = watched
         self._emit = emit
         self._requests = build_requests(load)
@@ -792,7 +840,7 @@ class Run:
         self._sent = self._completed = self._in_flight_at_stop = self._backlog_at_stop = 0
         self._give_up_at: int | None = None
         self._begun_at = self._housekeeping_at = time.perf_counter_ns()
-        self._cpu_seconds = time.process_time()
+        self._cpu_seconds, self._busy_poll_seconds = time.process_time(), 0.0
         self._clock = SliceClock(load.epoch, load.clock_offset_seconds)
         self._tally = self._clock.tally_at(self._begun_at)
         self._totals = Totals()
@@ -808,19 +856,18 @@ class Run:
         Whatever is slow waits for the batch's end, so nothing is opened or closed while it is gone through.
         """
         watched: dict[int, Any] = self._watched
-        clock, poll, wait, is_open = (
-            time.perf_counter_ns,
-            self._poller.poll,
-            self._wait.poll,
-            self.load.is_open,
-        )
+        clock, poll, is_open = time.perf_counter_ns, self._poller.poll, self.load.is_open
+        poll_busily, wait_precisely = self._busy_poll.wait, self._wait.poll
         requests, next_index, heads = self._requests, self._next_index, self._recogniser.heads
         request, rotates = requests[0], len(requests) > 1
         request_bytes = len(request)
         sink, sink_flags = bytearray(_SINK_BYTES), 0 if self._tls else _TRUNCATE
         slow: list[tuple[Any, Any, bytes, int]] = []  # connection, mask or kind of failure, data, now
         while not self.over:
-            events = wait(self._seconds_to_next_due()) if is_open else poll(_IDLE_POLL_SECONDS)
+            if is_open:
+                events = wait_precisely(self._seconds_to_next_due())
+            else:
+                events = poll(0) or poll_busily(_IDLE_POLL_SECONDS)
             woke = clock()
             tally, whole, read_bytes = self._tally, self._recogniser.whole, self._recogniser.read_bytes
             counts, slice_end, countdown = tally.histogram, tally.end_nanoseconds, self._countdown
@@ -945,8 +992,11 @@ class Run:
 
     def _emit_tally(self) -> None:
         cpu_seconds = time.process_time()
-        slice_ = self._tally.as_slice(self._open_sockets, cpu_seconds - self._cpu_seconds)
-        self._cpu_seconds = cpu_seconds
+        busy_poll_seconds = self._busy_poll.nanoseconds / _SECOND
+        slice_ = self._tally.as_slice(
+            self._open_sockets, cpu_seconds - self._cpu_seconds, busy_poll_seconds - self._busy_poll_seconds
+        )
+        self._cpu_seconds, self._busy_poll_seconds = cpu_seconds, busy_poll_seconds
         self._completed += slice_["requests"] + sum(slice_["failures"].values())
         self._totals.add(slice_)
         self._emit(slice_)

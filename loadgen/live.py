@@ -51,5 +51,5 @@ def _live_second(k: int, rows: list[Slice]) -> LiveSecond:
         second=k,
         requests=sum(row.requests for row in rows),
         p99_seconds=merged.quantile(0.99) / NANOSECONDS if merged.count else None,
-        core_share=max(row.engine_cpu_seconds + row.locust_cpu_seconds for row in rows),
+        core_share=max(row.engine_work_seconds + row.locust_cpu_seconds for row in rows),
     )

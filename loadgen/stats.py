@@ -34,6 +34,12 @@ class Slice(msgspec.Struct, frozen=True):
     backlog_max: int = 0
     backlog_dropped: int = 0
     core_wait_seconds: float = 0.0
+    engine_busy_poll_seconds: float = 0.0
+
+    @property
+    def engine_work_seconds(self) -> float:
+        """The engine's CPU without what it spent looking for answers that weren't there yet."""
+        return max(0.0, self.engine_cpu_seconds - self.engine_busy_poll_seconds)
 
     @property
     def answered(self) -> int:
@@ -175,13 +181,15 @@ def _worker(name: str, host: str, rows: Sequence[Slice], window_seconds: int) ->
         name=name,
         host=host,
         requests=sum(one.answered for one in rows),
-        engine_core_share=sum(one.engine_cpu_seconds for one in rows) / window_seconds,
+        engine_core_share=sum(one.engine_work_seconds for one in rows) / window_seconds,
         locust_core_share=sum(one.locust_cpu_seconds for one in rows) / window_seconds,
         loop_lag_seconds_max=max((one.loop_lag_seconds_max for one in rows), default=0.0),
         connects=sum(one.connects for one in rows),
         reconnects=sum(one.reconnects for one in rows),
         bytes_received=sum(one.bytes_received for one in rows),
-        engine_core_share_median=median(one.engine_cpu_seconds for one in rows) if rows else 0.0,
+        engine_core_share_median=median(one.engine_work_seconds for one in rows) if rows else 0.0,
+        engine_busy_poll_share=sum(min(one.engine_busy_poll_seconds, one.engine_cpu_seconds) for one in rows)
+        / window_seconds,
         locust_core_share_median=median(one.locust_cpu_seconds for one in rows) if rows else 0.0,
         core_wait_share_median=median(one.core_wait_seconds for one in rows) if rows else 0.0,
     )

@@ -25,7 +25,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from loadgen import engine
-from loadgen.engine import Load, Poller, Run, SelectorPoller, Watched, due_times, make_poller
+from loadgen.engine import BusyPoll, Load, Poller, Run, SelectorPoller, Watched, due_times, make_poller
 from loadgen.histogram import Histogram
 
 ENGINE = Path(engine.__file__)
@@ -260,6 +260,59 @@ def test_the_portable_poller_does_the_same() -> None:
         driven = Driven(spec(server.port), poller=SelectorPoller(selectors.PollSelector()))
         driven.on_slice = lambda slice_: driven.run.stop() if len(server.requests) > 100 else None
         assert_all_good(driven.drive(3), server)
+
+
+class Moments:
+    """A poller's answers at given moments of a clock that only polling moves."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, ready_at: int | None = None) -> None:
+        self.now, self.ready_at, self.slept = 0, ready_at, 0
+        monkeypatch.setattr(time, "perf_counter_ns", lambda: self.now)
+
+    def poll(self, timeout: float) -> list[tuple[int, int]]:
+        self.now += 1_000
+        if timeout:
+            self.slept += 1
+            return []
+        return [(7, 1)] if self.ready_at is not None and self.now >= self.ready_at else []
+
+
+def test_an_answer_that_comes_at_once_is_found_without_a_sleep(monkeypatch: pytest.MonkeyPatch) -> None:
+    sockets = Moments(monkeypatch, ready_at=5_000)
+    busy = BusyPoll(sockets.poll)
+    assert busy.wait(1) == [(7, 1)]
+    assert (sockets.now, sockets.slept, busy.nanoseconds) == (5_000, 0, 5_000)
+
+
+def test_busy_polling_that_does_not_pay_is_given_up_and_tried_again_ever_less_often(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    sockets = Moments(monkeypatch)
+    busy = BusyPoll(sockets.poll)
+    looks = []
+    for wait in range(300):
+        before = busy.nanoseconds
+        assert busy.wait(1) == []
+        if busy.nanoseconds > before:
+            assert busy.nanoseconds - before == 20_000
+            looks.append(wait)
+    assert sockets.slept == 300
+    assert looks == [0, 2, 6, 14, 30, 62, 126, 190, 254]
+    sockets.ready_at = 0
+    while busy.wait(1) == []:
+        pass
+    assert busy.wait(1) == [(7, 1)], "once it pays, the next wait looks again"
+
+
+def test_a_server_that_takes_its_time_is_waited_for_asleep() -> None:
+    def slow(request: Request) -> Answer:
+        time.sleep(0.005)
+        return [ok()]
+
+    totals, server = drive(slow, 400)
+    assert_all_good(totals, server)
+    # 400 waits at most, one in 64 of them for 20 microseconds, after the first six.
+    assert 0 < totals["engine_busy_poll_seconds"] < 0.002
 
 
 def test_without_the_kernels_truncation_large_bodies_count_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
