@@ -16,8 +16,9 @@ import psutil
 import pytest
 
 from bench.errors import LabError
+from bench.judge.limit import MACHINE_REASONS
 from inventory.lab import LabHost, LabSpec, down, lab_hosts, up
-from tests.program import BRIEF_PROFILE, Finished, command, ended_well, run, run_results
+from tests.program import BRIEF_PROFILE, ROOT, Finished, command, ended_well, run, run_results
 
 pytestmark = [pytest.mark.lab, pytest.mark.pipeline, pytest.mark.timeout(900)]
 
@@ -167,6 +168,37 @@ def test_a_second_time_nothing_is_provisioned_and_the_first_request_comes_soon(
     plan_made = (lab.results / "again" / "plan.json").stat().st_mtime
     assert plan_made - began < 8
     assert one["counts"]["engine"] > 0
+
+
+def test_poisson_arrivals_keep_their_rate_over_two_load_hosts(whole: Finished, lab: Lab) -> None:
+    words = ("--servers", "uvicorn", "--endpoints", "shortbody", "--rate", "400", "--arrivals", "poisson")
+    done = run(*lab.bench("--name", "poisson", *words))
+    assert ended_well(done, lab.results / "poisson"), done.stderr
+    one = next(one for one in run_results(lab.results / "poisson") if one["cell"]["rate_per_second"])
+    assert {worker["host"] for worker in one["load_workers"]} == {"pipe-load-1", "pipe-load-2"}
+    # 800 arrivals in the window: five times their standard deviation.
+    assert abs(one["open_loop"]["achieved_rate_per_second"] - 400) < 5 * 800**0.5 / 2
+    counts = one["counts"]
+    assert counts["engine"] == counts["locust"] == counts["spool"] > 0
+    assert 0 <= counts["server"] - counts["engine"] <= counts["in_flight_at_stop"]
+
+
+def test_a_locustfile_of_the_users_own_is_run_by_every_load_host(whole: Finished, lab: Lab) -> None:
+    example = ROOT / "loadgen" / "examples" / "fast_http_user.py"
+    done = run(*lab.bench("--name", "own", "--servers", "uvicorn", "--locustfile", str(example)))
+    assert done.status in (0, 60), done.stderr
+    (one,) = run_results(lab.results / "own")
+    # The load hosts share a core here, and so slow a client may be the limit.
+    void = {reason["code"] for reason in one["reasons"] if reason["invalidates"]}
+    assert void <= MACHINE_REASONS | {"LoadWorkerAtLimit"}
+    assert (done.status == 60) == bool(void)
+    assert {worker["host"] for worker in one["load_workers"] if worker["requests"]} == {
+        "pipe-load-1",
+        "pipe-load-2",
+    }
+    counts = one["counts"]
+    assert counts["engine"] == counts["locust"] == counts["spool"] > 0
+    assert 0 <= counts["server"] - counts["engine"] <= counts["in_flight_at_stop"]
 
 
 def test_a_lost_load_worker_voids_the_run_and_it_is_run_again(whole: Finished, lab: Lab) -> None:
