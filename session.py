@@ -14,6 +14,7 @@ import platform
 import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, wait
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ import msgspec
 
 from bench.assemble import Measured, Timeline, run_result
 from bench.calibration import CALIBRATION_FILE, calibration_path
+from bench.dry_run import WORKDIR, dry_run_lines, known_costs
 from bench.errors import (
     AgentError,
     AsgibenchError,
@@ -38,7 +40,6 @@ from bench.placement import Placement, load_cores, load_on_server_cores, place, 
 from bench.plan import Environment, Plan, PlannedRun
 from bench.planning import OVERHEAD_GUESS_SECONDS, Prepared, make_plan
 from bench.planning import BenchRequest as BenchRequest
-from bench.planning import describe as describe
 from bench.rate import offered_rate, parse_rates
 from bench.result import DatabaseCounters, Reason, RunResult, Summary
 from bench.spec import ENDPOINTS, Endpoint, Profile
@@ -46,7 +47,15 @@ from bench.store import Store, result_names
 from bench.summary import DERIVED_WARNINGS, summarise
 from bench.window import Pairs, Window
 from inventory.read import read_inventory
-from loadgen.cluster import Cluster, LoadHost, spool_folder, start_cluster, user_file
+from loadgen.cluster import (
+    Cluster,
+    LoadHost,
+    master_command,
+    spool_folder,
+    start_cluster,
+    user_file,
+    worker_command,
+)
 from loadgen.cluster import shipped_files as load_files
 from loadgen.live import LiveSeconds
 from loadgen.stats import StoppedRun, cut_window, latency_of, open_loop_of, parse_spool, per_second
@@ -114,6 +123,28 @@ def prepare(request: BenchRequest) -> Prepared:
     """Inventory and plan. Raises UsageError, CatalogueError or InventoryError."""
     inventory = read_inventory(request.hosts, root=request.root)
     return Prepared(inventory, make_plan(request, inventory))
+
+
+def describe(request: BenchRequest) -> list[str]:
+    """For --dry-run, every run, the commands and the time in lines. Touches no host. Raises as prepare."""
+    prepared = prepare(request)
+    inventory, plan = prepared.inventory, prepared.plan
+    load = plan.profile.load_workers
+    each = "one a core" if load is None else f"{load} each"
+    own = "" if plan.locustfile is None else user_file(plan.locustfile.name)
+    return dry_run_lines(
+        plan,
+        inventory,
+        port=request.port,
+        load_commands={
+            "Locust's master, on this machine": master_command("*"),
+            f"load workers, {each}, on {', '.join(host.name for host in inventory.loadgen)}": worker_command(
+                f"{WORKDIR}/envs/{LOAD_GROUP}-*/bin", f"{WORKDIR}/ship/*", own, "*"
+            ),
+        },
+        costs=known_costs(request.results_root, inventory.name),
+        now=datetime.now(UTC),
+    )
 
 
 # ---------------------------------------------------------------- the whole
