@@ -87,8 +87,8 @@ def dry_run_lines(
         *(f"skipped: {one.cell.id}: {one.reason}" for one in plan.skipped),
         *_share_lines(plan),
         "",
-        "Commands. WORKDIR is the host's asgibench_workdir or our own folder there; what a * stands for becomes "
-        "known there.",
+        "Commands. WORKDIR is the host's asgibench_workdir or our own folder there; what a * stands for "
+        "becomes known there.",
         *_server_lines(plan, inventory, port),
         *_load_lines(load_commands),
         "",
