@@ -73,6 +73,7 @@ def _names(given: str) -> tuple[str, ...]:
     help={
         "hosts": "an inventory's name (inventory/NAME.yml or .ini) or its path",
         "servers": "catalogue entries, separated by commas",
+        "set": "versions of the servers: current (default), paper, or both side by side",
         "endpoints": "shortbody, longbody, orders, separated by commas",
         "profile": "how long and how hard: quick, review, or one of your own",
         "name": "the folder below results/; default: date, time and inventory",
@@ -84,7 +85,7 @@ def _names(given: str) -> tuple[str, ...]:
         "results": "the folder for results; default: results/ here",
         "locustfile": "a locustfile of your own, one file, in place of our engine and --endpoints",
         "resume": "go on with the benchmark NAME (default: the latest)",
-        "dry-run": "print the plan and the commands; touch no host",
+        "dry-run": "print the plan, the commands and the time it will take; touch no host",
         "debug": "a traceback with each error",
     }
 )
@@ -93,6 +94,7 @@ def bench(
     context: Context,
     hosts: str = "local",
     servers: str = "",
+    set: str = "",  # noqa: A002 (Invoke names the option by it)
     endpoints: str = "",
     profile: str = "quick",
     name: str = "",
@@ -110,13 +112,14 @@ def bench(
     """Measure the servers on the hosts; the report's path is the last line on stdout."""
     from reports.progress import Progress
     from reports.terminal import closing_lines
-    from session import BenchRequest, describe, prepare, verdict_error
+    from session import BenchRequest, describe, verdict_error
     from session import bench as measure
 
     request = BenchRequest(
         root=ROOT,
         hosts=hosts,
         servers=_names(servers),
+        version_set=set,
         endpoints=_names(endpoints),
         profile=profile,
         name=name,
@@ -130,7 +133,7 @@ def bench(
         locustfile=Path(locustfile) if locustfile else None,
     )
     if dry_run:
-        print("\n".join(describe(prepare(request))))
+        print("\n".join(describe(request)))
         return 0
     progress = Progress()
     progress.start()
