@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from bench.errors import InventoryError
-from bench.hosts import Host, Inventory
+from bench.hosts import ExistingDatabase, Host, Inventory
 from inventory.find import find_inventory
 from inventory.listing import IMPLIED_GROUPS, Listing, list_inventory
 from inventory.variables import HostVariables, read_host
@@ -39,7 +39,13 @@ def build_inventory(path: Path, listing: Listing) -> Inventory:
         loadgen=tuple(hosts[name] for name in members["loadgen"]),
         database=hosts[database[0]] if database else None,
         controller_cores=_controller_cores(path, tuple(variables.values())),
+        existing_database=_existing_database(path, tuple(variables.values())),
     )
+    if inventory.database is not None and inventory.existing_database is not None:
+        raise InventoryError(
+            f"{path}: group database and asgibench_database_url name two databases",
+            remedy="take one of the two out",
+        )
     _refuse_duplicates(path, tuple(hosts.values()))
     _refuse_unreachable_address(path, inventory)
     return inventory
@@ -95,6 +101,17 @@ def _controller_cores(path: Path, variables: Sequence[HostVariables]) -> tuple[i
             remedy="set it once, under all: vars:",
         )
     return next(iter(said.values()), None)
+
+
+def _existing_database(path: Path, variables: Sequence[HostVariables]) -> ExistingDatabase | None:
+    said = {one.host: one.existing_database() for one in variables}
+    found = [one for one in said.values() if one is not None]
+    if len({one.url for one in found}) > 1:
+        raise InventoryError(
+            f"{path}: asgibench_database_url: differs between hosts",
+            remedy="set it once, under all: vars: or for the server's host",
+        )
+    return found[0] if found else None
 
 
 def _refuse_duplicates(path: Path, hosts: Sequence[Host]) -> None:
