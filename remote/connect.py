@@ -34,10 +34,12 @@ from bench.errors import (
     HostUnreachable,
 )
 from bench.hosts import Host, Inventory
+from remote.jumps import add_jumps, way_to
 from remote.known_hosts import changed_key_error, known_hosts_files, load_known_hosts, reject_unknown_keys
 
 CONNECT_TIMEOUT_SECONDS = 10.0
 KEEP_ALIVE_SECONDS = 5
+TIMEOUTS = {"timeout": CONNECT_TIMEOUT_SECONDS, "banner_timeout": CONNECT_TIMEOUT_SECONDS}
 CHUNK_BYTES = 1 << 18
 
 
@@ -218,7 +220,6 @@ class SshConnection:
         self._fabric = _open(host, keys)
         transport = self._fabric.client.get_transport()
         assert transport is not None
-        transport.set_keepalive(KEEP_ALIVE_SECONDS)
         self._transport: paramiko.Transport = transport
 
     def run(
@@ -290,7 +291,7 @@ class SshConnection:
         return bool(self._transport.is_active())
 
     def close(self) -> None:
-        self._fabric.close()
+        _close(self._fabric)
 
     def _channel(self, argv: Sequence[str], env: Mapping[str, str]) -> paramiko.Channel:
         words = ["env", *(f"{key}={value}" for key, value in env.items()), *argv] if env else list(argv)
@@ -350,47 +351,45 @@ def _drain(receive: Any, into: list[bytes]) -> None:
 
 
 def unopened(host: Host, keys: HostKeys) -> Any:
-    """Fabric's connection to the host, with ~/.ssh/config applied, a jump host as its ``gateway``, and the
-    keys of both to be checked when it is opened."""
-    options: dict[str, Any] = {"timeout": CONNECT_TIMEOUT_SECONDS, "banner_timeout": CONNECT_TIMEOUT_SECONDS}
+    """Fabric's connection to the host, with ~/.ssh/config applied and jump hosts as its chain of gateways;
+    every host key on the way will be checked when it is opened."""
+    options: dict[str, Any] = {**TIMEOUTS}
     if host.ssh_key_file:
         options["key_filename"] = host.ssh_key_file
     if host.ssh_password:
         options["password"] = host.ssh_password
-    gateway = fabric.Connection(host.proxy_jump) if host.proxy_jump else None
     connection = fabric.Connection(
-        host.ssh_host, user=host.ssh_user, port=host.ssh_port, gateway=gateway, connect_kwargs=options
+        host.ssh_host, user=host.ssh_user, port=host.ssh_port, gateway=False, connect_kwargs=options
     )
-    for one in (gateway, connection):
-        if one is not None:
-            _check_keys(one, host, keys)
+    add_jumps(connection, host, TIMEOUTS)
+    for one in way_to(connection):
+        load_known_hosts(one.client, keys.files)
+        reject_unknown_keys(one.client, host, keys.inventory)
     return connection
 
 
 def _open(host: Host, keys: HostKeys) -> Any:
     connection = unopened(host, keys)
-    gateway = connection.gateway if host.proxy_jump else None
     try:
-        with _translated(host, connection, keys.inventory):
-            if gateway is not None:
-                gateway.open()
-            connection.open()
+        for one in way_to(connection):
+            with _translated(host, one, keys.inventory, is_jump=one is not connection):
+                one.open()
+                one.client.get_transport().set_keepalive(KEEP_ALIVE_SECONDS)
     except BaseException:
-        connection.close()
-        if gateway is not None:
-            gateway.close()
+        _close(connection)
         raise
     return connection
 
 
-def _check_keys(connection: Any, host: Host, keys: HostKeys) -> None:
-    load_known_hosts(connection.client, keys.files)
-    reject_unknown_keys(connection.client, host, keys.inventory)
+def _close(connection: Any) -> None:
+    for one in reversed(way_to(connection)):
+        one.close()
 
 
 @contextlib.contextmanager
-def _translated(host: Host, connection: Any, inventory: str) -> Iterator[None]:
-    where = f"{connection.user}@{connection.host}:{connection.port}"
+def _translated(host: Host, connection: Any, inventory: str, *, is_jump: bool) -> Iterator[None]:
+    where = f"{'jump host ' if is_jump else ''}{connection.user}@{connection.host}:{connection.port}"
+    named = f"ansible_user and ansible_ssh_private_key_file of {host.name}"
     try:
         yield
     except AsgibenchError:
@@ -400,7 +399,7 @@ def _translated(host: Host, connection: Any, inventory: str) -> Iterator[None]:
     except (paramiko.AuthenticationException, paramiko.PasswordRequiredException) as error:
         raise AuthenticationError(
             f"{host.name}: {where} refused the login ({error})",
-            remedy=f"check ansible_user and ansible_ssh_private_key_file of {host.name}; "
+            remedy=f"check {'its User and IdentityFile in ~/.ssh/config' if is_jump else named}; "
             f"`ssh -p {connection.port} {connection.user}@{connection.host}` must work without a question",
         ) from error
     except NoValidConnectionsError as error:
@@ -414,6 +413,11 @@ def _translated(host: Host, connection: Any, inventory: str) -> Iterator[None]:
         raise HostUnreachable(
             f"{host.name}: the name {connection.host} is unknown ({error.strerror})",
             remedy="correct ansible_host in the inventory",
+        ) from error
+    except paramiko.ChannelException as error:
+        raise HostUnreachable(
+            f"{host.name}: the jump host does not lead on to {where} ({error.text})",
+            remedy="see that it reaches that port, and that its sshd_config has AllowTcpForwarding yes",
         ) from error
     except (TimeoutError, paramiko.SSHException, EOFError, OSError) as error:
         if isinstance(error, HostKeyError):
