@@ -50,6 +50,7 @@ from loadgen.cluster import Cluster, LoadHost, spool_folder, start_cluster, user
 from loadgen.cluster import shipped_files as load_files
 from loadgen.live import LiveSeconds
 from loadgen.stats import StoppedRun, cut_window, latency_of, open_loop_of, parse_spool, per_second
+from remote.ask import terminal
 from remote.collect import AgentHost, Agents, agent_files, start_agents
 from remote.database import (
     TOOLS_GROUP,
@@ -296,10 +297,12 @@ def _open_store(request: BenchRequest, plan: Plan) -> tuple[Store, Plan]:
 
 def _check_same_ground(kept: Plan, now: Plan) -> None:
     """One benchmark is of one environment and one set of versions. Raises UsageError."""
-    if Path(kept.inventory_path).resolve() != Path(now.inventory_path).resolve():
+    is_same_file = Path(kept.inventory_path).resolve() == Path(now.inventory_path).resolve()
+    if not is_same_file or kept.environment != now.environment:
+        began = dict(zip(kept.command, kept.command[1:], strict=False)).get("--hosts", kept.environment)
         raise UsageError(
             f"{kept.name} was measured on {kept.environment}, not on {now.environment}",
-            remedy=f"go on with --hosts {kept.environment}, or begin another benchmark",
+            remedy=f"go on with --hosts {began}, or begin another benchmark",
         )
     if kept.lock_sha256 != now.lock_sha256:
         raise UsageError(
@@ -334,6 +337,7 @@ def _fleet(request: BenchRequest, inventory: Inventory, plan: Plan, progress: Pr
         inventory,
         new_session(f"benchmark {plan.name}"),
         report=progress.step,
+        ask=progress.quiet(terminal()),
     )
     try:
         yield fleet
@@ -663,7 +667,7 @@ def _environment(
         server=fleet.server.host.name,
         loadgen=tuple(one.host.name for one in fleet.loadgen),
         database=_database_shown(fleet.inventory),
-        hosts=tuple(msgspec.structs.replace(one.host, ssh_password=None) for one in fleet.hosts.values()),
+        hosts=tuple(one.host.without_secrets() for one in fleet.hosts.values()),
         facts={
             name: msgspec.structs.replace(
                 one.facts, clock_offset_seconds=clocks[name][0], clock_offset_error_seconds=clocks[name][1]

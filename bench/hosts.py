@@ -24,6 +24,7 @@ class Host(msgspec.Struct, frozen=True):
     ssh_user: str | None = None
     ssh_key_file: str | None = None
     ssh_password: str | None = None
+    ssh_key_passphrase: str | None = None
     proxy_jump: str | None = None
     address: str = ""
     bind: str | None = None
@@ -36,6 +37,10 @@ class Host(msgspec.Struct, frozen=True):
     @property
     def is_local(self) -> bool:
         return self.connection == "local"
+
+    def without_secrets(self) -> Host:
+        """As it may be kept in results."""
+        return msgspec.structs.replace(self, ssh_password=None, ssh_key_passphrase=None)
 
 
 class ExistingDatabase(msgspec.Struct, frozen=True):
@@ -53,6 +58,7 @@ class Inventory(msgspec.Struct, frozen=True):
     """The hosts of one environment by role. A host may stand in several roles.
 
     ``database`` is None where the database lives on the server host or is an ``existing_database``.
+    ``group`` is the environment's among several of one file, "" for all of it.
     ``controller_cores`` pins the controller's own processes (``asgibench_controller_cores``), else None.
     """
 
@@ -62,7 +68,13 @@ class Inventory(msgspec.Struct, frozen=True):
     loadgen: tuple[Host, ...]
     database: Host | None = None
     controller_cores: tuple[int, ...] | None = None
+    group: str = ""
     existing_database: ExistingDatabase | None = None
+
+    @property
+    def wanted(self) -> str:
+        """What --hosts takes for it where the file stands in the folder inventory."""
+        return f"{self.name.removesuffix(f'-{self.group}')}:{self.group}" if self.group else self.name
 
     @property
     def hosts(self) -> tuple[Host, ...]:

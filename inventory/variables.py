@@ -39,6 +39,17 @@ REFUSED_KEYS = {
     "ansible_private_key": "write the key to a file and name it in ansible_ssh_private_key_file",
     "ansible_ssh_private_key": "write the key to a file and name it in ansible_ssh_private_key_file",
 }
+READ_KEYS = (
+    *OWN_KEYS,
+    *HOST_KEYS,
+    *PORT_KEYS,
+    *USER_KEYS,
+    *KEY_FILE_KEYS,
+    *PASSWORD_KEYS,
+    *ARGUMENT_KEYS,
+    "ansible_connection",
+    "ansible_python_interpreter",
+)
 SSH_CONNECTIONS = ("ssh", "smart", "paramiko", "paramiko_ssh")
 MAX_CORES = 4096
 
@@ -192,9 +203,10 @@ class HostVariables(msgspec.Struct, frozen=True):
             raise self.error(
                 key,
                 f"encrypted inline, which {self.file.name} can't be read with",
-                "encrypt the whole variables file instead (ansible-vault encrypt), or use an SSH key",
+                "name the file with the vault's password in ANSIBLE_VAULT_PASSWORD_FILE, or encrypt the "
+                "whole variables file (ansible-vault encrypt)",
             )
-        if any(mark in text for text in _texts(value) for mark in ("{{", "{%")):
+        if is_unfilled(value):
             raise self.error(
                 key, f"{value!r} is a template, and ansible-inventory fills in none", "write the value itself"
             )
@@ -247,6 +259,13 @@ def read_host(variables: HostVariables, groups: tuple[str, ...]) -> Host:
         proxy_jump=variables.proxy_jump(),
         address=address or ssh_host,
     )
+
+
+def is_unfilled(value: Any) -> bool:
+    """Whether it is a template, or encrypted inline."""
+    if isinstance(value, dict):
+        return "__ansible_vault" in value
+    return any(mark in text for text in _texts(value) for mark in ("{{", "{%"))
 
 
 def _texts(value: Any) -> tuple[str, ...]:

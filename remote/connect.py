@@ -30,7 +30,6 @@ from bench.errors import (
     CommandFailed,
     ConnectionLost,
     DiskFull,
-    HostKeyError,
     HostUnreachable,
 )
 from bench.hosts import Host, Inventory
@@ -102,7 +101,7 @@ class HostKeys(msgspec.Struct, frozen=True):
 
 
 def host_keys_of(inventory: Inventory) -> HostKeys:
-    return HostKeys(known_hosts_files(Path(inventory.path)), inventory.name)
+    return HostKeys(known_hosts_files(Path(inventory.path)), inventory.wanted)
 
 
 def connect(host: Host, keys: HostKeys) -> Connection:
@@ -358,6 +357,8 @@ def unopened(host: Host, keys: HostKeys) -> Any:
         options["key_filename"] = host.ssh_key_file
     if host.ssh_password:
         options["password"] = host.ssh_password
+    if host.ssh_key_passphrase:
+        options["passphrase"] = host.ssh_key_passphrase
     connection = fabric.Connection(
         host.ssh_host, user=host.ssh_user, port=host.ssh_port, gateway=False, connect_kwargs=options
     )
@@ -389,7 +390,6 @@ def _close(connection: Any) -> None:
 @contextlib.contextmanager
 def _translated(host: Host, connection: Any, inventory: str, *, is_jump: bool) -> Iterator[None]:
     where = f"{'jump host ' if is_jump else ''}{connection.user}@{connection.host}:{connection.port}"
-    named = f"ansible_user and ansible_ssh_private_key_file of {host.name}"
     try:
         yield
     except AsgibenchError:
@@ -397,11 +397,7 @@ def _translated(host: Host, connection: Any, inventory: str, *, is_jump: bool) -
     except paramiko.BadHostKeyException as error:
         raise changed_key_error(host, error, inventory) from error
     except (paramiko.AuthenticationException, paramiko.PasswordRequiredException) as error:
-        raise AuthenticationError(
-            f"{host.name}: {where} refused the login ({error})",
-            remedy=f"check {'its User and IdentityFile in ~/.ssh/config' if is_jump else named}; "
-            f"`ssh -p {connection.port} {connection.user}@{connection.host}` must work without a question",
-        ) from error
+        raise _refused(host, connection, error, where, is_jump=is_jump) from error
     except NoValidConnectionsError as error:
         reasons = {inner.errno for inner in error.errors.values() if isinstance(inner, OSError)}
         closed = errno.ECONNREFUSED in reasons
@@ -419,10 +415,66 @@ def _translated(host: Host, connection: Any, inventory: str, *, is_jump: bool) -
             f"{host.name}: the jump host does not lead on to {where} ({error.text})",
             remedy="see that it reaches that port, and that its sshd_config has AllowTcpForwarding yes",
         ) from error
-    except (TimeoutError, paramiko.SSHException, EOFError, OSError) as error:
-        if isinstance(error, HostKeyError):
-            raise
+    except (TimeoutError, paramiko.SSHException, EOFError, OSError, ValueError) as error:
+        transport = connection.client.get_transport()
+        if transport is not None and transport.is_active() and transport.initial_kex_done:
+            # A key file with the wrong passphrase, for one, is no AuthenticationException.
+            raise _refused(host, connection, error, where, is_jump=is_jump) from error
         raise HostUnreachable(
             f"{host.name}: {where}: no SSH connection ({error or type(error).__name__})",
             remedy="see that the host is up and that a firewall lets the port through",
         ) from error
+
+
+def _refused(
+    host: Host, connection: Any, error: Exception, where: str, *, is_jump: bool
+) -> AuthenticationError:
+    login = f"{connection.user}@{connection.host}"
+    locked = "" if is_jump else _locked_key(connection)
+    takes_password = not is_jump and bool({"password", "keyboard-interactive"} & _methods(connection, error))
+    if locked:
+        remedy = f"`ssh-add {locked}` unlocks that key for as long as you are logged in"
+    else:
+        named = f"ansible_user and ansible_ssh_private_key_file of {host.name}"
+        remedy = (
+            f"check {'its User and IdentityFile in ~/.ssh/config' if is_jump else named}; "
+            f"`ssh -p {connection.port} {login}` must work without a question"
+        )
+    if takes_password:
+        remedy += ", or answer at a terminal, or set ansible_password in a vaulted file"
+    refused = AuthenticationError(
+        f"{host.name}: {where} refused the login "
+        f"({f'the key {locked} has a passphrase' if locked and not host.ssh_key_passphrase else error})",
+        remedy=remedy,
+    )
+    refused.key_file, refused.takes_password, refused.login = locked, takes_password, login
+    return refused
+
+
+def _methods(connection: Any, error: Exception) -> set[str]:
+    """What the host would take; asked for where nothing was tried that it could have refused."""
+    allowed = getattr(error, "allowed_types", None)
+    transport = connection.client.get_transport()
+    if allowed is None and transport is not None and transport.is_active():
+        try:
+            transport.auth_none(connection.user)
+        except paramiko.BadAuthenticationType as refusal:
+            allowed = refusal.allowed_types
+        except (paramiko.SSHException, EOFError, OSError):
+            allowed = None
+    return set(allowed or ())
+
+
+def _locked_key(connection: Any) -> str:
+    """The first key file for the host that needs a passphrase; "" if none does."""
+    named = connection.connect_kwargs.get("key_filename") or []
+    files = [Path(one).expanduser() for one in ([named] if isinstance(named, str) else named)]
+    files = files or [Path("~/.ssh").expanduser() / f"id_{kind}" for kind in ("ed25519", "ecdsa", "rsa")]
+    for file in files:
+        try:
+            paramiko.PKey.from_path(file)
+        except (paramiko.PasswordRequiredException, TypeError):
+            return str(file)
+        except (OSError, ValueError, paramiko.SSHException, paramiko.pkey.UnknownKeyType):
+            continue
+    return ""

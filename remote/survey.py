@@ -9,13 +9,13 @@ from typing import Any
 from bench.errors import AsgibenchError, DatabaseError, HostKeyError, HostUnsuitable
 from bench.hosts import ExistingDatabase, Host, HostFacts
 from inventory.read import read_inventory
+from remote.ask import outcomes_asking, terminal
 from remote.connect import HostKeys, connect, host_keys_of, unopened
 from remote.database import TOOLS_GROUP, Place, app_files, drop_schema
 from remote.facts import read_facts
 from remote.guarded import MARKER, GuardedHost, GuardSession, new_session
 from remote.jumps import way_to
 from remote.known_hosts import fingerprint, pin, scan_host_key
-from remote.parallel import outcomes
 from remote.provision import provision
 
 SCAN_SECONDS = 10.0
@@ -33,7 +33,7 @@ def survey_hosts(root: Path, hosts: str) -> list[str]:
         finally:
             connection.close()
 
-    found, errors = outcomes(look, inventory.hosts, lambda host: host.name)
+    found, errors = outcomes_asking(look, inventory.hosts, terminal())
     lines = [line for facts in found.values() for line in facts_lines(facts)]
     if errors:
         told = "\n".join([*lines, *(f"{name}: {error}" for name, error in errors.items())])
@@ -127,7 +127,7 @@ def clean_hosts(root: Path, hosts: str, *, say: Callable[[str], None]) -> None:
         existing = inventory.existing_database if host.name == inventory.server.name else None
         return _clean(host, keys, session, lambda guarded: _drop_schema(guarded, existing, root, say))
 
-    cleaned, errors = outcomes(clean, inventory.hosts, lambda host: host.name)
+    cleaned, errors = outcomes_asking(clean, inventory.hosts, terminal())
     for name, workdir in cleaned.items():
         say(f"{name}: {workdir} is gone")
     for name, error in errors.items():

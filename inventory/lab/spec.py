@@ -15,6 +15,7 @@ STATE_DIRECTORY = Path("/var/lib/asgibench-lab")
 USER = "bench"
 USER_ID = 1000
 
+NETWORK6_PREFIX = bytes.fromhex("fda56b00")
 CONTROLLER_HOST_NUMBER = 1
 DATABASE_HOST_NUMBER = 9
 SERVER_HOST_NUMBER = 10
@@ -44,6 +45,15 @@ class LabSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return ipaddress.IPv4Network(self.subnet)
 
     @property
+    def network6(self) -> ipaddress.IPv6Network:
+        """Of unique local addresses; its last 64 bits count hosts as ``network`` does."""
+        return ipaddress.IPv6Network((NETWORK6_PREFIX + self.network.network_address.packed + bytes(8), 64))
+
+    @property
+    def controller_address6(self) -> str:
+        return str(self.network6[CONTROLLER_HOST_NUMBER])
+
+    @property
     def controller_address(self) -> str:
         return str(self.network[CONTROLLER_HOST_NUMBER])
 
@@ -69,11 +79,15 @@ class LabSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class HostSpec(msgspec.Struct, frozen=True):
-    """One host of a lab. ``namespace`` is its network namespace, ``link`` its port on the bridge."""
+    """One host of a lab. ``namespace`` is its network namespace, ``link`` its port on the bridge.
+
+    ``address6`` is given to it where the kernel has IPv6.
+    """
 
     name: str
     group: str
     address: str
+    address6: str
     prefix_length: int
     mac_address: str
     namespace: str
@@ -106,6 +120,7 @@ def plan_hosts(spec: LabSpec) -> tuple[HostSpec, ...]:
             name=name,
             group=group,
             address=str(spec.network[number]),
+            address6=str(spec.network6[number]),
             prefix_length=spec.network.prefixlen,
             mac_address=mac_address(spec.network[number]),
             namespace=f"{spec.bridge}-{name}",
