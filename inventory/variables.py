@@ -237,14 +237,14 @@ def read_host(variables: HostVariables, groups: tuple[str, ...]) -> Host:
     common: dict[str, Any] = {
         "name": variables.host,
         "groups": groups,
-        "bind": variables.text("asgibench_bind"),
+        "bind": (variables.text("asgibench_bind") or "").strip("[]") or None,
         "python": variables.python(),
         "workdir": variables.workdir(),
         "cores": variables.cores("asgibench_cores"),
         "database_port": variables.port(("asgibench_database_port",)),
         "source_address": variables.address("asgibench_source_address"),
     }
-    address = variables.text("asgibench_address")
+    address = (variables.text("asgibench_address") or "").strip("[]")
     if variables.connection() == "local":
         return Host(**common, connection="local", address=address or "127.0.0.1")
     ssh_host = (variables.text(*HOST_KEYS) or variables.host).strip("[]")

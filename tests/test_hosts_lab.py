@@ -158,6 +158,33 @@ def agent(lab: Lab, home: Path) -> Iterator[dict[str, str]]:
 
 
 @contextlib.contextmanager
+def two_addresses(lab: Lab) -> Iterator[tuple[str, str]]:
+    """The server comes to the database from another address than its own: (by UDP, by TCP).
+
+    That is as behind a NAT: what the server's own kernel says is not what the database sees.
+    """
+    namespace = lab.hosts[SERVER].spec.namespace
+    told, seen = (str(lab.spec.network[number]) for number in (70, 71))
+    target = f"{lab.address(DATABASE)}/32"
+    rule = ("to", target, "ipproto", "tcp", "lookup", "77")
+    undo = []
+    try:
+        for words in (
+            ("address", "add", f"{told}/24", "dev", "eth0"),
+            ("address", "add", f"{seen}/24", "dev", "eth0"),
+            ("route", "add", target, "dev", "eth0", "src", told),
+            ("route", "add", target, "dev", "eth0", "src", seen, "table", "77"),
+            ("rule", "add", *rule),
+        ):
+            subprocess.run(["ip", "-netns", namespace, *words], check=True)
+            undo.append((words[0], "del", *words[2:]))
+        yield told, seen
+    finally:
+        for words in reversed(undo):
+            subprocess.run(["ip", "-netns", namespace, *words], check=True)
+
+
+@contextlib.contextmanager
 def no_way_from_controller(lab: Lab, host: str) -> Iterator[None]:
     """The host answers everybody but the controller."""
     route = ("blackhole", f"{lab.spec.controller_address}/32")
@@ -219,11 +246,19 @@ def test_a_database_host_behind_two_jumps_serves_a_server_on_an_ipv6_address(
             "asgibench_database_port": "5544",
         },
     )
-    with no_way_from_controller(lab, DATABASE):
+    with no_way_from_controller(lab, DATABASE), two_addresses(lab) as (_, seen):
         (inventory.parent / "known_hosts").unlink()
         trusted = run("hosts.trust", "--hosts", str(inventory), "--yes", env=agent)
         assert trusted.status == 0, trusted.stderr
         assert len((inventory.parent / "known_hosts").read_text().splitlines()) >= 3
+        refused = lab.bench(inventory, "--endpoints", "orders", env=agent)
+        assert refused.status == 33, refused.stderr
+        assert f'no pg_hba.conf entry for host "{seen}"' in refused.stderr
+        assert f"set asgibench_source_address of {SERVER}" in refused.stderr
+        text = inventory.read_text()
+        inventory.write_text(
+            text.replace('"ansible_user"', f'"asgibench_source_address":"{seen}","ansible_user"', 1)
+        )
         done = lab.bench(inventory, "--endpoints", "orders", env=agent)
     assert ended_well(done, lab.results / "named"), done.stderr
     one = lab.one_run("named")
@@ -237,8 +272,7 @@ def test_a_database_host_behind_two_jumps_serves_a_server_on_an_ipv6_address(
     log = (lab.hosts[DATABASE].root / "var/log/sshd.log").read_text()
     accepted = [line for line in log.splitlines() if "Accepted publickey" in line]
     assert accepted
-    # The second jump's own address: one hop further than the first.
-    assert all(f"from {lab.address(SERVER)} " in line for line in accepted), accepted
+    assert all(f"from {seen} " in line for line in accepted), accepted
 
 
 def test_an_existing_database_by_url_is_used_and_its_password_kept_nowhere(lab: Lab) -> None:
@@ -275,17 +309,16 @@ def test_an_existing_database_by_url_is_used_and_its_password_kept_nowhere(lab: 
             assert [path for path in kept if password.encode() in path.read_bytes()] == []
             assert password not in done.stdout + done.stderr
 
-            cleaned = run("hosts.clean", "--hosts", str(inventory))
-            assert cleaned.status == 0, cleaned.stderr
-            assert "our schema is gone" in cleaned.stdout
-            status, told = shipped_program("database", "drop", database_url=url)
-            assert (status, told) == (0, {"dropped": False})
-
             wrong = lab.inventory(
                 "wrong", server={"asgibench_database_url": url.replace(password, "s3cret")},
                 database={"absent": ""},
             )  # fmt: skip
             refused = lab.bench(wrong, "--endpoints", "orders")
+            cleaned = run("hosts.clean", "--hosts", str(inventory))
+            assert cleaned.status == 0, cleaned.stderr
+            assert "our schema is gone" in cleaned.stdout
+            status, told = shipped_program("database", "drop", database_url=url)
+            assert (status, told) == (0, {"dropped": False})
     assert refused.status == 33, refused.stderr
     assert f"{controller}:{port}/asgibench: password authentication failed" in refused.stderr
     assert "s3cret" not in refused.stdout + refused.stderr
