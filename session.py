@@ -59,8 +59,17 @@ from loadgen.cluster import (
 from loadgen.cluster import shipped_files as load_files
 from loadgen.live import LiveSeconds
 from loadgen.stats import StoppedRun, cut_window, latency_of, open_loop_of, parse_spool, per_second
+from remote.ask import terminal
 from remote.collect import AgentHost, Agents, agent_files, start_agents
-from remote.database import Database, app_files, read_counters, start_database
+from remote.database import (
+    TOOLS_GROUP,
+    Database,
+    Place,
+    app_files,
+    read_counters,
+    start_database,
+    use_database,
+)
 from remote.deploy import (
     Deployment,
     RunningServer,
@@ -79,7 +88,6 @@ from reports.progress import LiveFigures, Progress
 from reports.render import write_report
 from testapp.data import expected_body, tokens
 
-TOOLS_GROUP = "host-tools"
 LOAD_GROUP = "load"
 EPOCH_LEAD_SECONDS = 0.1
 WATCH_SECONDS = 0.5
@@ -188,10 +196,12 @@ def _open_store(request: BenchRequest, plan: Plan) -> tuple[Store, Plan]:
 
 def _check_same_ground(kept: Plan, now: Plan) -> None:
     """One benchmark is of one environment and one set of versions. Raises UsageError."""
-    if Path(kept.inventory_path).resolve() != Path(now.inventory_path).resolve():
+    is_same_file = Path(kept.inventory_path).resolve() == Path(now.inventory_path).resolve()
+    if not is_same_file or kept.environment != now.environment:
+        began = dict(zip(kept.command, kept.command[1:], strict=False)).get("--hosts", kept.environment)
         raise UsageError(
             f"{kept.name} was measured on {kept.environment}, not on {now.environment}",
-            remedy=f"go on with --hosts {kept.environment}, or begin another benchmark",
+            remedy=f"go on with --hosts {began}, or begin another benchmark",
         )
     if kept.lock_sha256 != now.lock_sha256:
         raise UsageError(
@@ -226,6 +236,7 @@ def _fleet(request: BenchRequest, inventory: Inventory, plan: Plan, progress: Pr
         inventory,
         new_session(f"benchmark {plan.name}"),
         report=progress.step,
+        ask=progress.quiet(terminal()),
     )
     try:
         yield fleet
@@ -274,14 +285,19 @@ def _announce(progress: Progress, plan: Plan, inventory: Inventory, left: int) -
         f"{profile.blocks} block(s) = "
         f"{len(plan.runs)} runs, {left} to do, about {length}; profile {profile.name}, seed {plan.seed}",
     )
-    database = "on the server" if inventory.database is None else inventory.database.name
+    shown = _database_shown(inventory)
     progress.note(
         "Hosts",
         f"server: {inventory.server.name}   load: {', '.join(host.name for host in inventory.loadgen)}   "
-        f"database: {database}",
+        f"database: {'on the server' if shown == inventory.server.name else shown}",
     )
     for one in plan.skipped:
         progress.note("Skip", f"{one.cell.server} {one.cell.endpoint}: {one.reason}")
+
+
+def _database_shown(inventory: Inventory) -> str:
+    existing = inventory.existing_database
+    return (inventory.database or inventory.server).name if existing is None else existing.shown
 
 
 def _loads_text(profile: Profile) -> str:
@@ -397,15 +413,20 @@ def _start_database(
 ) -> Database | None:
     if not any(endpoint.uses_database or endpoint.is_users_own for endpoint in plan.endpoints):
         return None
-    one = provisioned[fleet.database.host.name]
-    return start_database(
-        fleet.database,
-        one.environments[TOOLS_GROUP],
-        str(one.shipped),
-        cores=placement.database,
-        seed=plan.seed,
-        client_address=None if fleet.inventory.database is None else fleet.server.host.address,
-    )
+    places = {
+        one.host.name: Place(
+            one,
+            provisioned[one.host.name].environments[TOOLS_GROUP].python,
+            str(provisioned[one.host.name].shipped),
+        )
+        for one in (fleet.server, fleet.database)
+    }
+    server = places[fleet.server.host.name]
+    existing = fleet.inventory.existing_database
+    if existing is not None:
+        return use_database(existing, server, seed=plan.seed)
+    place_of_database = places[fleet.database.host.name]
+    return start_database(place_of_database, cores=placement.database, seed=plan.seed, server=server)
 
 
 def _start_agents(fleet: Fleet, provisioned: Mapping[str, Provisioned], placement: Placement) -> Agents:
@@ -496,6 +517,16 @@ def _warn_of_hosts(fleet: Fleet, placement: Placement, progress: Progress, warni
                 remedy="put the load on hosts of its own",
             )
         )
+    if fleet.inventory.existing_database is not None:
+        shown = fleet.inventory.existing_database.shown
+        found.append(
+            Reason(
+                "database_not_sampled",
+                f"the database {shown} is not ours: its memory and CPU are not sampled, and whether it "
+                "held a run back is not known",
+                remedy="see its own monitoring",
+            )
+        )
     for name, one in fleet.hosts.items():
         scaling = one.facts.cpu_frequency_scaling
         if scaling not in (None, "performance"):
@@ -534,8 +565,8 @@ def _environment(
         name=fleet.inventory.name,
         server=fleet.server.host.name,
         loadgen=tuple(one.host.name for one in fleet.loadgen),
-        database=fleet.database.host.name,
-        hosts=tuple(msgspec.structs.replace(one.host, ssh_password=None) for one in fleet.hosts.values()),
+        database=_database_shown(fleet.inventory),
+        hosts=tuple(one.host.without_secrets() for one in fleet.hosts.values()),
         facts={
             name: msgspec.structs.replace(
                 one.facts, clock_offset_seconds=clocks[name][0], clock_offset_error_seconds=clocks[name][1]
@@ -722,7 +753,7 @@ def _measure(
             counters_after=home.counters,
             samples=home.samples,
             server_host=guarded.host.name,
-            database_host=stage.fleet.database.host.name,
+            database_host=_database_host(stage),
             clock_offsets=stage.clock_offsets,
             timeline=Timeline(
                 began=began,
@@ -817,10 +848,15 @@ def _server_requests(endpoint: Endpoint, home: Home, stopped: StoppedRun) -> int
     return sum(home.server_counts.values())
 
 
+def _database_host(stage: Stage) -> str:
+    """Where its agent is; "" for a database that is not ours."""
+    return "" if stage.fleet.inventory.existing_database else stage.fleet.database.host.name
+
+
 def _targets(stage: Stage, server: RunningServer) -> dict[str, dict[str, int]]:
     targets: dict[str, dict[str, int]] = {name: {} for name in stage.fleet.hosts}
     targets[stage.fleet.server.host.name]["server"] = server.pid
-    if stage.database is not None:
+    if stage.database is not None and stage.database.pid is not None:
         targets[stage.fleet.database.host.name]["database"] = stage.database.pid
     for host, pids in stage.cluster.worker_pids().items():
         targets[host].update(pids)

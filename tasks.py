@@ -194,14 +194,20 @@ def _confirm(question: str) -> bool:
     return input(f"{question} [y/N] ").strip().lower() in ("y", "yes")
 
 
-@task(help={"loadgens": "how many load hosts", "debug": "a traceback with each error"})
+@task(
+    help={
+        "loadgens": "how many load hosts",
+        "database": "PostgreSQL on a host of its own",
+        "debug": "a traceback with each error",
+    }
+)
 @answers_for_errors
-def up(context: Context, loadgens: int = 2, debug: bool = False) -> None:
+def up(context: Context, loadgens: int = 2, database: bool = False, debug: bool = False) -> None:
     """Make the lab: real SSH hosts on this Linux machine (root); writes inventory/lab.yml."""
     from inventory.lab import LabSpec
     from inventory.lab import up as lab_up
 
-    lab_up(LabSpec(loadgens=loadgens), inventory_directory=ROOT / "inventory", report=_say)
+    lab_up(LabSpec(loadgens=loadgens, database=database), inventory_directory=ROOT / "inventory", report=_say)
 
 
 @task(help={"debug": "a traceback with each error"})

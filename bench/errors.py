@@ -55,9 +55,16 @@ class HostKeyError(AsgibenchError):
 
 
 class AuthenticationError(AsgibenchError):
-    """The host refused every key and password that was offered."""
+    """The host refused every key and password that was offered.
+
+    What the user may still know: the passphrase of ``key_file`` ("" if that is not what lacks), or the
+    password of ``login`` (user@address) if the host ``takes_password``.
+    """
 
     exit_code = 13
+    key_file = ""
+    takes_password = False
+    login = ""
 
 
 class HostBusy(AsgibenchError):

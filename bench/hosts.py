@@ -11,6 +11,9 @@ class Host(msgspec.Struct, frozen=True):
     ``address`` is what the load hosts connect to (``asgibench_address``, else ``ssh_host``).
     ``bind`` is what the server listens on (``asgibench_bind``, else ``address`` resolved on the host).
     ``cores`` are the CPU numbers that processes of ours are pinned to, or None for all.
+    ``database_port`` is what PostgreSQL listens on there, or None for any free one.
+    ``source_address`` is where the server's connections come from as the database host sees them, or None
+    for what the server host's own system says.
     """
 
     name: str
@@ -21,22 +24,41 @@ class Host(msgspec.Struct, frozen=True):
     ssh_user: str | None = None
     ssh_key_file: str | None = None
     ssh_password: str | None = None
+    ssh_key_passphrase: str | None = None
     proxy_jump: str | None = None
     address: str = ""
     bind: str | None = None
     python: str | None = None
     workdir: str | None = None
     cores: tuple[int, ...] | None = None
+    database_port: int | None = None
+    source_address: str | None = None
 
     @property
     def is_local(self) -> bool:
         return self.connection == "local"
 
+    def without_secrets(self) -> Host:
+        """As it may be kept in results."""
+        return msgspec.structs.replace(self, ssh_password=None, ssh_key_passphrase=None)
+
+
+class ExistingDatabase(msgspec.Struct, frozen=True):
+    """A PostgreSQL that is not ours. ``url`` has a password in it and goes nowhere but into the environment
+    of processes on the server's host; ``shown`` is host:port/database."""
+
+    url: str
+    shown: str
+
+    def __repr__(self) -> str:
+        return f"ExistingDatabase({self.shown})"
+
 
 class Inventory(msgspec.Struct, frozen=True):
     """The hosts of one environment by role. A host may stand in several roles.
 
-    ``database`` is None where the database lives on the server host.
+    ``database`` is None where the database lives on the server host or is an ``existing_database``.
+    ``group`` is the environment's among several of one file, "" for all of it.
     ``controller_cores`` pins the controller's own processes (``asgibench_controller_cores``), else None.
     """
 
@@ -46,6 +68,13 @@ class Inventory(msgspec.Struct, frozen=True):
     loadgen: tuple[Host, ...]
     database: Host | None = None
     controller_cores: tuple[int, ...] | None = None
+    group: str = ""
+    existing_database: ExistingDatabase | None = None
+
+    @property
+    def wanted(self) -> str:
+        """What --hosts takes for it where the file stands in the folder inventory."""
+        return f"{self.name.removesuffix(f'-{self.group}')}:{self.group}" if self.group else self.name
 
     @property
     def hosts(self) -> tuple[Host, ...]:

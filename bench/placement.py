@@ -54,7 +54,9 @@ def place(inventory: Inventory, facts: Mapping[str, HostFacts], *, workers_per_h
         shared=shared,
         texts={
             "server": f"{server}: {_text(server_cores, can_pin=pins[server])}",
-            "database": f"{database}: {_text(database_cores, can_pin=pins[database])}",
+            "database": inventory.existing_database.shown
+            if inventory.existing_database
+            else f"{database}: {_text(database_cores, can_pin=pins[database])}",
             **{
                 f"load on {name}": f"{len(load[name])} worker(s), one a core of "
                 f"{_text(cores, can_pin=pins[name])}"

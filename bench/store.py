@@ -108,7 +108,7 @@ class Store:
 
     def write_environment(self, environment: Environment) -> None:
         """Write hosts.json. Passwords are left out: results are handed around."""
-        hosts = tuple(msgspec.structs.replace(host, ssh_password=None) for host in environment.hosts)
+        hosts = tuple(host.without_secrets() for host in environment.hosts)
         without_passwords = msgspec.structs.replace(environment, hosts=hosts)
         self.write_file("hosts.json", _encode(without_passwords))
 

@@ -111,7 +111,7 @@ def _run(programs: Sequence[Path], path: Path) -> subprocess.CompletedProcess[st
         try:
             done = subprocess.run(
                 [program, "--list", "-i", path],
-                env=_environment(os.environ),
+                env=ansible_environment(os.environ),
                 stdin=subprocess.DEVNULL,
                 capture_output=True,
                 encoding="utf-8",
@@ -137,8 +137,8 @@ def _run(programs: Sequence[Path], path: Path) -> subprocess.CompletedProcess[st
     raise AssertionError("programs is empty")
 
 
-def _environment(environ: Mapping[str, str]) -> dict[str, str]:
-    """The user's settings, but for what would change the form of the answer."""
+def ansible_environment(environ: Mapping[str, str]) -> dict[str, str]:
+    """The user's settings for Ansible's programs, but for what would change the form of the answer."""
     return {
         **environ,
         "ANSIBLE_INVENTORY_ANY_UNPARSED_IS_FAILED": "1",

@@ -8,24 +8,29 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from bench.errors import InventoryError
-from bench.hosts import Host, Inventory
+from bench.hosts import ExistingDatabase, Host, Inventory
+from inventory.environment import ROLES, choose_group, environment_groups, split_group
 from inventory.find import find_inventory
 from inventory.listing import IMPLIED_GROUPS, Listing, list_inventory
+from inventory.templates import fill_in
 from inventory.variables import HostVariables, read_host
-
-ROLES = ("server", "loadgen", "database")
 
 
 def read_inventory(hosts: str, *, root: Path) -> Inventory:
-    """``hosts`` names an inventory in ``root``/inventory (its ending may be left out), or is a path.
+    """``hosts`` names an inventory in ``root``/inventory (its ending may be left out), or is a path; with
+    ``:GROUP`` behind it, only that group's hosts count.
 
-    Runs `ansible-inventory` once (about 0.7 s). Raises InventoryError naming file, key and remedy.
+    Runs `ansible-inventory` once (about 0.7 s), and `ansible` where values are templates or vaulted. Raises
+    InventoryError naming file, key and remedy.
     """
-    path = find_inventory(hosts, root=root)
-    return build_inventory(path, list_inventory(path))
+    name, group = split_group(hosts, root=root)
+    path = find_inventory(name, root=root)
+    listing = choose_group(path, list_inventory(path), group)
+    wanted = dict.fromkeys(name for role in ROLES for name in listing.groups.get(role, ()))
+    return build_inventory(path, fill_in(path, listing, tuple(wanted)), group=group)
 
 
-def build_inventory(path: Path, listing: Listing) -> Inventory:
+def build_inventory(path: Path, listing: Listing, *, group: str = "") -> Inventory:
     """The roles' hosts of ``listing``; nothing is read but key files' permissions. Raises InventoryError."""
     members = {role: _members(path, listing, role) for role in ROLES}
     names = dict.fromkeys(name for role in ROLES for name in members[role])
@@ -33,13 +38,20 @@ def build_inventory(path: Path, listing: Listing) -> Inventory:
     hosts = {name: read_host(variables[name], _groups_of(name, listing)) for name in names}
     database = members["database"]
     inventory = Inventory(
-        name=path.stem,
+        name=f"{path.stem}-{group}" if group else path.stem,
+        group=group,
         path=str(path),
         server=hosts[members["server"][0]],
         loadgen=tuple(hosts[name] for name in members["loadgen"]),
         database=hosts[database[0]] if database else None,
         controller_cores=_controller_cores(path, tuple(variables.values())),
+        existing_database=_existing_database(path, tuple(variables.values())),
     )
+    if inventory.database is not None and inventory.existing_database is not None:
+        raise InventoryError(
+            f"{path}: group database and asgibench_database_url name two databases",
+            remedy="take one of the two out",
+        )
     _refuse_duplicates(path, tuple(hosts.values()))
     _refuse_unreachable_address(path, inventory)
     return inventory
@@ -54,9 +66,19 @@ def _members(path: Path, listing: Listing, role: str) -> tuple[str, ...]:
     if role != "loadgen" and len(names) > 1:
         raise InventoryError(
             f"{path}: group {role}: {len(names)} hosts ({', '.join(names)}), and there must be exactly one",
-            remedy="leave one in it; write another inventory for each of the others",
+            remedy=_choice(path, listing)
+            or "leave one in it, or put the hosts of each environment into a group of its own",
         )
     return names
+
+
+def _choice(path: Path, listing: Listing) -> str:
+    groups = environment_groups(listing)
+    return (
+        f"choose one environment: --hosts {' or '.join(f'{path.stem}:{one}' for one in groups)}"
+        if groups
+        else ""
+    )
 
 
 def _absence(listing: Listing, role: str) -> str:
@@ -95,6 +117,17 @@ def _controller_cores(path: Path, variables: Sequence[HostVariables]) -> tuple[i
             remedy="set it once, under all: vars:",
         )
     return next(iter(said.values()), None)
+
+
+def _existing_database(path: Path, variables: Sequence[HostVariables]) -> ExistingDatabase | None:
+    said = {one.host: one.existing_database() for one in variables}
+    found = [one for one in said.values() if one is not None]
+    if len({one.url for one in found}) > 1:
+        raise InventoryError(
+            f"{path}: asgibench_database_url: differs between hosts",
+            remedy="set it once, under all: vars: or for the server's host",
+        )
+    return found[0] if found else None
 
 
 def _refuse_duplicates(path: Path, hosts: Sequence[Host]) -> None:

@@ -1,13 +1,16 @@
-"""The one thing that is taken from ansible_ssh_common_args: a jump host."""
+"""The one thing that is taken from ansible_ssh_common_args: the jump hosts."""
 
 from __future__ import annotations
 
 import shlex
 from collections.abc import Iterator
 
+NO_JUMP = "none"
+
 
 def parse_ssh_arguments(text: str) -> tuple[str | None, tuple[str, ...]]:
-    """(jump host as ``[user@]host[:port]`` or None, every other argument by its name).
+    """(jump hosts as ``[user@]host[:port]``, separated by commas, or "none", or None; every other argument by
+    its name). "none" overrules ~/.ssh/config.
 
     Raises ValueError when the quotes don't close.
     """
@@ -15,10 +18,34 @@ def parse_ssh_arguments(text: str) -> tuple[str | None, tuple[str, ...]]:
     others: list[str] = []
     for name, value in _options(shlex.split(text)):
         if name == "ProxyJump":
-            jump = None if value.lower() == "none" else value.removeprefix("ssh://").rstrip("/")
+            # As with ssh, the first one counts.
+            jump = jump if jump is not None else _plain(value)
         else:
             others.append(name)
     return jump, tuple(others)
+
+
+def _plain(value: str) -> str:
+    hops = [hop.strip().removeprefix("ssh://").rstrip("/") for hop in value.split(",")]
+    return NO_JUMP if value.lower() == NO_JUMP else ",".join(hops)
+
+
+def split_jump(text: str) -> tuple[str | None, str, int | None]:
+    """``[ssh://][user@]host[:port]`` in parts, IPv6 in brackets where a port follows.
+
+    Raises ValueError without a host or with a port that is none.
+    """
+    user, at, place = text.strip().removeprefix("ssh://").rstrip("/").rpartition("@")
+    if place.startswith("["):
+        address, _, rest = place[1:].partition("]")
+        port = rest.removeprefix(":")
+    elif place.count(":") > 1:
+        address, port = place, ""
+    else:
+        address, _, port = place.partition(":")
+    if not address or (at and not user) or (port and not port.isdigit()):
+        raise ValueError(f"'{text}' is no jump host")
+    return user or None, address, int(port) if port else None
 
 
 def _options(words: list[str]) -> Iterator[tuple[str, str]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import ipaddress
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,8 +12,9 @@ from typing import Any
 import msgspec
 
 from bench.errors import InventoryError
-from bench.hosts import Host
-from inventory.ssh_arguments import parse_ssh_arguments
+from bench.hosts import ExistingDatabase, Host
+from inventory.database_url import parse_database_url
+from inventory.ssh_arguments import parse_ssh_arguments, split_jump
 
 OWN_KEYS = (
     "asgibench_address",
@@ -21,6 +23,9 @@ OWN_KEYS = (
     "asgibench_workdir",
     "asgibench_cores",
     "asgibench_controller_cores",
+    "asgibench_database_port",
+    "asgibench_database_url",
+    "asgibench_source_address",
 )
 # Ansible's own names for one setting; the first that is set counts.
 HOST_KEYS = ("ansible_host", "ansible_ssh_host")
@@ -34,6 +39,17 @@ REFUSED_KEYS = {
     "ansible_private_key": "write the key to a file and name it in ansible_ssh_private_key_file",
     "ansible_ssh_private_key": "write the key to a file and name it in ansible_ssh_private_key_file",
 }
+READ_KEYS = (
+    *OWN_KEYS,
+    *HOST_KEYS,
+    *PORT_KEYS,
+    *USER_KEYS,
+    *KEY_FILE_KEYS,
+    *PASSWORD_KEYS,
+    *ARGUMENT_KEYS,
+    "ansible_connection",
+    "ansible_python_interpreter",
+)
 SSH_CONNECTIONS = ("ssh", "smart", "paramiko", "paramiko_ssh")
 MAX_CORES = 4096
 
@@ -72,8 +88,8 @@ class HostVariables(msgspec.Struct, frozen=True):
             return str(value)
         raise self.error(key, f"{value!r} is not text", f'put it in quotes: {key}: "..."')
 
-    def port(self) -> int | None:
-        key, value = self.find(PORT_KEYS)
+    def port(self, keys: Sequence[str] = PORT_KEYS) -> int | None:
+        key, value = self.find(keys)
         if value is None:
             return None
         if isinstance(value, str) and value.isascii() and value.isdigit():
@@ -81,6 +97,29 @@ class HostVariables(msgspec.Struct, frozen=True):
         if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= 65535:
             raise self.error(key, f"{value!r} is not a port", "give a number from 1 to 65535")
         return value
+
+    def address(self, key: str) -> str | None:
+        """An IP address, not a name."""
+        text = self.text(key)
+        if text is None:
+            return None
+        try:
+            return str(ipaddress.ip_address(text.strip("[]")))
+        except ValueError as error:
+            raise self.error(key, f"'{text}' is no IP address", "write it like 10.0.0.10") from error
+
+    def existing_database(self) -> ExistingDatabase | None:
+        key = "asgibench_database_url"
+        text = self.text(key)
+        try:
+            return None if text is None else parse_database_url(text)
+        except ValueError as error:
+            # Without its cause: that one's words may have the password in them.
+            raise self.error(
+                key,
+                f"is no URL of a PostgreSQL database ({error})",
+                "write it like postgresql://user:password@db.example:5432/database",
+            ) from None
 
     def cores(self, key: str) -> tuple[int, ...] | None:
         """CPU numbers, sorted, from ``"0-3,5"``, a number, or a list of numbers."""
@@ -129,13 +168,17 @@ class HostVariables(msgspec.Struct, frozen=True):
                 raise self.error(
                     key,
                     f"{', '.join(others)} can't be honoured",
-                    "only -J HOST or -o ProxyJump=HOST is read; take the rest out",
+                    "only -J HOST or -o ProxyJump=HOST is read; put what else ssh needs into ~/.ssh/config, "
+                    "or take it out",
                 )
-            if found is not None and (not found or "," in found):
+            try:
+                for hop in () if found is None else found.split(","):
+                    split_jump(hop)
+            except ValueError as error:
                 raise self.error(
-                    key, f"'{found}' is not one jump host", "name exactly one: [user@]host[:port]"
-                )
-            jump = found or jump
+                    key, f"'{found}' names no jump hosts", "write each as [user@]host[:port], with commas"
+                ) from error
+            jump = jump if jump is not None else found
         return jump
 
     def python(self) -> str | None:
@@ -160,9 +203,10 @@ class HostVariables(msgspec.Struct, frozen=True):
             raise self.error(
                 key,
                 f"encrypted inline, which {self.file.name} can't be read with",
-                "encrypt the whole variables file instead (ansible-vault encrypt), or use an SSH key",
+                "name the file with the vault's password in ANSIBLE_VAULT_PASSWORD_FILE, or encrypt the "
+                "whole variables file (ansible-vault encrypt)",
             )
-        if any(mark in text for text in _texts(value) for mark in ("{{", "{%")):
+        if is_unfilled(value):
             raise self.error(
                 key, f"{value!r} is a template, and ansible-inventory fills in none", "write the value itself"
             )
@@ -193,12 +237,14 @@ def read_host(variables: HostVariables, groups: tuple[str, ...]) -> Host:
     common: dict[str, Any] = {
         "name": variables.host,
         "groups": groups,
-        "bind": variables.text("asgibench_bind"),
+        "bind": (variables.text("asgibench_bind") or "").strip("[]") or None,
         "python": variables.python(),
         "workdir": variables.workdir(),
         "cores": variables.cores("asgibench_cores"),
+        "database_port": variables.port(("asgibench_database_port",)),
+        "source_address": variables.address("asgibench_source_address"),
     }
-    address = variables.text("asgibench_address")
+    address = (variables.text("asgibench_address") or "").strip("[]")
     if variables.connection() == "local":
         return Host(**common, connection="local", address=address or "127.0.0.1")
     ssh_host = (variables.text(*HOST_KEYS) or variables.host).strip("[]")
@@ -213,6 +259,13 @@ def read_host(variables: HostVariables, groups: tuple[str, ...]) -> Host:
         proxy_jump=variables.proxy_jump(),
         address=address or ssh_host,
     )
+
+
+def is_unfilled(value: Any) -> bool:
+    """Whether it is a template, or encrypted inline."""
+    if isinstance(value, dict):
+        return "__ansible_vault" in value
+    return any(mark in text for text in _texts(value) for mark in ("{{", "{%"))
 
 
 def _texts(value: Any) -> tuple[str, ...]:

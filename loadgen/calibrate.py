@@ -37,6 +37,7 @@ from inventory.read import read_inventory
 from loadgen.cluster import Cluster, LoadHost, start_cluster
 from loadgen.cluster import shipped_files as engine_files
 from loadgen.stats import StoppedRun, cut_window
+from remote.ask import terminal
 from remote.fleet import Fleet, open_fleet
 from remote.guarded import GuardedHost, GuardRefusal, new_session
 from remote.provision import Environment, Provisioned, provision
@@ -216,7 +217,7 @@ def bodies() -> dict[str, bytes]:
 def _holding(inventory: Inventory, report: Report) -> Iterator[Fleet]:
     """The load hosts, and this machine; the server's host isn't touched."""
     load_hosts = msgspec.structs.replace(inventory, server=inventory.loadgen[0], database=None)
-    fleet = open_fleet(load_hosts, new_session("calibrate"), report=report)
+    fleet = open_fleet(load_hosts, new_session("calibrate"), report=report, ask=terminal())
     try:
         yield fleet
     finally:

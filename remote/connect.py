@@ -30,14 +30,15 @@ from bench.errors import (
     CommandFailed,
     ConnectionLost,
     DiskFull,
-    HostKeyError,
     HostUnreachable,
 )
 from bench.hosts import Host, Inventory
+from remote.jumps import add_jumps, way_to
 from remote.known_hosts import changed_key_error, known_hosts_files, load_known_hosts, reject_unknown_keys
 
 CONNECT_TIMEOUT_SECONDS = 10.0
 KEEP_ALIVE_SECONDS = 5
+TIMEOUTS = {"timeout": CONNECT_TIMEOUT_SECONDS, "banner_timeout": CONNECT_TIMEOUT_SECONDS}
 CHUNK_BYTES = 1 << 18
 
 
@@ -100,7 +101,7 @@ class HostKeys(msgspec.Struct, frozen=True):
 
 
 def host_keys_of(inventory: Inventory) -> HostKeys:
-    return HostKeys(known_hosts_files(Path(inventory.path)), inventory.name)
+    return HostKeys(known_hosts_files(Path(inventory.path)), inventory.wanted)
 
 
 def connect(host: Host, keys: HostKeys) -> Connection:
@@ -218,7 +219,6 @@ class SshConnection:
         self._fabric = _open(host, keys)
         transport = self._fabric.client.get_transport()
         assert transport is not None
-        transport.set_keepalive(KEEP_ALIVE_SECONDS)
         self._transport: paramiko.Transport = transport
 
     def run(
@@ -290,7 +290,7 @@ class SshConnection:
         return bool(self._transport.is_active())
 
     def close(self) -> None:
-        self._fabric.close()
+        _close(self._fabric)
 
     def _channel(self, argv: Sequence[str], env: Mapping[str, str]) -> paramiko.Channel:
         words = ["env", *(f"{key}={value}" for key, value in env.items()), *argv] if env else list(argv)
@@ -350,47 +350,46 @@ def _drain(receive: Any, into: list[bytes]) -> None:
 
 
 def unopened(host: Host, keys: HostKeys) -> Any:
-    """Fabric's connection to the host, with ~/.ssh/config applied, a jump host as its ``gateway``, and the
-    keys of both to be checked when it is opened."""
-    options: dict[str, Any] = {"timeout": CONNECT_TIMEOUT_SECONDS, "banner_timeout": CONNECT_TIMEOUT_SECONDS}
+    """Fabric's connection to the host, with ~/.ssh/config applied and jump hosts as its chain of gateways;
+    every host key on the way will be checked when it is opened."""
+    options: dict[str, Any] = {**TIMEOUTS}
     if host.ssh_key_file:
         options["key_filename"] = host.ssh_key_file
     if host.ssh_password:
         options["password"] = host.ssh_password
-    gateway = fabric.Connection(host.proxy_jump) if host.proxy_jump else None
+    if host.ssh_key_passphrase:
+        options["passphrase"] = host.ssh_key_passphrase
     connection = fabric.Connection(
-        host.ssh_host, user=host.ssh_user, port=host.ssh_port, gateway=gateway, connect_kwargs=options
+        host.ssh_host, user=host.ssh_user, port=host.ssh_port, gateway=False, connect_kwargs=options
     )
-    for one in (gateway, connection):
-        if one is not None:
-            _check_keys(one, host, keys)
+    add_jumps(connection, host, TIMEOUTS)
+    for one in way_to(connection):
+        load_known_hosts(one.client, keys.files)
+        reject_unknown_keys(one.client, host, keys.inventory)
     return connection
 
 
 def _open(host: Host, keys: HostKeys) -> Any:
     connection = unopened(host, keys)
-    gateway = connection.gateway if host.proxy_jump else None
     try:
-        with _translated(host, connection, keys.inventory):
-            if gateway is not None:
-                gateway.open()
-            connection.open()
+        for one in way_to(connection):
+            with _translated(host, one, keys.inventory, is_jump=one is not connection):
+                one.open()
+                one.client.get_transport().set_keepalive(KEEP_ALIVE_SECONDS)
     except BaseException:
-        connection.close()
-        if gateway is not None:
-            gateway.close()
+        _close(connection)
         raise
     return connection
 
 
-def _check_keys(connection: Any, host: Host, keys: HostKeys) -> None:
-    load_known_hosts(connection.client, keys.files)
-    reject_unknown_keys(connection.client, host, keys.inventory)
+def _close(connection: Any) -> None:
+    for one in reversed(way_to(connection)):
+        one.close()
 
 
 @contextlib.contextmanager
-def _translated(host: Host, connection: Any, inventory: str) -> Iterator[None]:
-    where = f"{connection.user}@{connection.host}:{connection.port}"
+def _translated(host: Host, connection: Any, inventory: str, *, is_jump: bool) -> Iterator[None]:
+    where = f"{'jump host ' if is_jump else ''}{connection.user}@{connection.host}:{connection.port}"
     try:
         yield
     except AsgibenchError:
@@ -398,11 +397,7 @@ def _translated(host: Host, connection: Any, inventory: str) -> Iterator[None]:
     except paramiko.BadHostKeyException as error:
         raise changed_key_error(host, error, inventory) from error
     except (paramiko.AuthenticationException, paramiko.PasswordRequiredException) as error:
-        raise AuthenticationError(
-            f"{host.name}: {where} refused the login ({error})",
-            remedy=f"check ansible_user and ansible_ssh_private_key_file of {host.name}; "
-            f"`ssh -p {connection.port} {connection.user}@{connection.host}` must work without a question",
-        ) from error
+        raise _refused(host, connection, error, where, is_jump=is_jump) from error
     except NoValidConnectionsError as error:
         reasons = {inner.errno for inner in error.errors.values() if isinstance(inner, OSError)}
         closed = errno.ECONNREFUSED in reasons
@@ -415,10 +410,71 @@ def _translated(host: Host, connection: Any, inventory: str) -> Iterator[None]:
             f"{host.name}: the name {connection.host} is unknown ({error.strerror})",
             remedy="correct ansible_host in the inventory",
         ) from error
-    except (TimeoutError, paramiko.SSHException, EOFError, OSError) as error:
-        if isinstance(error, HostKeyError):
-            raise
+    except paramiko.ChannelException as error:
+        raise HostUnreachable(
+            f"{host.name}: the jump host does not lead on to {where} ({error.text})",
+            remedy="see that it reaches that port, and that its sshd_config has AllowTcpForwarding yes",
+        ) from error
+    except (TimeoutError, paramiko.SSHException, EOFError, OSError, ValueError) as error:
+        transport = connection.client.get_transport()
+        if transport is not None and transport.is_active() and transport.initial_kex_done:
+            # A key file with the wrong passphrase, for one, is no AuthenticationException.
+            raise _refused(host, connection, error, where, is_jump=is_jump) from error
         raise HostUnreachable(
             f"{host.name}: {where}: no SSH connection ({error or type(error).__name__})",
             remedy="see that the host is up and that a firewall lets the port through",
         ) from error
+
+
+def _refused(
+    host: Host, connection: Any, error: Exception, where: str, *, is_jump: bool
+) -> AuthenticationError:
+    login = f"{connection.user}@{connection.host}"
+    locked = "" if is_jump else _locked_key(connection)
+    takes_password = not is_jump and bool({"password", "keyboard-interactive"} & _methods(connection, error))
+    if locked:
+        remedy = f"`ssh-add {locked}` unlocks that key for as long as you are logged in"
+    else:
+        named = f"ansible_user and ansible_ssh_private_key_file of {host.name}"
+        remedy = (
+            f"check {'its User and IdentityFile in ~/.ssh/config' if is_jump else named}; "
+            f"`ssh -p {connection.port} {login}` must work without a question"
+        )
+    if takes_password:
+        remedy += ", or answer at a terminal, or set ansible_password in a vaulted file"
+    refused = AuthenticationError(
+        f"{host.name}: {where} refused the login "
+        f"({f'the key {locked} has a passphrase' if locked and not host.ssh_key_passphrase else error})",
+        remedy=remedy,
+    )
+    refused.key_file, refused.takes_password, refused.login = locked, takes_password, login
+    return refused
+
+
+def _methods(connection: Any, error: Exception) -> set[str]:
+    """What the host would take; asked for where nothing was tried that it could have refused."""
+    allowed = getattr(error, "allowed_types", None)
+    transport = connection.client.get_transport()
+    if allowed is None and transport is not None and transport.is_active():
+        try:
+            transport.auth_none(connection.user)
+        except paramiko.BadAuthenticationType as refusal:
+            allowed = refusal.allowed_types
+        except (paramiko.SSHException, EOFError, OSError):
+            allowed = None
+    return set(allowed or ())
+
+
+def _locked_key(connection: Any) -> str:
+    """The first key file for the host that needs a passphrase; "" if none does."""
+    named = connection.connect_kwargs.get("key_filename") or []
+    files = [Path(one).expanduser() for one in ([named] if isinstance(named, str) else named)]
+    files = files or [Path("~/.ssh").expanduser() / f"id_{kind}" for kind in ("ed25519", "ecdsa", "rsa")]
+    for file in files:
+        try:
+            paramiko.PKey.from_path(file)
+        except (paramiko.PasswordRequiredException, TypeError):
+            return str(file)
+        except (OSError, ValueError, paramiko.SSHException, paramiko.pkey.UnknownKeyType):
+            continue
+    return ""

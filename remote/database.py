@@ -1,4 +1,4 @@
-"""PostgreSQL on its host: made, started under the guard, filled, and its counters read."""
+"""PostgreSQL: made on its host and started under the guard, or an existing one; filled, its counters read."""
 
 from __future__ import annotations
 
@@ -8,85 +8,27 @@ from typing import Any
 
 import msgspec
 
-from bench.errors import DatabaseError
+from bench.errors import DatabaseError, HostUnsuitable
+from bench.hosts import ExistingDatabase
 from bench.result import DatabaseCounters
 from remote.guarded import GuardedHost
-from remote.provision import Environment
 
+TOOLS_GROUP = "host-tools"
 FOLDER = "postgres"
 LOG = f"{FOLDER}/postgres.log"
 PROCESS_NAME = "database"
 PREPARE_SECONDS = 120
 LOOPBACK = "127.0.0.1"
+ANY_ADDRESS = {"0.0.0.0": LOOPBACK, "::": "::1"}
+EXACT_SINCE_VERSION = 15
 
 
-class Database(msgspec.Struct, frozen=True):
-    """A running, filled database. ``url`` has the password in it: never logged, never in a result."""
+class Place(msgspec.Struct, frozen=True):
+    """Where testapp's programs run: a host, the Python of its host-tools, the folder that holds testapp."""
 
     host: GuardedHost
     python: str
     app_directory: str
-    url: str
-    pid: int
-    version: str
-
-
-def app_files() -> dict[str, bytes]:
-    """The folder testapp as it is shipped."""
-    folder = Path(__file__).resolve().parent.parent / "testapp"
-    files = [path for path in sorted(folder.iterdir()) if path.suffix in (".py", ".sql")]
-    return {f"testapp/{path.name}": path.read_bytes() for path in files}
-
-
-def start_database(
-    host: GuardedHost,
-    tools: Environment,
-    app_directory: str,
-    *,
-    cores: Sequence[int] | None,
-    seed: int,
-    client_address: str | None = None,
-) -> Database:
-    """Have PostgreSQL run with the data of ``seed``. Raises DatabaseError with the log's tail.
-
-    ``client_address`` is the server host's address where that is another host; None: loopback only.
-    """
-    place = _Place(host, tools.python, app_directory, f"{host.workdir}/{FOLDER}")
-    # Made here, so that the guard's log has a folder; a user without rights must pass through.
-    host.run(["mkdir", "-p", "-m", "711", place.directory])
-    address = LOOPBACK if client_address is None else host.host.bind or host.host.address
-    port = host.free_port(address)
-    allow = [] if client_address is None else ["--allow", client_address]
-    prepared = place.ask(
-        "postgres", "prepare", "--directory", place.directory, "--port", str(port), "--bind", address, *allow
-    )
-    command = place.ask("postgres", "command", "--directory", place.directory)
-    host.remove(LOG)
-    pid = host.start(
-        PROCESS_NAME,
-        command["argv"],
-        log=LOG,
-        env=command["environment"],
-        cwd=command["working_directory"],
-        user=command["user"],
-        cores=cores,
-    )
-    url = place.ask("postgres", "wait", "--directory", place.directory, "--host", address)["url"]
-    place.ask("database", "fill", "--seed", str(seed), url=url)
-    return Database(host, tools.python, app_directory, url, pid, prepared["version"])
-
-
-def read_counters(database: Database) -> DatabaseCounters:
-    """PostgreSQL's own counts; exact while no server is connected."""
-    place = _Place(database.host, database.python, database.app_directory, "")
-    return msgspec.convert(place.ask("database", "counters", url=database.url), DatabaseCounters)
-
-
-class _Place(msgspec.Struct, frozen=True):
-    host: GuardedHost
-    python: str
-    app_directory: str
-    directory: str
 
     def ask(self, module: str, *arguments: str, url: str = "") -> Any:
         """One of testapp's programs on the host; its JSON answer. Raises DatabaseError with its words."""
@@ -107,3 +49,162 @@ class _Place(msgspec.Struct, frozen=True):
                 detail=self.host.tail(LOG, 2_000),
             )
         return answer
+
+
+class Database(msgspec.Struct, frozen=True):
+    """A running, filled database. ``url`` is the measured server's, ``own_url`` that of ``place``, where it
+    is filled and asked; both have the password in them: never logged, never in a result.
+
+    ``shown`` is what a result calls it. ``pid`` is None for one that is not ours: its memory and CPU are
+    nobody's to sample.
+    """
+
+    place: Place
+    url: str
+    own_url: str
+    shown: str
+    version: str
+    pid: int | None
+
+    def __repr__(self) -> str:
+        return f"Database({self.shown})"
+
+
+def app_files() -> dict[str, bytes]:
+    """The folder testapp as it is shipped, and what tells the server host's way to the database."""
+    folder = Path(__file__).resolve().parent.parent / "testapp"
+    files = [path for path in sorted(folder.iterdir()) if path.suffix in (".py", ".sql")]
+    route = Path(__file__).with_name("route.py").read_bytes()
+    return {**{f"testapp/{path.name}": path.read_bytes() for path in files}, "route.py": route}
+
+
+def start_database(place: Place, *, cores: Sequence[int] | None, seed: int, server: Place) -> Database:
+    """Have PostgreSQL run with the data of ``seed`` on the host of ``place``, for the server on that of
+    ``server``. Raises DatabaseError with the log's tail, HostUnsuitable where it can't listen."""
+    host = place.host
+    directory = f"{host.workdir}/{FOLDER}"
+    # Made here, so that the guard's log has a folder; a user without rights must pass through.
+    host.run(["mkdir", "-p", "-m", "711", directory])
+    access = _Access(LOOPBACK, LOOPBACK, ()) if host is server.host else _access(host, server)
+    port = _port(host, access.bind)
+    allow = [word for address in access.allowed for word in ("--allow", address)]
+    prepared = place.ask(
+        "postgres", "prepare", "--directory", directory, "--port", str(port), "--bind", access.bind, *allow
+    )
+    command = place.ask("postgres", "command", "--directory", directory)
+    host.remove(LOG)
+    pid = host.start(
+        PROCESS_NAME,
+        command["argv"],
+        log=LOG,
+        env=command["environment"],
+        cwd=command["working_directory"],
+        user=command["user"],
+        cores=cores,
+    )
+    own = ANY_ADDRESS.get(access.bind, access.bind)
+    own_url = str(place.ask("postgres", "wait", "--directory", directory, "--host", own)["url"])
+    place.ask("database", "fill", "--seed", str(seed), url=own_url)
+    url = own_url.replace(f"@{_bracketed(own)}:", f"@{_bracketed(access.address)}:")
+    database = Database(place, url, own_url, host.host.name, prepared["version"], pid)
+    if host is not server.host:
+        _check_reach(database, server, access)
+    return database
+
+
+def use_database(existing: ExistingDatabase, server: Place, *, seed: int) -> Database:
+    """A PostgreSQL that is not ours: reached from the server's host, and our schema in it filled.
+
+    Raises DatabaseError where it can't be reached, or its role may not make a schema.
+    """
+    try:
+        server.ask("database", "fill", "--seed", str(seed), url=existing.url)
+        version = server.ask("database", "counters", url=existing.url)["server_version"]
+    except DatabaseError as error:
+        raise _about(error, f"{server.host.host.name}: the database {existing.shown}") from error
+    return Database(server, existing.url, existing.url, existing.shown, version, None)
+
+
+def drop_schema(existing: ExistingDatabase, server: Place) -> bool:
+    """Remove all that we made in a database that is not ours; whether there was anything.
+
+    Raises DatabaseError.
+    """
+    try:
+        return bool(server.ask("database", "drop", url=existing.url)["dropped"])
+    except DatabaseError as error:
+        raise _about(error, f"{server.host.host.name}: the database {existing.shown}") from error
+
+
+def read_counters(database: Database) -> DatabaseCounters | None:
+    """PostgreSQL's own counts; exact while no server is connected.
+
+    None for a database that is not ours where they would not be exact: others are connected, or it is older
+    than PostgreSQL 15 and tells its counts late.
+    """
+    told = database.place.ask("database", "counters", url=database.own_url)
+    is_exact = told["numbackends"] == 1 and int(told["server_version"].split(".")[0]) >= EXACT_SINCE_VERSION
+    return msgspec.convert(told, DatabaseCounters) if database.pid is not None or is_exact else None
+
+
+class _Access(msgspec.Struct, frozen=True):
+    """What PostgreSQL listens on, what the server connects to, and whom it lets in."""
+
+    bind: str
+    address: str
+    allowed: tuple[str, ...]
+
+
+def _access(host: GuardedHost, server: Place) -> _Access:
+    """Between two hosts: the server host's own resolver and routes say who is who."""
+    address = host.host.address
+    done = server.host.run([server.python, "-I", f"{server.app_directory}/route.py", address], check=False)
+    answer = msgspec.json.decode(done.stdout or b"{}")
+    if done.exit_status != 0:
+        raise DatabaseError(
+            f"{server.host.host.name}: no way to the database host {host.host.name} as '{address}' "
+            f"({answer.get('error') or 'it said nothing'})",
+            remedy=f"set asgibench_address of {host.host.name} to what the server's host reaches it by",
+        )
+    # Both: with a NAT in between for some ways only, either may be what the database host sees.
+    said = server.host.host.source_address
+    allowed = tuple(dict.fromkeys(one for one in (said, answer["source"]) if one))
+    return _Access(host.host.bind or answer["address"], address, allowed)
+
+
+def _port(host: GuardedHost, bind: str) -> int:
+    wanted = host.host.database_port
+    problem = "" if wanted is None else host.port_problem(bind, wanted)
+    port = host.free_port(bind) if wanted is None else wanted
+    if port and not problem:
+        return port
+    raise HostUnsuitable(
+        f"{host.host.name}: PostgreSQL can't listen on {bind}{'' if wanted is None else f' port {wanted}'}"
+        f"{f' ({problem})' if problem else ''}",
+        remedy=f"set asgibench_bind of {host.host.name} to an address of the machine's own"
+        + ("" if wanted is None else ", or another asgibench_database_port"),
+    )
+
+
+def _check_reach(database: Database, server: Place, access: _Access) -> None:
+    try:
+        server.ask("database", "counters", url=database.url)
+    except DatabaseError as error:
+        refused = "pg_hba.conf" in error.message
+        raise DatabaseError(
+            f"{server.host.host.name} does not reach PostgreSQL on {database.shown} as {access.address}: "
+            f"{error.message.partition('PostgreSQL: ')[2]}",
+            remedy="a NAT changes the server's address: set asgibench_source_address of "
+            f"{server.host.host.name} to the one named"
+            if refused
+            else f"let the port through a firewall in between; asgibench_database_port of {database.shown} "
+            "fixes which",
+        ) from error
+
+
+def _about(error: DatabaseError, subject: str) -> DatabaseError:
+    return DatabaseError(f"{subject}: {error.message.partition('PostgreSQL: ')[2]}", remedy=error.remedy)
+
+
+def _bracketed(address: str) -> str:
+    return f"[{address}]" if ":" in address else address

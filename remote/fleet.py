@@ -14,6 +14,7 @@ import msgspec
 
 from bench.errors import AsgibenchError, ConnectionLost, HostUnreachable
 from bench.hosts import Host, Inventory
+from remote.ask import Ask, outcomes_asking
 from remote.connect import HostKeys, connect, host_keys_of
 from remote.facts import read_facts
 from remote.guarded import GuardedHost, GuardSession
@@ -78,8 +79,12 @@ def open_fleet(
     session: GuardSession,
     *,
     report: Callable[[str], None],
+    ask: Ask | None = None,
 ) -> Fleet:
-    """Connect to every host at once and hold it. If one fails, all are given back and each failure told."""
+    """Connect to every host at once and hold it. If one fails, all are given back and each failure told.
+
+    ``ask`` asks the user for what the keys alone don't open.
+    """
     keys = host_keys_of(inventory)
     opened: list[GuardedHost] = []
     given_up = threading.Event()
@@ -101,7 +106,7 @@ def open_fleet(
     if not any(host.is_local for host in wanted):
         wanted.append(controller_host(inventory))
     try:
-        hosts, errors = outcomes(open_one, wanted, lambda host: host.name)
+        hosts, errors = outcomes_asking(open_one, wanted, ask)
     except BaseException:
         # Ctrl-C: what is held already is given back now, what is being opened as soon as it is open.
         given_up.set()

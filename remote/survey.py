@@ -6,14 +6,17 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from bench.errors import HostKeyError, HostUnsuitable
-from bench.hosts import Host, HostFacts
+from bench.errors import AsgibenchError, DatabaseError, HostKeyError, HostUnsuitable
+from bench.hosts import ExistingDatabase, Host, HostFacts
 from inventory.read import read_inventory
+from remote.ask import outcomes_asking, terminal
 from remote.connect import HostKeys, connect, host_keys_of, unopened
+from remote.database import TOOLS_GROUP, Place, app_files, drop_schema
 from remote.facts import read_facts
 from remote.guarded import MARKER, GuardedHost, GuardSession, new_session
+from remote.jumps import way_to
 from remote.known_hosts import fingerprint, pin, scan_host_key
-from remote.parallel import outcomes
+from remote.provision import provision
 
 SCAN_SECONDS = 10.0
 
@@ -30,7 +33,7 @@ def survey_hosts(root: Path, hosts: str) -> list[str]:
         finally:
             connection.close()
 
-    found, errors = outcomes(look, inventory.hosts, lambda host: host.name)
+    found, errors = outcomes_asking(look, inventory.hosts, terminal())
     lines = [line for facts in found.values() for line in facts_lines(facts)]
     if errors:
         told = "\n".join([*lines, *(f"{name}: {error}" for name, error in errors.items())])
@@ -65,7 +68,8 @@ def trust_hosts(
 ) -> None:
     """Show every SSH host's keys and pin them beside the inventory. Raises HostKeyError if refused.
 
-    Names and ports are what ~/.ssh/config makes of them; a jump host is pinned before what is behind it.
+    Names and ports are what ~/.ssh/config makes of them; a jump host is pinned before what is behind it, and
+    once if several hosts are behind it.
     """
     inventory = read_inventory(hosts, root=root)
     keys = host_keys_of(inventory)
@@ -73,13 +77,22 @@ def trust_hosts(
     if not remote:
         say("every host is local: there is no key to pin")
         return
+    pinned: set[tuple[str, int]] = set()
     for host in remote:
-        if host.proxy_jump:
-            gateway = unopened(host, keys).gateway
-            _pin(f"jump host of {host.name}", gateway, keys, None, say, confirm)
-        connection = unopened(host, keys)
-        through = connection.open_gateway if host.proxy_jump else None
-        _pin(host.name, connection, keys, through, say, confirm)
+        for number in range(len(way_to(unopened(host, keys)))):
+            # Anew for each: what was pinned on the way is known by then.
+            way = way_to(unopened(host, keys))
+            one = way[number]
+            if (one.host, int(one.port)) in pinned:
+                continue
+            through = one.open_gateway if one.gateway else None
+            name = host.name if number == len(way) - 1 else f"jump host of {host.name}"
+            try:
+                _pin(name, one, keys, through, say, confirm)
+            finally:
+                for opened in reversed(way):
+                    opened.close()
+            pinned.add((one.host, int(one.port)))
     say(f"pinned in {keys.files[0]}")
 
 
@@ -101,13 +114,20 @@ def _pin(
 
 
 def clean_hosts(root: Path, hosts: str, *, say: Callable[[str], None]) -> None:
-    """Stop all of ours and remove the work folder on every host; prove that it has gone."""
+    """Stop all of ours and remove the work folder on every host; prove that it has gone.
+
+    In a database that is not ours, our schema goes first: that takes the server host's host-tools, which are
+    provisioned if need be. A database that can't be asked keeps no host from being cleaned.
+    """
     inventory = read_inventory(hosts, root=root)
     keys = host_keys_of(inventory)
     session = new_session("hosts.clean")
-    cleaned, errors = outcomes(
-        lambda host: _clean(host, keys, session), inventory.hosts, lambda host: host.name
-    )
+
+    def clean(host: Host) -> str:
+        existing = inventory.existing_database if host.name == inventory.server.name else None
+        return _clean(host, keys, session, lambda guarded: _drop_schema(guarded, existing, root, say))
+
+    cleaned, errors = outcomes_asking(clean, inventory.hosts, terminal())
     for name, workdir in cleaned.items():
         say(f"{name}: {workdir} is gone")
     for name, error in errors.items():
@@ -116,10 +136,34 @@ def clean_hosts(root: Path, hosts: str, *, say: Callable[[str], None]) -> None:
         raise next(iter(errors.values()))
 
 
-def _clean(host: Host, keys: HostKeys, session: GuardSession) -> str:
+def _drop_schema(
+    guarded: GuardedHost, existing: ExistingDatabase | None, root: Path, say: Callable[[str], None]
+) -> DatabaseError | None:
+    if existing is None:
+        return None
+    tools = provision(
+        guarded, guarded.facts, [TOOLS_GROUP], root=root, files=app_files(), report=lambda _: None
+    )
+    place = Place(guarded, tools.environments[TOOLS_GROUP].python, str(tools.shipped))
+    try:
+        dropped = drop_schema(existing, place)
+    except DatabaseError as error:
+        return error
+    say(f"database {existing.shown}: " + ("our schema is gone" if dropped else "there was no schema of ours"))
+    return None
+
+
+def _clean(
+    host: Host,
+    keys: HostKeys,
+    session: GuardSession,
+    before: Callable[[GuardedHost], AsgibenchError | None],
+) -> str:
+    """``before`` is done while the host is held; its error is raised when the host is clean."""
     connection = connect(host, keys)
     facts = read_facts(connection)
     guarded = GuardedHost(connection, facts, session)
+    failure = before(guarded)
     # Nearly all while the host is held, so that no other session builds on what is being removed.
     guarded.run(
         ["find", facts.workdir, "-mindepth", "1", "-maxdepth", "1", "!", "-name", "guard*",
@@ -136,4 +180,6 @@ def _clean(host: Host, keys: HostKeys, session: GuardSession) -> str:
             raise HostUnsuitable(f"{host.name}: {facts.workdir} can't be removed", remedy="remove it by hand")
     finally:
         connection.close()
+    if failure is not None:
+        raise failure
     return facts.workdir

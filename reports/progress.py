@@ -59,15 +59,34 @@ class Progress:
     def start(self) -> None:
         self._began = self._clock()
         if self._console.is_terminal:
-            self._live = Live(
-                console=self._console, get_renderable=self._render, refresh_per_second=1, transient=True
-            )
-            self._live.start()
+            self._go_live()
+
+    def _go_live(self) -> None:
+        self._live = Live(
+            console=self._console, get_renderable=self._render, refresh_per_second=1, transient=True
+        )
+        self._live.start()
 
     def stop(self) -> None:
         if self._live is not None:
             self._live.stop()
             self._live = None
+
+    def quiet(self, ask: Callable[[str], str] | None) -> Callable[[str], str] | None:
+        """``ask`` with nothing else written on the terminal meanwhile."""
+        if ask is None:
+            return None
+
+        def asked(question: str) -> str:
+            live = self._live
+            self.stop()
+            try:
+                return ask(question)
+            finally:
+                if live is not None:
+                    self._go_live()
+
+        return asked
 
     def note(self, label: str, text: str, *, style: str = "") -> None:
         """A line that stays."""

@@ -5,6 +5,9 @@ Where the same data stands there already, nothing is written. Prints ``{"filled"
 "users": n, "orders": n, "checkpointed": bool, "seconds": s}``. A schema of that name that this program has
 not made is left alone, and that is an error.
 
+``python -m testapp.database drop`` takes that schema away again, if this program made it. Prints
+``{"dropped": bool}``.
+
 ``python -m testapp.database counters`` prints PostgreSQL's own counts for the database, since it was made:
 ``{"xact_commit", "xact_rollback", "tup_returned", "tup_fetched", "blks_read", "blks_hit", "numbackends": n,
 "server_version": "18.6", "own_transactions": n}``.
@@ -16,7 +19,7 @@ It includes what the earlier reading itself did: ``own_transactions`` of ``xact_
 the ``tup_`` counts. A connection that is made is 1 transaction. An answer of ``/api/orders`` is 3: two
 queries, and asyncpg's reset of the connection when it goes back to the pool; to an unknown token it is 2.
 
-Both take the database from ``--url`` or, so that a password is in no list of processes, from the environment
+All take the database from ``--url`` or, so that a password is in no list of processes, from the environment
 variable ASGIBENCH_DATABASE_URL. Failures print ``{"error": ..., "remedy": ...}`` and end with 1.
 """
 
@@ -78,6 +81,15 @@ async def fill(connection: Connection, seed: int) -> Report:
     }
 
 
+async def drop(connection: Connection) -> Report:
+    """Remove our schema with all that is in it. Raises ForeignSchema where one of that name isn't ours."""
+    await connection.execute("SELECT pg_advisory_lock($1)", FILL_LOCK)
+    await _stored_fingerprint(connection)
+    stood = await connection.fetchval("SELECT to_regnamespace('asgibench')") is not None
+    await connection.execute("DROP SCHEMA IF EXISTS asgibench CASCADE")
+    return {"dropped": stood}
+
+
 async def counters(connection: Connection) -> Report:
     """What PostgreSQL counted for this database; see the top of the file for when it is exact."""
     row = await connection.fetchrow(COUNTERS_QUERY)
@@ -129,8 +141,10 @@ async def _copy(
 async def _checkpoint(connection: Connection) -> bool:
     """Write what is dirty now instead of during the first runs, where the role may."""
     may: bool = await connection.fetchval(
-        "SELECT rolsuper OR pg_has_role(oid, 'pg_checkpoint', 'MEMBER') FROM pg_roles"
-        " WHERE rolname = current_user"
+        # Before PostgreSQL 15 there is no such role to be a member of.
+        "SELECT rolsuper OR (to_regrole('pg_checkpoint') IS NOT NULL"
+        " AND pg_has_role(oid, to_regrole('pg_checkpoint')::oid, 'MEMBER'))"
+        " FROM pg_roles WHERE rolname = current_user"
     )
     if may:
         await connection.execute("CHECKPOINT")
@@ -158,11 +172,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     actions: dict[str, Callable[[Connection], Awaitable[Report]]] = {
         "fill": lambda connection: fill(connection, options.seed),
         "counters": counters,
+        "drop": drop,
     }
     try:
         print(json.dumps(asyncio.run(_with_connection(options.url, actions[options.action]))))
     except ForeignSchema as error:
         return _failed(error, "name another database, or drop that schema yourself")
+    except asyncpg.InsufficientPrivilegeError as error:
+        return _failed(error, "let its role make schemas: GRANT CREATE ON DATABASE ... TO ...")
     except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError, ValueError) as error:
         return _failed(error, "see that PostgreSQL runs, and that URL, role and password are right")
     return 0
@@ -171,7 +188,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="testapp.database", description="The benchmark's database.")
     actions = parser.add_subparsers(dest="action", required=True)
-    for action in ("fill", "counters"):
+    for action in ("fill", "counters", "drop"):
         options = actions.add_parser(action)
         from_environment = os.environ.get("ASGIBENCH_DATABASE_URL")
         options.add_argument("--url", default=from_environment, required=from_environment is None)

@@ -407,8 +407,10 @@ def test_home_is_filled_in_for_key_files(tmp_path: Path, monkeypatch: pytest.Mon
         ),
         ({"ansible_ssh_extra_args": "-C"}, "ansible_ssh_extra_args: -C can't be honoured", "ProxyJump"),
         ({"ansible_ssh_extra_args": "-J 'a"}, "ansible_ssh_extra_args: .* can't be split", "quotes"),
-        ({"ansible_ssh_extra_args": "-J a,b"}, "'a,b' is not one jump host", "exactly one"),
-        ({"ansible_ssh_extra_args": "-J"}, "'' is not one jump host", "exactly one"),
+        ({"ansible_ssh_extra_args": "-J a,,b"}, "'a,,b' names no jump hosts", "with commas"),
+        ({"ansible_ssh_extra_args": "-J a:ssh"}, "'a:ssh' names no jump hosts", "with commas"),
+        ({"ansible_ssh_extra_args": "-J"}, "'' names no jump hosts", "with commas"),
+        ({"asgibench_source_address": "web"}, "'web' is no IP address", "10.0.0.10"),
     ],
 )
 def test_value_that_cannot_be_used_is_an_error_naming_its_key(
@@ -474,7 +476,8 @@ def test_what_names_no_cores_is_refused(value: object) -> None:
         ("-o ProxyJump=ops@gate:22", "ops@gate:22", ()),
         ("-oproxyjump=gate", "gate", ()),
         ("-o 'ProxyJump gate'", "gate", ()),
-        ("-o ProxyJump=none", None, ()),
+        ("-o ProxyJump=none", "none", ()),
+        ("-J a,ssh://b@c:2200/ -J d", "a,b@c:2200", ()),
         ("-J ssh://gate:2200/", "gate:2200", ()),
         ("-o ProxyCommand='ssh -W %h:%p gate' -v", None, ("ProxyCommand", "-v")),
     ],

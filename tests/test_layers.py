@@ -31,6 +31,7 @@ SHIPPED = {
     "testapp/counts.py": {"testapp"},
     "testapp/data.py": {"testapp"},
     "testapp/database.py": {"asyncpg", "testapp"},
+    "remote/route.py": set(),
     "testapp/postgres.py": {"testapp"},
     "testapp/process.py": {"testapp"},
 }

@@ -72,6 +72,13 @@ def ensure_bridge(spec: LabSpec) -> None:
     ip("link", "set", spec.bridge, "alias", owner_mark(spec.state_directory))
     ip("address", "replace", controller_interface(spec), "dev", spec.bridge)
     ip("link", "set", spec.bridge, "up")
+    if has_ipv6():
+        ip("address", "replace", f"{spec.controller_address6}/64", "dev", spec.bridge, "nodad")
+
+
+def has_ipv6(listed: Path = Path("/proc/net/if_inet6")) -> bool:
+    """Whether interfaces get IPv6 addresses here: loopback, at least, then has one."""
+    return listed.exists() and bool(listed.read_text().strip())
 
 
 def bridge_mac_address(spec: LabSpec) -> str:
@@ -155,6 +162,7 @@ def connect(host: HostSpec, bridge: str) -> None:
     )
     inside = f"""\
 address add {host.address}/{host.prefix_length} dev eth0
+{f"address add {host.address6}/64 dev eth0 nodad" if has_ipv6() else ""}
 link set lo up
 link set eth0 up
 """

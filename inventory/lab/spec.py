@@ -15,7 +15,9 @@ STATE_DIRECTORY = Path("/var/lib/asgibench-lab")
 USER = "bench"
 USER_ID = 1000
 
+NETWORK6_PREFIX = bytes.fromhex("fda56b00")
 CONTROLLER_HOST_NUMBER = 1
+DATABASE_HOST_NUMBER = 9
 SERVER_HOST_NUMBER = 10
 # An interface name has 15 characters; a link is the bridge's name, a dash and up to 3 digits.
 BRIDGE_NAME_MAX = 11
@@ -24,6 +26,7 @@ BRIDGE_NAME_MAX = 11
 class LabSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A lab: one server host and ``loadgens`` load hosts on a bridge of this machine.
 
+    ``database``: PostgreSQL has a host of its own.
     ``cache_directory`` keeps the base system and outlives the lab; everything else is in ``state_directory``.
     ``prefix`` begins every host's name, ``bridge`` is the interface, ``subnet`` holds every address.
     Two labs on one machine differ in ``state_directory``, ``prefix``, ``bridge`` and ``subnet``.
@@ -35,10 +38,20 @@ class LabSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     prefix: str = "lab"
     bridge: str = "asgilab"
     subnet: str = "198.18.0.0/24"
+    database: bool = False
 
     @property
     def network(self) -> ipaddress.IPv4Network:
         return ipaddress.IPv4Network(self.subnet)
+
+    @property
+    def network6(self) -> ipaddress.IPv6Network:
+        """Of unique local addresses; its last 64 bits count hosts as ``network`` does."""
+        return ipaddress.IPv6Network((NETWORK6_PREFIX + self.network.network_address.packed + bytes(8), 64))
+
+    @property
+    def controller_address6(self) -> str:
+        return str(self.network6[CONTROLLER_HOST_NUMBER])
 
     @property
     def controller_address(self) -> str:
@@ -66,11 +79,15 @@ class LabSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class HostSpec(msgspec.Struct, frozen=True):
-    """One host of a lab. ``namespace`` is its network namespace, ``link`` its port on the bridge."""
+    """One host of a lab. ``namespace`` is its network namespace, ``link`` its port on the bridge.
+
+    ``address6`` is given to it where the kernel has IPv6.
+    """
 
     name: str
     group: str
     address: str
+    address6: str
     prefix_length: int
     mac_address: str
     namespace: str
@@ -91,21 +108,26 @@ def mac_address(address: ipaddress.IPv4Address) -> str:
 
 
 def plan_hosts(spec: LabSpec) -> tuple[HostSpec, ...]:
-    """The server host, then the load hosts. A host's address doesn't depend on how many there are."""
-    roles = [(f"{spec.prefix}-server", "server")]
-    roles += [(f"{spec.prefix}-load-{number}", "loadgen") for number in range(1, spec.loadgens + 1)]
+    """The server host, the load hosts, the database's. An address doesn't depend on how many there are."""
+    roles = [(f"{spec.prefix}-server", "server", SERVER_HOST_NUMBER)]
+    roles += [
+        (f"{spec.prefix}-load-{number}", "loadgen", SERVER_HOST_NUMBER + number)
+        for number in range(1, spec.loadgens + 1)
+    ]
+    roles += [(f"{spec.prefix}-database", "database", DATABASE_HOST_NUMBER)] if spec.database else []
     return tuple(
         HostSpec(
             name=name,
             group=group,
-            address=str(spec.network[SERVER_HOST_NUMBER + index]),
+            address=str(spec.network[number]),
+            address6=str(spec.network6[number]),
             prefix_length=spec.network.prefixlen,
-            mac_address=mac_address(spec.network[SERVER_HOST_NUMBER + index]),
+            mac_address=mac_address(spec.network[number]),
             namespace=f"{spec.bridge}-{name}",
-            link=f"{spec.bridge}-{SERVER_HOST_NUMBER + index}",
+            link=f"{spec.bridge}-{number}",
             directory=spec.state_directory / "hosts" / name,
         )
-        for index, (name, group) in enumerate(roles)
+        for name, group, number in roles
     )
 
 
