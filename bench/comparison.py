@@ -16,6 +16,7 @@ from statistics import fmean, median, variance
 
 import msgspec
 
+from bench.errors import GateFailed, GateUndecided
 from bench.likeness import check_alike, without_environment
 from bench.plan import Environment, Plan
 from bench.result import Cell, CellSummary, Estimate, RunResult
@@ -23,8 +24,9 @@ from bench.summary import CONFIDENCE, estimate, summarise, t_quantile
 
 
 class Measured(msgspec.Struct, frozen=True):
-    """One benchmark as its folder holds it."""
+    """One benchmark as its folder holds it; ``name`` is the folder's."""
 
+    name: str
     plan: Plan
     environment: Environment
     runs: tuple[RunResult, ...]
@@ -233,6 +235,25 @@ def gate(comparison: Comparison, share: float) -> Gate:
         undecided=tuple((cell, ratio) for cell, ratio in judged if ratio.low is None),
         invalid=tuple(cell.cell for cell in comparison.invalid_cells),
     )
+
+
+def gate_error(found: Gate) -> GateFailed | GateUndecided | None:
+    """GateFailed names the cells that are worse, GateUndecided those that could not be judged."""
+    share = f"{found.share * 100:g} %"
+    if found.worse:
+        names = ", ".join(f"{cell.id} ({ratio.metric.name})" for cell, ratio in found.worse)
+        return GateFailed(
+            f"B is worse than A by more than {share}: {names}",
+            remedy="Measure again if the hosts weren't quiet; else see the page for what differs",
+        )
+    titles = [cell.id for cell, _ in found.undecided] + [cell.id for cell in found.invalid]
+    if titles:
+        names = ", ".join(dict.fromkeys(titles))
+        return GateUndecided(
+            f"whether B is worse than A by more than {share} can't be told of {names}",
+            remedy="Measure both with --profile review, whose repeats give intervals; mend what is invalid",
+        )
+    return None
 
 
 def ratio_of(metric: Metric, a: Sequence[float], b: Sequence[float]) -> Ratio:

@@ -36,7 +36,7 @@ FIGURES = st.lists(st.floats(1e-4, 1e9), min_size=0, max_size=7)
 
 
 def measured(made: Example) -> Measured:
-    return Measured(made.plan, made.environment, made.runs)
+    return Measured(made.plan.name, made.plan, made.environment, made.runs)
 
 
 def scaled(made: Example, factor: float, where: Callable[[RunResult], bool] = lambda _: True) -> Example:
