@@ -75,7 +75,8 @@ def ratio_words(ratio: Ratio) -> str:
         return MISSING
     if ratio.low is None or ratio.high is None:
         return f"{times(ratio.median)} (no interval)"
-    places = 3 if ratio.high - ratio.low < 0.015 and ratio.high < 2 else 2
+    near = ratio.change is not Change.WITHIN_NOISE and "1.00" in (f"{ratio.low:.2f}", f"{ratio.high:.2f}")
+    places = 3 if near or (ratio.high - ratio.low < 0.015 and ratio.high < 2) else 2
     bare, low, high = (f"{value:.{places}f}" for value in (ratio.median, ratio.low, ratio.high))
     return f"{'~' if ratio.change is Change.WITHIN_NOISE else ''}{bare} [{low}, {high}]"
 
@@ -109,7 +110,7 @@ def answer(group: Group) -> Answer:
         return Answer(group.label, "refused", f"No comparison on {group.label}.", (), refusals)
     sentence = f"On {group.label}, {_by_change(valid)}."
     sure = all(cell.ratios[0].low is not None for cell in valid)
-    tone = "refused" if refusals else "sure" if sure else "open"
+    tone = "sure" if sure and not refusals else "open"
     return Answer(group.label, tone, sentence, others, refusals)
 
 
@@ -141,17 +142,24 @@ def swap_sentence(flip: Flip) -> str:
 
 def flip_sentences(comparison: Comparison) -> tuple[str, ...]:
     told = tuple(flip_sentence(flip) for flip in comparison.flips)
-    if not told:
+    known = any(cell.ratios[0].low is not None for cell in comparison.valid_cells)
+    if not told and not known:
+        told = ("Whether the ranking of servers flips can’t be told without intervals.",)
+    elif not told:
         told = ("No ranking of servers flips beyond the uncertainty.",)
     return told + tuple(swap_sentence(flip) for flip in comparison.swaps)
 
 
-def gate_sentences(gate: Gate) -> tuple[str, ...]:
-    """What --fail-over found, the worst news first."""
+def worse_sentences(gate: Gate) -> tuple[str, ...]:
+    """One for each figure that fails the gate."""
     share = f"{gate.share * 100:g} %"
-    told = [f"Worse by more than {share}: {cell_and_ratio(cell, ratio)}." for cell, ratio in gate.worse]
-    if not told:
-        told = [f"Nothing is worse by more than {share} beyond the uncertainty."]
+    return tuple(f"Worse by more than {share}: {cell_and_ratio(cell, ratio)}." for cell, ratio in gate.worse)
+
+
+def gate_sentences(gate: Gate) -> tuple[str, ...]:
+    """What else --fail-over found."""
+    share = f"{gate.share * 100:g} %"
+    told = [] if gate.worse else [f"Nothing is worse by more than {share} beyond the uncertainty."]
     if gate.possible:
         told.append(f"Not excluded, for their intervals reach beyond {share}: {_briefly(gate.possible)}.")
     if gate.undecided:

@@ -33,9 +33,9 @@ from reports.changes import (
     gate_sentences,
     groups_of,
     headline,
-    invalid_because,
     ratio_words,
     title_of,
+    worse_sentences,
 )
 from reports.charts import DotRow, Figure, Mark, dot_panel, line_key, mark_key, slug, spoken
 from reports.fingerprints import benchmark_facts, host_differences, python_sentence, software_differences
@@ -58,8 +58,8 @@ class ComparisonPage:
     are_pythons_alike: bool
     answers: tuple[Answer, ...]
     flips: tuple[str, ...]
+    worse: tuple[str, ...]
     gate: tuple[str, ...]
-    is_gate_failed: bool
     notes: tuple[str, ...]
     ratios: Table
     cores: Table
@@ -110,8 +110,8 @@ def page_of(comparison: Comparison, gate: Gate | None = None) -> ComparisonPage:
         are_pythons_alike=alike,
         answers=tuple(answer(group) for group in groups),
         flips=flip_sentences(comparison),
+        worse=() if gate is None else worse_sentences(gate),
         gate=() if gate is None else gate_sentences(gate),
-        is_gate_failed=gate is not None and bool(gate.worse),
         notes=notes(comparison),
         ratios=ratio_table(groups),
         cores=cores_table(comparison, groups),
@@ -237,7 +237,7 @@ def _ratio_title(metric: Metric) -> str:
 def _ratio_row(cell: CellComparison) -> Row:
     if not cell.is_valid:
         blank = (MISSING,) * (len(METRICS) - 1)
-        return Row((f"{cell.cell.server} ({invalid_because(cell)})", "invalid", *blank), "refused")
+        return Row((f"{cell.cell.server} (invalid)", "invalid", *blank), "refused")
     return Row((cell.cell.server, *(ratio_words(ratio) for ratio in cell.ratios)))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Sequence
 
-from bench.comparison import CellComparison, Comparison, Gate
+from bench.comparison import CellComparison, Change, Comparison, Gate
 from bench.likeness import Difference
 from reports.changes import (
     Group,
@@ -17,43 +17,45 @@ from reports.changes import (
     invalid_because,
     ratio_words,
     title_of,
+    worse_sentences,
 )
 from reports.comparison import notes
 from reports.fingerprints import host_differences, python_sentence, software_differences
 
 _LEGEND = "B over A of medians [95 % interval]; ~ is within noise"
 _TITLES = ("", "A, req/s", "B, req/s", "requests/s", "p99", "RSS", "CPU a request", "req/s a core")
+_WHICH_WAY = {Change.BETTER: " better", Change.WORSE: " worse"}
 _LEAST = 24
 _MOST_DIFFERENCES = 12
-_INDENT = 7
+_INDENT = 9
 
 
 def comparison_lines(comparison: Comparison, gate: Gate | None, width: int) -> list[str]:
     """No colour, no path; no line is wider than ``width`` columns, from 24 on."""
     width = max(width, _LEAST)
-    lines = [_named("A", comparison, width), _named("B", comparison, width), ""]
+    lines = [*_named("A", comparison, width), *_named("B", comparison, width)]
+    lines += [*_told("Python", [python_sentence(comparison)[1]], width), ""]
     groups = groups_of(comparison)
     table = _table(groups)
     lines += table if max(map(len, table)) <= width else _blocks(groups, width)
     lines.append("")
     lines += _told("Ratio", [_LEGEND], width)
     lines += _told("Answer", [headline(comparison)], width)
-    lines += _told("Python", [python_sentence(comparison)[1]], width)
     lines += _told("Order", flip_sentences(comparison), width)
     lines += _told("Hosts", _differences(host_differences(comparison)), width)
-    lines += _told("Soft", _differences(software_differences(comparison)), width)
+    lines += _told("Software", _differences(software_differences(comparison)), width)
     lines += _told("Note", [f"{note}." for note in notes(comparison)], width)
     if gate is not None:
-        lines += _told("Gate", gate_sentences(gate), width)
-    return [line for text in lines for line in text.split("\n")]
+        lines += _told("Gate", (*worse_sentences(gate), *gate_sentences(gate)), width)
+    return lines
 
 
-def _named(side: str, comparison: Comparison, width: int) -> str:
+def _named(side: str, comparison: Comparison, width: int) -> list[str]:
     one = comparison.a if side == "A" else comparison.b
     plan = one.plan
     valid = sum(run.valid for run in one.runs)
     said = f"{one.name} ({plan.environment}, {plan.created_at}), {valid} of {len(plan.runs)} runs valid"
-    return "\n".join(_told(side, [said], width))
+    return _told(side, [said], width)
 
 
 def _table(groups: Sequence[Group]) -> list[str]:
@@ -102,8 +104,8 @@ def _block(cell: CellComparison, width: int) -> list[str]:
     rows = [
         (
             title_of(ratio.metric),
-            f"{figure_of(ratio.metric, ratio.a)} > {figure_of(ratio.metric, ratio.b)}",
-            ratio_words(ratio),
+            f"{figure_of(ratio.metric, ratio.a)} → {figure_of(ratio.metric, ratio.b)}",
+            f"{ratio_words(ratio)}{_WHICH_WAY.get(ratio.change, '')}",
         )
         for ratio in cell.ratios
     ]
@@ -116,7 +118,7 @@ def _block(cell: CellComparison, width: int) -> list[str]:
 
 def _differences(found: Sequence[Difference]) -> list[str]:
     """The first of them; the page has all."""
-    told = [f"{item.what}: {item.a} > {item.b}" for item in found[:_MOST_DIFFERENCES]]
+    told = [f"{item.what}: {item.a} → {item.b}" for item in found[:_MOST_DIFFERENCES]]
     rest = len(found) - len(told)
     if rest:
         told.append(f"and {rest} more, on the page")

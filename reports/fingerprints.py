@@ -26,8 +26,20 @@ def python_sentence(comparison: Comparison) -> tuple[bool, str]:
 
 
 def host_differences(comparison: Comparison) -> tuple[Difference, ...]:
-    """Fingerprints by role, placement and layout."""
-    return _unlike(_hosts(comparison.a), _hosts(comparison.b))
+    """Fingerprints by role, then how the roles are laid out; what server and load share is said once."""
+    found = {item.what: item for item in _unlike(_hosts(comparison.a), _hosts(comparison.b))}
+    shared = [
+        title
+        for what, item in found.items()
+        if (title := what.removeprefix("Server: ")) != what
+        and (load := found.get(f"Load: {title}")) is not None
+        and (load.a, load.b) == (item.a, item.b)
+    ]
+    for title in shared:
+        one = found[f"Server: {title}"]
+        found[f"Server: {title}"] = Difference(f"Server and load: {title}", one.a, one.b)
+        del found[f"Load: {title}"]
+    return tuple(found.values())
 
 
 def software_differences(comparison: Comparison) -> tuple[Difference, ...]:
