@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import functools
 import os
+import re
 import shlex
+import shutil
 import signal
 import sys
 import traceback
@@ -63,6 +65,17 @@ def _number(given: str, name: str) -> int:
     if not given.isdigit():
         raise UsageError(f"--{name} is a whole number, not {given!r}", remedy=f"give --{name} 1, say")
     return int(given)
+
+
+def _share(given: str, name: str) -> float:
+    from bench.errors import UsageError
+
+    found = re.fullmatch(r"(\d{1,2}(?:\.\d+)?) ?%", given.strip())
+    if found is None:
+        raise UsageError(
+            f"--{name} is a percentage from 0% to below 100%, not {given!r}", remedy=f"give --{name} 5%, say"
+        )
+    return float(found[1]) / 100
 
 
 def _names(given: str) -> tuple[str, ...]:
@@ -155,6 +168,39 @@ def report(context: Context, name: str, debug: bool = False) -> None:
     from session import render_again
 
     print(_shown(render_again(ROOT / "results", name)))
+
+
+@task(
+    positional=["a", "b"],
+    help={
+        "a": "what to compare with: a folder below results/, or a path",
+        "b": "what is compared: the same; the page is written beside it",
+        "fail-over": "fail if B's throughput, p99 or memory is worse than A's by more than this, say 5%",
+        "results": "the folder for results; default: results/ here",
+        "debug": "a traceback with each error",
+    },
+)
+@answers_for_errors
+def compare(
+    context: Context, a: str, b: str, fail_over: str = "", results: str = "", debug: bool = False
+) -> int:
+    """Ratios of two benchmarks of one plan, on other hosts or at another time; prints the page's path."""
+    from bench.comparison import compare as compare_measured
+    from bench.comparison import gate, gate_error
+    from reports.comparison import open_results, read_measured, write_comparison
+    from reports.comparison_terminal import comparison_lines
+
+    share = _share(fail_over, "fail-over") if fail_over else None
+    root = Path(results) if results else ROOT / "results"
+    stores = open_results(root, a), open_results(root, b)
+    compared = compare_measured(*map(read_measured, stores))
+    judged = None if share is None else gate(compared, share)
+    page = write_comparison(stores[1], compared, judged)
+    print("\n".join(comparison_lines(compared, judged, shutil.get_terminal_size().columns)))
+    error = None if judged is None else gate_error(judged)
+    status = 0 if error is None else _tell(error, debug=debug)
+    print(_shown(page), flush=True)
+    return status
 
 
 @task(help={"hosts": "an inventory's name or path", "debug": "a traceback with each error"})
@@ -313,6 +359,7 @@ def calibrate(
 namespace = Collection(
     bench,
     report,
+    compare,
     test,
     lint,
     calibrate,

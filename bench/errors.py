@@ -145,10 +145,28 @@ class ResultError(AsgibenchError):
     exit_code = 50
 
 
+class UnlikePlans(AsgibenchError):
+    """Two benchmarks that measured other things can't be compared; every difference is in ``detail``."""
+
+    exit_code = 51
+
+
 class InvalidMeasurement(AsgibenchError):
     """The benchmark ended, and no run of some cell says anything about its server."""
 
     exit_code = 60
+
+
+class GateFailed(AsgibenchError):
+    """B is worse than A by more than --fail-over allows, beyond the uncertainty."""
+
+    exit_code = 61
+
+
+class GateUndecided(AsgibenchError):
+    """Nothing was found worse by more than --fail-over allows, and some cell can't be judged."""
+
+    exit_code = 62
 
 
 class LabError(AsgibenchError):

@@ -48,6 +48,11 @@ def _calibration(store: Store) -> Calibration | None:
 
 
 def page_html(page: Page) -> str:
+    return rendered("report.html.j2", page)
+
+
+def rendered(template: str, page: object) -> str:
+    """A template with its ``page``, whose fields are all that it prints."""
     templates = Templates(
         loader=PackageLoader("reports"),
         autoescape=True,
@@ -57,7 +62,7 @@ def page_html(page: Page) -> str:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    return templates.get_template("report.html.j2").render(page=page)
+    return templates.get_template(template).render(page=page)
 
 
 def _unbroken(value: object) -> object:

@@ -13,7 +13,8 @@ from bench.spec import Endpoint, Profile
 from reports.numbers import MISSING, counted, gigabytes, listed
 from reports.tables import Row, Table, words
 
-_TOLD_ELSEWHERE = ("command", "pid", "parent_pid")  # the command stands above; pids are of one run
+CLOCK = "Clock against the controller"
+TOLD_ELSEWHERE = ("command", "pid", "parent_pid")  # the command stands above; pids are of one run
 
 
 @dataclass(frozen=True)
@@ -66,7 +67,7 @@ def asked_table(plan: Plan, runs: Sequence[RunResult]) -> Table:
 def told_table(plan: Plan, runs: Sequence[RunResult]) -> Table:
     """What the running server said of itself, which is what ran."""
     told = {
-        name: {key: value for key, value in run.server_configuration.items() if key not in _TOLD_ELSEWHERE}
+        name: {key: value for key, value in run.server_configuration.items() if key not in TOLD_ELSEWHERE}
         for name, run in _first_runs(plan, runs).items()
     }
     return _settings_table("As the running server told it", told)
@@ -146,13 +147,13 @@ def _first_runs(plan: Plan, runs: Sequence[RunResult]) -> dict[str, RunResult]:
 def _settings_table(caption: str, settings: Mapping[str, Mapping[str, str | int | bool | None]]) -> Table:
     names = sorted({name for own in settings.values() for name in own})
     rows = tuple(
-        Row((name, *(_value(own[name]) if name in own else MISSING for own in settings.values())))
+        Row((name, *(setting_value(own[name]) if name in own else MISSING for own in settings.values())))
         for name in names
     )
     return Table(caption, words("Setting", *settings), rows)
 
 
-def _value(value: str | int | bool | None) -> str:
+def setting_value(value: str | int | bool | None) -> str:
     if value is None:
         return "not told"
     if value == "":
@@ -165,7 +166,7 @@ def _value(value: str | int | bool | None) -> str:
 def _fingerprint(environment: Environment, name: str) -> list[tuple[str, str]]:
     facts = environment.facts.get(name)
     roles = [("Role", _roles(environment, name))]
-    shown = [("Facts", "not known")] if facts is None else _facts_shown(facts)
+    shown = [("Facts", "not known")] if facts is None else facts_shown(facts)
     if name == environment.database and environment.database_version:
         shown.append(("PostgreSQL", environment.database_version))
     return roles + shown
@@ -181,7 +182,8 @@ def _roles(environment: Environment, name: str) -> str:
     return listed(here) if here else MISSING
 
 
-def _facts_shown(facts: HostFacts) -> list[tuple[str, str]]:
+def facts_shown(facts: HostFacts) -> list[tuple[str, str]]:
+    """A host's fingerprint: titles with their values in words."""
     macos = f"macOS {facts.macos_version}" if facts.system == "Darwin" else ""
     offset, error = facts.clock_offset_seconds * 1e3, facts.clock_offset_error_seconds * 1e3
     return [
@@ -195,5 +197,5 @@ def _facts_shown(facts: HostFacts) -> list[tuple[str, str]]:
         ("Frequency scaling", facts.cpu_frequency_scaling or "not available"),
         ("Pinning to cores", "possible" if facts.can_pin else "not available"),
         ("Open files, at most", f"{facts.open_files_limit:,}"),
-        ("Clock against the controller", f"{offset:+.2f} ms, known to {error:.2f} ms"),
+        (CLOCK, f"{offset:+.2f} ms, known to {error:.2f} ms"),
     ]

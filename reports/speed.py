@@ -88,7 +88,7 @@ def ratio_figure(contests: Labelled, runs: Sequence[RunResult]) -> Figure | None
                 f"ratio-{slug(label)}",
                 label,
                 f"Ratio of requests a second on {label}. " + spoken(rows),
-                _ratio_axis(rows),
+                ratio_axis(rows, (1 / LEVEL_MARGIN, LEVEL_MARGIN)),
                 rows,
             )
         )
@@ -189,13 +189,15 @@ def _rate_cells(cell: CellSummary, made: Sequence[RunResult]) -> Row:
     return Row((cell.server, rate(figures.median), rate_interval(figures), every), tone(cell))
 
 
-def _ratio_axis(rows: Sequence[DotRow]) -> Axis:
+def ratio_axis(rows: Sequence[DotRow], band: tuple[float, float] | None = None) -> Axis:
+    """Logarithmic, with 1 on it, and room for every mark and interval."""
     bounds = [bound for row in rows if row.interval is not None for bound in row.interval]
+    bounds += [mark.value for row in rows for mark in row.marks]
     low, high = min(0.9, *bounds) / 1.03, max(1.25, *bounds) * 1.03
     inside = [tick for tick in _RATIO_TICKS if low <= tick <= high]
     ticks = _spaced(inside, low, high)
     labels = tuple((tick, f"{tick:g}") for tick in ticks)
-    return Axis("ratio", labels, low, high, is_log=True, band=(1 / LEVEL_MARGIN, LEVEL_MARGIN))
+    return Axis("ratio", labels, low, high, is_log=True, band=band)
 
 
 def _spaced(ticks: Sequence[float], low: float, high: float) -> tuple[float, ...]:
