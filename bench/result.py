@@ -6,6 +6,9 @@ None means that it could not be had, and ``unavailable`` or ``reasons`` says why
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from typing import TypeVar
+
 import msgspec
 
 from bench.spec import Client, LoadPlace
@@ -353,10 +356,18 @@ class Summary(msgspec.Struct, frozen=True):
 
         That is our engine before Locust's clients, on the load hosts before the server's own.
         """
-        closed = [cell for cell in self.cells if not cell.is_open_loop]
-        ways = {(cell.client != "engine", cell.load_on != "loadgen", cell.client) for cell in closed}
-        return tuple(
-            cell
-            for cell in closed
-            if (cell.client != "engine", cell.load_on != "loadgen", cell.client) == min(ways)
-        )
+        return tuple(ranking_cells(self.cells))
+
+
+Either = TypeVar("Either", Cell, CellSummary)
+
+
+def ranking_cells(cells: Iterable[Either]) -> list[Either]:
+    """As Summary.closed_loop_cells, of planned cells or of those summed up."""
+    closed = [cell for cell in cells if not cell.is_open_loop]
+    best = min(map(_cost_of_client, closed), default=None)
+    return [cell for cell in closed if _cost_of_client(cell) == best]
+
+
+def _cost_of_client(cell: Cell | CellSummary) -> tuple[bool, bool, Client]:
+    return cell.client != "engine", cell.load_on != "loadgen", cell.client

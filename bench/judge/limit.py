@@ -853,7 +853,13 @@ def _is_waiting(figures: RunFigures, lines: Thresholds) -> bool:
         return False
     database_part = 0.0 if figures.database is None else figures.database.part
     busiest = max(figures.server.part, database_part, *(worker.busy_share for worker in figures.load))
-    return busiest < lines.mostly_waiting
+    return max(busiest, _shared_part(figures, figures.server)) < lines.mostly_waiting
+
+
+def _shared_part(figures: RunFigures, server: CpuUse) -> float:
+    """How full the server's cores are by the load and the server together; 0 where the load has its own."""
+    load = sum(worker.core_share for worker in figures.load if worker.on_server_cores)
+    return (server.core_share + load) / _shared_cores(figures, server) if load else 0.0
 
 
 def _evidence(figures: RunFigures) -> Iterator[Evidence]:
