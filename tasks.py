@@ -73,6 +73,7 @@ def _names(given: str) -> tuple[str, ...]:
     help={
         "hosts": "an inventory's name (inventory/NAME.yml or .ini) or its path",
         "servers": "catalogue entries, separated by commas",
+        "set": "versions of the servers: current (default), paper, or both side by side",
         "endpoints": "shortbody, longbody, orders, separated by commas",
         "profile": "how long and how hard: quick, review, or one of your own",
         "name": "the folder below results/; default: date, time and inventory",
@@ -93,6 +94,7 @@ def bench(
     context: Context,
     hosts: str = "local",
     servers: str = "",
+    set: str = "",  # noqa: A002 (Invoke names the option by it)
     endpoints: str = "",
     profile: str = "quick",
     name: str = "",
@@ -117,6 +119,7 @@ def bench(
         root=ROOT,
         hosts=hosts,
         servers=_names(servers),
+        version_set=set,
         endpoints=_names(endpoints),
         profile=profile,
         name=name,

@@ -11,10 +11,12 @@ from pathlib import Path, PurePosixPath
 from typing import Any, TypeVar
 
 import msgspec
+from packaging.specifiers import InvalidSpecifier, SpecifierSet
 
 from bench.errors import CatalogueError, UsageError
 from bench.rate import parse_rates
-from bench.spec import ENDPOINTS, Profile, ServerSpec, Settings
+from bench.spec import ENDPOINTS, Profile, ServerSpec, Settings, VersionRange
+from bench.versions import FLAGS_WORD, for_version
 
 APP = "testapp.app:app"
 SERVERS_FILE = Path(__file__).with_name("servers.toml")
@@ -23,6 +25,8 @@ FILE_KEYS = ("servers", "default_servers", "profiles")
 ACCESS_LOG_WORD = "{access_log}"
 NAME_PATTERN = re.compile(r"[a-z0-9][a-z0-9.+-]*")  # it becomes part of folder names
 ADDRESS_PLACEHOLDERS = ("app", "host", "bracketed_host", "escaped_host", "port", "workers")
+# What every server is expected to do by itself: no flag, but those that don't say so in unhonoured_settings.
+UNASKED_SETTINGS = ("tcp_nodelay",)
 SETTING_PLACEHOLDERS = ("loop", "http_parser", "backlog", "keep_alive_seconds")
 
 Entry = TypeVar("Entry", ServerSpec, Profile)
@@ -57,6 +61,7 @@ def load_catalogue(extra: Path | None = None) -> Catalogue:
         for name, table in _tables(content, "servers", path):
             spec = _entry(name, _completed(name, table, servers, path), ServerSpec, path)
             _check_server(spec, path)
+            _check_family(spec, servers, path)
             _add(servers, spec, path)
         defaults = _default_names(content, servers, path) or defaults
     return Catalogue(tuple(servers.values()), defaults)
@@ -217,6 +222,52 @@ def _check_server(spec: ServerSpec, path: Path) -> None:
         raise CatalogueError(
             f"{path}: {spec.name} has an empty command or environment_group", remedy="say how it is started"
         )
+    _check_ranges(spec, path)
+    for one in spec.version_ranges:
+        _check_filled(_in_range(spec, one), path)
+    if not spec.version_ranges:
+        _check_filled(spec, path)
+    endpoints = {endpoint.name for endpoint in ENDPOINTS}
+    _check_keys(spec, "unsupported_endpoints", spec.unsupported_endpoints, endpoints, path)
+
+
+def _in_range(spec: ServerSpec, one: VersionRange) -> ServerSpec:
+    every = msgspec.structs.replace(one, versions="")
+    return for_version(msgspec.structs.replace(spec, version_ranges=(every,)), "0")
+
+
+def _check_ranges(spec: ServerSpec, path: Path) -> None:
+    if (FLAGS_WORD in spec.command) != any(one.flags for one in spec.version_ranges):
+        raise CatalogueError(
+            f"{path}: {spec.name}: flags of a version range must have a place in the command",
+            remedy=f"write both flags and the whole word {FLAGS_WORD}, or neither",
+        )
+    for one in spec.version_ranges:
+        try:
+            SpecifierSet(one.versions)
+        except InvalidSpecifier as error:
+            raise CatalogueError(
+                f"{path}: {spec.name}: {error}", remedy='write versions as ">=0.22,<0.30"'
+            ) from error
+
+
+def _check_family(spec: ServerSpec, servers: Mapping[str, ServerSpec], path: Path) -> None:
+    """An entry of another set stands beside one of the current set, so that --set finds it."""
+    if spec.family and (spec.version_set == "current" or spec.family not in servers):
+        raise CatalogueError(
+            f"{path}: {spec.name}: family {spec.family!r} with version_set {spec.version_set!r}",
+            remedy="family is for the set paper: it names the server before it that this one stands beside",
+        )
+    for other in servers.values():
+        if spec.family and (other.family, other.version_set) == (spec.family, spec.version_set):
+            raise CatalogueError(
+                f"{path}: {spec.name}: {other.name} stands beside {spec.family} already",
+                remedy="leave family out, and choose yours by its name",
+            )
+
+
+def _check_filled(spec: ServerSpec, path: Path) -> None:
+    """As it is started by some version."""
     used = _placeholders(spec, path)
     _check_settings(spec, used, path)
     if ("config_file" in used) != bool(spec.config_file):
@@ -224,14 +275,13 @@ def _check_server(spec: ServerSpec, path: Path) -> None:
             f"{path}: {spec.name}: a config_file must have a text, and a place in the command",
             remedy="write both config_file and {config_file}, or neither",
         )
-    endpoints = {endpoint.name for endpoint in ENDPOINTS}
-    _check_keys(spec, "unsupported_endpoints", spec.unsupported_endpoints, endpoints, path)
 
 
 def _check_settings(spec: ServerSpec, used: set[str], path: Path) -> None:
     """No setting is dropped without a word."""
     fields = Settings.__struct_fields__
-    _check_keys(spec, "unhonoured_settings", spec.unhonoured_settings, set(fields), path)
+    known = {*fields, *UNASKED_SETTINGS}
+    _check_keys(spec, "unhonoured_settings", spec.unhonoured_settings, known, path)
     for field in fields:
         if field in used or field in spec.unhonoured_settings or getattr(spec.settings, field) == "":
             continue

@@ -4,21 +4,28 @@ from __future__ import annotations
 
 import hashlib
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TypeVar
 
 import msgspec
 
-from bench.catalogue import load_catalogue, load_profiles
+from bench.catalogue import Catalogue, load_catalogue, load_profiles
 from bench.errors import UsageError
 from bench.hosts import Inventory
 from bench.locustfile import UserLocustfile, read_locustfile
 from bench.plan import PLAN_VERSION, Plan, plan_runs
 from bench.rate import parse_rates
-from bench.spec import ENDPOINTS, Arrivals, Endpoint, Profile
+from bench.spec import ENDPOINTS, Arrivals, Endpoint, Profile, ServerSpec, VersionSet
+from bench.versions import for_version, read_lock
 
+LOCK_FILE = "uv.lock"
+VERSION_SETS: dict[str, tuple[VersionSet, ...]] = {
+    "current": ("current",),
+    "paper": ("paper",),
+    "both": ("current", "paper"),
+}
 OVERHEAD_GUESS_SECONDS = 2.0
 
 Value = TypeVar("Value")
@@ -27,7 +34,8 @@ Value = TypeVar("Value")
 class BenchRequest(msgspec.Struct, frozen=True):
     """What the user asked for. Empty ``servers`` or ``endpoints``: the catalogue's defaults.
 
-    Empty ``rates`` or ``arrivals``: the profile's.
+    Empty ``rates`` or ``arrivals``: the profile's. Empty ``version_set``: the entries that ``servers`` name;
+    else (current, paper, both) each of ``servers`` in that set.
     """
 
     root: Path
@@ -44,6 +52,7 @@ class BenchRequest(msgspec.Struct, frozen=True):
     catalogue: Path | None = None
     results: Path | None = None
     locustfile: Path | None = None
+    version_set: str = ""
 
     @property
     def results_root(self) -> Path:
@@ -65,7 +74,11 @@ def make_plan(request: BenchRequest, inventory: Inventory) -> Plan:
         raise UsageError("a user's locustfile sets its own pace", remedy="leave --rate out")
     catalogue = load_catalogue(request.catalogue)
     profile = _with_rates(_named(load_profiles(request.catalogue), request.profile, "profile"), request)
-    servers = tuple(catalogue.server(name) for name in dict.fromkeys(request.servers or catalogue.defaults))
+    lock = read_lock(request.root / LOCK_FILE)
+    servers = tuple(
+        for_version(spec, lock.version_of(spec))
+        for spec in chosen_servers(catalogue, request.servers, request.version_set or profile.version_set)
+    )
     locustfile = None if request.locustfile is None else read_locustfile(request.locustfile)
     if locustfile is not None and profile.clients != ("engine",):
         raise UsageError(
@@ -94,10 +107,44 @@ def make_plan(request: BenchRequest, inventory: Inventory) -> Plan:
         skipped=skipped,
         command=_command_again(request, seed),
         created_at=created.isoformat(timespec="seconds"),
-        lock_sha256=hashlib.sha256((request.root / "uv.lock").read_bytes()).hexdigest(),
+        lock_sha256=hashlib.sha256((request.root / LOCK_FILE).read_bytes()).hexdigest(),
         asgibench_version=_version(request.root),
         locustfile=locustfile,
     )
+
+
+def chosen_servers(
+    catalogue: Catalogue, names: Sequence[str], version_set: str = ""
+) -> tuple[ServerSpec, ...]:
+    """The entries meant by ``names`` (empty: the defaults) in ``version_set``: current, paper, both, or "".
+
+    Without a set, each name is an entry's own. With ``both``, today's version and the paper's of each stand
+    side by side. Raises UsageError for a name that the set has nothing for.
+    """
+    wanted = dict.fromkeys(names or catalogue.defaults)
+    if not version_set:
+        return tuple(catalogue.server(name) for name in wanted)
+    sets = _named(VERSION_SETS, version_set, "set of versions")
+    found: dict[str, ServerSpec] = {}
+    for name in wanted:
+        spec = catalogue.server(name)
+        members = {one.version_set: one for one in catalogue.servers if (one.family or one.name) == name}
+        members = members or {spec.version_set: spec}
+        for one in sets:
+            if one not in members:
+                raise UsageError(
+                    f"{name} is not in the set {one}",
+                    remedy=_sets_remedy(spec, catalogue),
+                )
+            found[members[one].name] = members[one]
+    return tuple(found.values())
+
+
+def _sets_remedy(spec: ServerSpec, catalogue: Catalogue) -> str:
+    if spec.family:
+        return f"name {spec.family}, which --set finds in either set, or leave --set out"
+    paper = [one.family or one.name for one in catalogue.servers if one.version_set == "paper"]
+    return f"the set paper has {', '.join(paper)}; name others without --set"
 
 
 def _with_rates(profile: Profile, request: BenchRequest) -> Profile:
@@ -129,6 +176,8 @@ def _command_again(request: BenchRequest, seed: int) -> tuple[str, ...]:
     words = ["./invoke", "bench", "--hosts", request.hosts, "--profile", request.profile, "--seed", str(seed)]
     if request.servers:
         words += ["--servers", ",".join(request.servers)]
+    if request.version_set:
+        words += ["--set", request.version_set]
     if request.endpoints:
         words += ["--endpoints", ",".join(request.endpoints)]
     if request.rates:

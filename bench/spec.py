@@ -15,6 +15,9 @@ Client = Literal["engine", "http_user", "fast_http_user"]
 LoadPlace = Literal["loadgen", "server"]
 """Where it runs: on the load hosts, or on the server's own host and cores, as the paper had it."""
 
+VersionSet = Literal["current", "paper"]
+"""Of servers: today's versions, or those of the paper."""
+
 
 class Endpoint(msgspec.Struct, frozen=True):
     """One measured endpoint of the test app.
@@ -81,6 +84,22 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     access_log: bool = False
 
 
+class VersionRange(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What holds for some versions of a server only.
+
+    ``versions`` is a version specifier as in a requirement: ``">=0.37"``, ``">=0.22,<0.30"``.
+    ``flags`` take the place of the whole word ``{flags}`` in ``ServerSpec.command`` (same placeholders).
+    ``config_file``, unless empty, takes the place of the server's.
+    ``unhonoured_settings`` are added to the server's. In both, ``tcp_nodelay`` may stand too, which every
+    server is expected to set by itself.
+    """
+
+    versions: str
+    flags: tuple[str, ...] = ()
+    config_file: str = ""
+    unhonoured_settings: dict[str, str] = {}
+
+
 class ServerSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One entry of servers.toml.
 
@@ -94,6 +113,10 @@ class ServerSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     ``config_file`` is the text of a configuration file to be written beside the run (same placeholders).
     ``unsupported_endpoints`` maps an endpoint to the reason that this server can't serve it.
     ``unhonoured_settings`` maps a setting to what the server does instead; printed in the report.
+    ``version_set`` is what ``--set`` chooses by; ``family`` is the entry of the current set that this one
+    stands beside, empty for its own name.
+    ``version_ranges`` are looked through in their order; where there are any, the locked version must be in
+    one. In a plan they are resolved: none is left, and ``{version}`` in the title is the locked version.
     """
 
     name: str
@@ -110,6 +133,9 @@ class ServerSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     unsupported_endpoints: dict[str, str] = {}
     unhonoured_settings: dict[str, str] = {}
     licence: str = ""
+    version_set: VersionSet = "current"
+    family: str = ""
+    version_ranges: tuple[VersionRange, ...] = ()
 
 
 class Profile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -117,7 +143,8 @@ class Profile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     ``load_workers_in_all`` instead is their number over all load hosts together, at least one a host; with
     the load on the server's own host, all of them are there. Each cell is measured with each of ``clients``
-    at each place of ``load_on``; stated rates are the engine's on the load hosts.
+    at each place of ``load_on``; stated rates are the engine's on the load hosts. ``version_set`` is what
+    ``--set`` is unless it is given: current, paper, both, or empty for the entries' own names.
 
     Each of ``rates`` adds an open-loop cell to every closed-loop one: requests a second (``"500"``), or a
     share of what the server reached in that closed loop (``"70%"``). ``arrivals`` are of these.
@@ -138,3 +165,4 @@ class Profile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     clients: tuple[Client, ...] = ("engine",)
     load_on: tuple[LoadPlace, ...] = ("loadgen",)
     load_workers_in_all: int | None = None
+    version_set: str = ""

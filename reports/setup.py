@@ -38,17 +38,23 @@ def facts_of(values: Mapping[str, str]) -> tuple[Fact, ...]:
 
 def server_views(plan: Plan, runs: Sequence[RunResult]) -> tuple[ServerView, ...]:
     """One view for each server and number of workers, after its first run."""
-    titles = {server.name: server.title or server.name for server in plan.servers}
+    titles = {server.name: server.title for server in plan.servers}
     licences = {server.name: server.licence or "licence not stated" for server in plan.servers}
     return tuple(
         ServerView(
             name=name,
-            version=f"{titles[run.cell.server]} {run.server_version}, {licences[run.cell.server]}",
+            version=f"{_versioned(titles[run.cell.server], run)}, {licences[run.cell.server]}",
             command=shlex.join(run.server_command),
             departures=facts_of(run.unhonoured_settings),
         )
         for name, run in _first_runs(plan, runs).items()
     )
+
+
+def _versioned(title: str, run: RunResult) -> str:
+    """Most titles have the version in its place already."""
+    title = title or run.cell.server
+    return title if run.server_version in title else f"{title} {run.server_version}"
 
 
 def asked_table(plan: Plan, runs: Sequence[RunResult]) -> Table:

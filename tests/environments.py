@@ -23,6 +23,7 @@ from typing import Any
 
 from bench.catalogue import command_of, config_text
 from bench.spec import ServerSpec
+from bench.versions import for_version, read_lock
 
 ROOT = Path(__file__).resolve().parent.parent
 LOOPBACK = "127.0.0.1"
@@ -127,6 +128,7 @@ def running_server(
     spec: ServerSpec, folder: Path, database_url: str, *, workers: int = 1, host: str = LOOPBACK
 ) -> Iterator[RunningServer]:
     """The server as the catalogue has it, with its counts and its log in ``folder``; stopped in the end."""
+    spec = for_version(spec, read_lock(ROOT / "uv.lock").version_of(spec))
     folder.mkdir(parents=True, exist_ok=True)
     counts, log, config = folder / "counts", folder / "log", folder / "config"
     counts.mkdir()

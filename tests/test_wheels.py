@@ -20,6 +20,7 @@ import msgspec
 import pytest
 from packaging.pylock import Pylock
 from packaging.tags import sys_tags
+from packaging.version import Version
 
 from bench.errors import ProvisionError
 from bench.hosts import HostFacts
@@ -36,7 +37,9 @@ from remote.lockfile import (
 from remote.wheels import Fetched, default_cache, fetch
 
 ROOT = Path(__file__).resolve().parent.parent
-GROUPS = ("host-tools", "load", "server-uvicorn", "server-daphne", "server-hypercorn", "uv")
+SERVERS = ("uvicorn", "daphne", "hypercorn")
+SERVER_GROUPS = {f"server-{server}{kind}": server for server in SERVERS for kind in ("", "-paper")}
+GROUPS = ("host-tools", "load", *SERVER_GROUPS, "uv")
 
 
 def facts_of(system: str, architecture: str, python: str, *, libc: str = "", macos: str = "") -> HostFacts:
@@ -80,6 +83,10 @@ WITHOUT_WHEEL = {
     ("macOS arm64", "server-daphne"): "no wheel of autobahn [^,]*for Darwin arm64, macOS 14.5",
     ("macOS x86_64", "server-daphne"): "no wheel of autobahn .*, cbor2 .*, cryptography .*for Darwin x86_64",
     ("macOS x86_64", "load"): "no wheel of gevent [^,]*for Darwin x86_64, macOS 13.6, CPython 3.11.9",
+}
+WITHOUT_WHEEL |= {
+    (title, "server-daphne-paper"): WITHOUT_WHEEL[title, "server-daphne"]
+    for title in ("macOS arm64", "macOS x86_64")
 }
 
 
@@ -173,11 +180,27 @@ def test_groups_hold_what_they_are_for(locks: dict[str, Pylock]) -> None:
         group: {wheel.name for wheel in wheels_for(lock, HOSTS["Linux x86_64"])}
         for group, lock in locks.items()
     }
-    servers = {"uvicorn", "daphne", "hypercorn"}
+    servers = set(SERVERS)
     assert {group: found & servers for group, found in names.items() if found & servers} == {
-        f"server-{server}": {server} for server in servers
+        group: {server} for group, server in SERVER_GROUPS.items()
     }
     assert names["uv"] == {"uv"}
+    assert not names["server-uvicorn-paper"] & {"uvloop", "httptools"}
+    assert not names["server-daphne-paper"] & {"h2", "priority"}
+
+
+def test_each_set_has_its_own_versions(locks: dict[str, Pylock]) -> None:
+    """The paper's groups have the paper's versions, and today's have not been drawn back to them."""
+    paper = {"uvicorn": "0.27.0.post1", "daphne": "4.0.0", "hypercorn": "0.16.0"}
+    found = {
+        group: wheel.version
+        for group, server in SERVER_GROUPS.items()
+        for wheel in wheels_for(locks[group], HOSTS["Linux x86_64"])
+        if wheel.name == server
+    }
+    for server, version in paper.items():
+        assert found[f"server-{server}-paper"] == version
+        assert Version(found[f"server-{server}"]) > Version(version)
 
 
 def test_a_package_without_a_fitting_wheel_is_named() -> None:

@@ -1,0 +1,101 @@
+"""The locked version of a server, and its entry as it holds for that version."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from packaging.specifiers import SpecifierSet
+from packaging.version import Version
+
+from bench.errors import CatalogueError, UsageError
+from bench.spec import ServerSpec, VersionRange
+
+FLAGS_WORD = "{flags}"
+VERSION_WORD = "{version}"
+
+
+class Lock(msgspec.Struct, frozen=True):
+    """uv.lock, as far as it is needed.
+
+    ``groups`` has what each asks for, {group: {package: version}}; uv states a version (else "") where the
+    lock has several. ``versions`` has all of each package.
+    """
+
+    groups: dict[str, dict[str, str]]
+    versions: dict[str, tuple[str, ...]]
+
+    def version_of(self, spec: ServerSpec) -> str:
+        """What the server's group has of its package. Raises CatalogueError."""
+        group = self.groups.get(spec.environment_group)
+        if group is None:
+            raise CatalogueError(
+                f"{spec.name}: uv.lock has no group {spec.environment_group!r}",
+                remedy="add it to pyproject.toml, to the conflicts there too, and run `uv lock`",
+            )
+        stated = group.get(spec.package)
+        found = self.versions.get(spec.package, ())
+        if stated:
+            return stated
+        if len(found) == 1:
+            return found[0]
+        raise CatalogueError(
+            f"{spec.name}: which {spec.package} is in {spec.environment_group} does not stand in uv.lock",
+            remedy=f"list {spec.package} in that group of pyproject.toml and run `uv lock`",
+        )
+
+
+def read_lock(path: Path) -> Lock:
+    """Raises CatalogueError if it is not to be read."""
+    try:
+        packages = tomllib.loads(path.read_text(encoding="utf-8"))["package"]
+    except (OSError, tomllib.TOMLDecodeError, KeyError) as error:
+        raise CatalogueError(f"{path} can't be read ({error})", remedy="run `uv lock`") from error
+    versions: dict[str, tuple[str, ...]] = {}
+    for package in packages:
+        versions[package["name"]] = (*versions.get(package["name"], ()), str(package.get("version", "")))
+    groups: dict[str, Any] = next(
+        (one["dev-dependencies"] for one in packages if "dev-dependencies" in one), {}
+    )
+    return Lock(dict(_groups(groups)), versions)
+
+
+def _groups(tables: Mapping[str, list[dict[str, Any]]]) -> Iterator[tuple[str, dict[str, str]]]:
+    for group, requirements in tables.items():
+        yield group, {one["name"]: one.get("version", "") for one in requirements}
+
+
+def for_version(spec: ServerSpec, version: str) -> ServerSpec:
+    """The entry with the flags, the configuration and the limits of this version of its package.
+
+    Raises UsageError if it is outside every range of the entry.
+    """
+    title = spec.title.replace(VERSION_WORD, version)
+    if not spec.version_ranges:
+        return msgspec.structs.replace(spec, title=title)
+    fitting = _range_of(spec, version)
+    command: list[str] = []
+    for word in spec.command:
+        command.extend(fitting.flags if word == FLAGS_WORD else (word,))
+    return msgspec.structs.replace(
+        spec,
+        title=title,
+        command=tuple(command),
+        config_file=fitting.config_file or spec.config_file,
+        unhonoured_settings=spec.unhonoured_settings | fitting.unhonoured_settings,
+        version_ranges=(),
+    )
+
+
+def _range_of(spec: ServerSpec, version: str) -> VersionRange:
+    for one in spec.version_ranges:
+        if SpecifierSet(one.versions).contains(Version(version), prereleases=True):
+            return one
+    raise UsageError(
+        f"{spec.name}: the catalogue does not know how to start {spec.package} {version}; it knows "
+        f"{' and '.join(one.versions for one in spec.version_ranges)}",
+        remedy="lock one of these versions, or read the program's --help and add an entry to version_ranges",
+    )
