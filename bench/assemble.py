@@ -144,6 +144,7 @@ def run_result(measured: Measured) -> RunResult:
             database_on_server_cores=measured.database_host == measured.server_host,
             shared_cores=len(measured.host_cores),
             median_latency_seconds=measured.latency.p50 if measured.latency else None,
+            p90_latency_seconds=measured.latency.p90 if measured.latency else None,
             p99_latency_seconds=measured.latency.p99 if measured.latency else None,
             connections=measured.run.cell.connections,
             failures=measured.window.failures,

@@ -220,33 +220,40 @@ def _made_by(cell: CellSummary, runs: Sequence[RunResult]) -> str:
     """Who held it back, by the judge's limit and reasons, with the figures that say so."""
     codes = {reason.code for reason in cell.reasons}
     shares = _shares(cell, runs)
+    if "DatabaseSharesCores" in codes:
+        return f"the server with its database: they filled the cores that they share ({shares})"
     if cell.limit == "server_cpu":
         return f"the server: its CPU was used up ({shares})"
     if "DelayedAckSuspected" in codes:
-        latency = cell.latency_seconds
-        return (
-            f"TCP: answers wait {milliseconds(latency.p50 if latency else None)} ms for delayed "
-            f"acknowledgements, with CPU to spare ({shares})"
-        )
+        return f"TCP: answers wait {_median_ms(cell)} ms for delayed acknowledgements ({shares})"
     if "LoadSharesCores" in codes:
         return f"server and generator together: they filled the cores that they share ({shares})"
     if cell.limit == "load_generator":
         return f"the generator: it was at its limit, the server was not ({shares})"
-    return f"{LIMITS.get(cell.limit, cell.limit)} ({shares})"
+    if cell.limit == "latency":
+        return f"no one’s CPU: all of them waited most of the time ({shares})"
+    if cell.limit == "none_found":
+        return f"no one part by itself ({shares})"
+    return f"the {LIMITS.get(cell.limit, cell.limit)} ({shares})"
+
+
+def _median_ms(cell: CellSummary) -> str:
+    return milliseconds(cell.latency_seconds.p50 if cell.latency_seconds else None)
 
 
 def _shares(cell: CellSummary, runs: Sequence[RunResult]) -> str:
     used = [run for run in runs_of(cell, runs) if run.valid]
-    generator = [
-        sum(worker.engine_core_share + worker.locust_core_share for worker in run.load_workers)
-        for run in used
-        if run.load_workers
-    ]
-    server = cell_server_share(cell, used)
-    parts = [f"server {percent(server)} of its core"] if cell.workers == 1 else [f"server {percent(server)}"]
-    if generator:
-        parts.append(f"generator {median(generator):.2f} cores in all")
-    return ", ".join(parts)
+    parties = (
+        ("server", [run.server_cpu.core_share for run in used if run.server_cpu]),
+        ("generator", [_generator_cores(run) for run in used if run.load_workers]),
+        ("database", [run.database_cpu.core_share for run in used if run.database and run.database_cpu]),
+    )
+    parts = [f"{party} {median(shares):.2f}" for party, shares in parties if shares]
+    return f"{', '.join(parts)} cores" if parts else "nobody’s CPU is known"
+
+
+def _generator_cores(run: RunResult) -> float:
+    return sum(worker.engine_core_share + worker.locust_core_share for worker in run.load_workers)
 
 
 # ---------------------------------------------------------------- what made the figures
@@ -265,11 +272,9 @@ def _what_made(ours: _Ours, server: str, cells: Sequence[CellSummary]) -> str:
     best = engine.requests_per_second.median or 0.0
     gains = [(cell, best / (cell.requests_per_second.median or best)) for cell in others]
     if any(reason.code == "DelayedAckSuspected" for reason in engine.reasons):
-        latency = engine.latency_seconds
-        waits = milliseconds(latency.p50 if latency else None)
         return (
             f"{server}: TCP makes its figure, and neither the server’s speed nor the generator’s: answers "
-            f"wait for delayed acknowledgements (median latency {waits} ms, server "
+            f"wait for delayed acknowledgements (median latency {_median_ms(engine)} ms, server "
             f"{percent(cell_server_share(engine, ours.runs))} busy). That is of this version on this system."
         )
     more = [(cell, gain) for cell, gain in gains if gain >= _MORE]

@@ -64,6 +64,8 @@ class Thresholds(msgspec.Struct, frozen=True):
     # Linux delays an acknowledgement by 40 ms at least.
     delayed_ack_low_seconds: float = 0.038
     delayed_ack_high_seconds: float = 0.050
+    # A timer's wait is about the same for all answers; waits for cores that are short vary.
+    delayed_ack_alike: float = 1.25
     # One in a thousand: more than a rare reset, and p99.9 would be about failures.
     failure_share: float = 0.001
     # The database flushes its counters at most once a second a connection.
@@ -173,6 +175,7 @@ class RunFigures(msgspec.Struct, frozen=True):
     database_on_server_cores: bool = False
     shared_cores: float | None = None
     median_latency_seconds: float | None = None
+    p90_latency_seconds: float | None = None
     p99_latency_seconds: float | None = None
     connections: int | None = None
     failures: dict[str, int] = {}
@@ -754,9 +757,10 @@ def _waiting(figures: RunFigures, lines: Thresholds) -> Iterator[TypedReason]:
     # Answers that wait in a busy generator have any latency: 50 connections at 1,250 requests/s have 40 ms.
     is_generator_busy = any(worker.busy_share >= lines.load_worker_at_limit for worker in figures.load)
     is_generator_busy = is_generator_busy or any(_contention(figures, lines))
-    if lines.delayed_ack_low_seconds <= latency <= lines.delayed_ack_high_seconds and (
-        server.part < lines.mostly_waiting and not is_generator_busy
-    ):
+    nine_in_ten = figures.p90_latency_seconds
+    is_alike = nine_in_ten is None or nine_in_ten <= lines.delayed_ack_alike * latency
+    is_forty = lines.delayed_ack_low_seconds <= latency <= lines.delayed_ack_high_seconds
+    if is_forty and is_alike and server.part < lines.mostly_waiting and not is_generator_busy:
         yield DelayedAckSuspected(latency, server.part)
     round_trip = None if link is None else link.round_trip_seconds
     # At a stated rate a round trip costs latency and no throughput.
@@ -848,8 +852,8 @@ def _limit_name(figures: RunFigures, lines: Thresholds, limits: Sequence[TypedRe
 
 
 def _is_waiting(figures: RunFigures, lines: Thresholds) -> bool:
-    """Every party is known, and none of them works most of the time."""
-    if figures.server is None or not figures.load:
+    """Every party is known, and none works most of the time, nor is kept from it by other programs."""
+    if figures.server is None or not figures.load or _others_share(figures) >= lines.others_void:
         return False
     database_part = 0.0 if figures.database is None else figures.database.part
     busiest = max(figures.server.part, database_part, *(worker.busy_share for worker in figures.load))
