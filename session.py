@@ -673,7 +673,7 @@ def _mended(stage: Stage, error: AsgibenchError, label: str, progress: Progress)
         progress.warn(f"{host}: connected again")
     with contextlib.suppress(AsgibenchError):
         # It couldn't be told while its connection was gone, and would refuse the next run.
-        stage.agents.end(label)
+        stage.agents.end(label, _sampled(stage))
     with contextlib.suppress(GuardRefusal):
         stop_server(stage.fleet.server)
     return msgspec.structs.replace(stage, cluster=stage.cluster.restart())
@@ -803,7 +803,7 @@ def _start(
 def _abandon(stage: Stage, label: str) -> None:
     """After a failure: no agent samples on and no server of this run stays; the failure itself is told."""
     with contextlib.suppress(AsgibenchError):
-        stage.agents.end(label)
+        stage.agents.end(label, _sampled(stage))
     with contextlib.suppress(AsgibenchError):
         stop_server(stage.fleet.server)
 
@@ -836,7 +836,7 @@ def _bring_home(stage: Stage, label: str, deployment: Deployment, endpoint: Endp
 
     with prompt_pool(3) as pool:
         server = pool.submit(stop_and_count)
-        samples = pool.submit(stage.agents.end, label)
+        samples = pool.submit(stage.agents.end, label, _sampled(stage))
         spools = pool.submit(_read_spools, stage, label)
         _all(server, samples, spools)
     counts, counters, tail = server.result()
@@ -860,6 +860,13 @@ def _targets(stage: Stage, server: RunningServer) -> dict[str, dict[str, int]]:
     for host, pids in stage.cluster.worker_pids().items():
         targets[host].update(pids)
     return targets
+
+
+def _sampled(stage: Stage) -> tuple[str, ...]:
+    """The hosts that something of a run is on."""
+    database = () if stage.database is None else (stage.fleet.database.host.name,)
+    load = (host.guarded.host.name for host in stage.cluster.hosts)
+    return tuple(dict.fromkeys((stage.fleet.server.host.name, *database, *load)))
 
 
 def _load(

@@ -345,8 +345,8 @@ def _tree_cpu(samples: Samples, target: str, start: float, end: float, cores: in
 
 
 def _database_cpu(measured: Measured, samples: Mapping[str, Samples]) -> TreeCpu | None:
-    found = samples[measured.database_host]
-    if DATABASE not in found.header.targets:
+    found = samples.get(measured.database_host)
+    if found is None or DATABASE not in found.header.targets:
         return None
     offset = measured.clock_offsets[measured.database_host]
     start, end = measured.timeline.window

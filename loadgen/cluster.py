@@ -192,15 +192,19 @@ class Cluster:
 
     def restart(self, hosts: Sequence[LoadHost] | None = None) -> Cluster:
         """End the master and all workers, and start others, on other ``hosts`` if given. Raises LoadError."""
+        wanted = self.hosts if hosts is None else tuple(hosts)
         self.close()
         _stop(self._controller, "load-master")
-        on_all(self._stop_on, self.hosts, lambda host: host.guarded.host.name)
-        wanted = self.hosts if hosts is None else hosts
+        # On the other hosts too: workers may be left there from a start that failed.
+        both = {host.guarded.host.name: host for host in (*self.hosts, *wanted)}
+        on_all(lambda name: self._stop_on(both[name]), both, str)
         return start_cluster(self._controller, wanted, master_cores=self._master_cores)
 
     def _stop_on(self, host: LoadHost) -> None:
-        for name in self._pids[host.guarded.host.name]:
-            _stop(host.guarded, name)
+        here = (*self.hosts, host)
+        most = max(len(one.worker_cores) for one in here if one.guarded.host.name == host.guarded.host.name)
+        for index in range(most):
+            _stop(host.guarded, f"load-{index}")
 
     def _start_on(self, host: LoadHost, master_port: int) -> None:
         port = host.guarded.connection.reverse_tunnel(master_port)
