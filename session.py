@@ -36,13 +36,20 @@ from bench.errors import (
 from bench.hosts import Inventory
 from bench.judge.limit import is_spoilt_by_machine
 from bench.locustfile import UserLocustfile, source_of
-from bench.placement import Placement, load_cores, load_on_server_cores, place, server_core_count
+from bench.placement import (
+    Placement,
+    load_cores,
+    load_on_server_cores,
+    place,
+    place_on_server,
+    server_core_count,
+)
 from bench.plan import Environment, Plan, PlannedRun
 from bench.planning import OVERHEAD_GUESS_SECONDS, Prepared, make_plan
 from bench.planning import BenchRequest as BenchRequest
 from bench.rate import offered_rate, parse_rates
-from bench.result import DatabaseCounters, Reason, RunResult, Summary
-from bench.spec import ENDPOINTS, Endpoint, Profile
+from bench.result import Cell, DatabaseCounters, Reason, RunResult, Summary
+from bench.spec import ENDPOINTS, Client, Endpoint, LoadPlace, Profile
 from bench.store import Store, result_names
 from bench.summary import DERIVED_WARNINGS, summarise
 from bench.window import Pairs, Window
@@ -50,6 +57,7 @@ from inventory.read import read_inventory
 from loadgen.cluster import (
     Cluster,
     LoadHost,
+    client_file,
     master_command,
     spool_folder,
     start_cluster,
@@ -98,8 +106,21 @@ REQUEST_TIMEOUT_SECONDS = 10
 HASH_SAMPLE_EVERY = 100
 
 
+Way = tuple[Client, LoadPlace]
+
+
+class Load(msgspec.Struct, frozen=True):
+    """One way of making the load: where everything runs meanwhile, and the load workers to start."""
+
+    placement: Placement
+    hosts: tuple[LoadHost, ...]
+
+
 class Stage(msgspec.Struct, frozen=True):
-    """The hosts made ready: all that a run needs."""
+    """The hosts made ready: all that a run needs.
+
+    ``cluster`` makes the load in the way ``way``, one of ``loads``; ``placement`` is that of it.
+    """
 
     plan: Plan
     fleet: Fleet
@@ -112,6 +133,8 @@ class Stage(msgspec.Struct, frozen=True):
     tokens: tuple[str, ...]
     body_sha256: dict[str, tuple[str, ...]]
     port: int
+    loads: dict[Way, Load]
+    way: Way
 
 
 class Outcome(msgspec.Struct, frozen=True):
@@ -302,7 +325,9 @@ def _database_shown(inventory: Inventory) -> str:
 
 def _loads_text(profile: Profile) -> str:
     rates = len(parse_rates(profile.rates))
-    return f"(closed loop + {rates} rate(s)) x " if rates else ""
+    ways = len(profile.clients) * len(profile.load_on)
+    made = f"{ways} ways to make the load x " if ways > 1 else ""
+    return made + (f"(closed loop + {rates} rate(s)) x " if rates else "")
 
 
 # ---------------------------------------------------------------- provision, deploy
@@ -318,13 +343,22 @@ def _make_stage(
 ) -> Stage:
     provisioned = _provision(fleet, request.root, plan, progress)
     facts = {name: one.facts for name, one in fleet.hosts.items()}
-    placement = place(fleet.inventory, facts, workers_per_host=plan.profile.load_workers)
+    placement = place(
+        fleet.inventory,
+        facts,
+        workers_per_host=plan.profile.load_workers,
+        workers_in_all=plan.profile.load_workers_in_all,
+    )
+    loads = _loads(fleet, plan, provisioned, placement)
+    way = next(iter(loads))
     _warn_of_hosts(fleet, placement, progress, warnings)
     progress.step("starting database, agents and load workers")
     with prompt_pool(4) as pool:
         database = pool.submit(_start_database, fleet, plan, provisioned, placement)
         agents = pool.submit(_start_agents, fleet, provisioned, placement)
-        cluster = pool.submit(_start_cluster, fleet, plan, provisioned, placement)
+        cluster = pool.submit(
+            start_cluster, fleet.controller, loads[way].hosts, master_cores=placement.controller
+        )
         offsets = pool.submit(
             on_all, lambda one: one.clock_offset(), fleet.guarded, lambda one: one.host.name
         )
@@ -338,7 +372,7 @@ def _make_stage(
     stage = Stage(
         plan=plan,
         fleet=fleet,
-        placement=placement,
+        placement=loads[way].placement,
         deployments=deployments,
         database=database.result(),
         cluster=cluster.result(),
@@ -347,6 +381,8 @@ def _make_stage(
         tokens=tokens(plan.seed),
         body_sha256=_expected_bodies(plan),
         port=request.port,
+        loads=loads,
+        way=way,
     )
     store.write_environment(_environment(stage, provisioned, offsets.result()))
     ceilings = calibration_path(request.results_root, fleet.inventory.name)
@@ -384,6 +420,8 @@ def _provision(fleet: Fleet, root: Path, plan: Plan, progress: Progress) -> dict
         roles.setdefault(inventory.database.name, []).append(TOOLS_GROUP)
     for host in inventory.loadgen:
         roles.setdefault(host.name, []).append(LOAD_GROUP)
+    if "server" in plan.profile.load_on:
+        roles[inventory.server.name].append(LOAD_GROUP)
     files = {**agent_files(), **deploy_files(), **load_files(), **app_files()}
     if plan.locustfile is not None:
         files[user_file(plan.locustfile.name)] = source_of(plan.locustfile)
@@ -451,22 +489,44 @@ def _agent_cores(host: str, placement: Placement) -> tuple[int, ...] | None:
     return pinned or None
 
 
-def _start_cluster(
-    fleet: Fleet, plan: Plan, provisioned: Mapping[str, Provisioned], placement: Placement
-) -> Cluster:
-    hosts = []
-    for guarded in fleet.loadgen:
-        one = provisioned[guarded.host.name]
-        hosts.append(
+def _loads(
+    fleet: Fleet, plan: Plan, provisioned: Mapping[str, Provisioned], usual: Placement
+) -> dict[Way, Load]:
+    """Every way of making the load that the plan has."""
+    ways = dict.fromkeys((run.cell.client, run.cell.load_on) for run in plan.runs)
+    workers = plan.profile.load_workers_in_all or plan.profile.load_workers
+    facts = {name: one.facts for name, one in fleet.hosts.items()}
+    found: dict[Way, Load] = {}
+    for client, load_on in ways:
+        placement = usual
+        if load_on == "server":
+            count = workers or len(facts[fleet.server.host.name].cores_usable)
+            placement = place_on_server(usual, fleet.inventory, facts, count)
+        locustfile = client_file(client) if plan.locustfile is None else user_file(plan.locustfile.name)
+        hosts = tuple(
             LoadHost(
-                guarded=guarded,
-                program_directory=f"{one.environments[LOAD_GROUP].directory}/bin",
-                shipped_directory=str(one.shipped),
-                worker_cores=placement.load[guarded.host.name],
-                user_file="" if plan.locustfile is None else user_file(plan.locustfile.name),
+                guarded=fleet.hosts[name],
+                program_directory=f"{provisioned[name].environments[LOAD_GROUP].directory}/bin",
+                shipped_directory=str(provisioned[name].shipped),
+                worker_cores=cores,
+                user_file=locustfile,
+                any_core=placement.server if load_on == "server" else None,
             )
+            for name, cores in placement.load.items()
         )
-    return start_cluster(fleet.controller, hosts, master_cores=placement.controller)
+        found[client, load_on] = Load(placement, hosts)
+    return found
+
+
+def _with_load_of(stage: Stage, cell: Cell, progress: Progress) -> Stage:
+    """The stage with the load workers that make this cell's load. Raises LoadError."""
+    way = (cell.client, cell.load_on)
+    if way == stage.way:
+        return stage
+    progress.step("starting other load workers")
+    load = stage.loads[way]
+    cluster = stage.cluster.restart(load.hosts)
+    return msgspec.structs.replace(stage, cluster=cluster, placement=load.placement, way=way)
 
 
 def _deployment(
@@ -582,7 +642,9 @@ def _environment(
             "system": platform.platform(),
             "python": platform.python_version(),
         },
-        placement=stage.placement.texts,
+        placement={
+            where: text for load in stage.loads.values() for where, text in load.placement.texts.items()
+        },
         database_version="" if stage.database is None else stage.database.version,
     )
 
@@ -649,6 +711,7 @@ def _run_with_retry(
     """
     for attempt in range(1, ATTEMPTS + 1):
         try:
+            stage = _with_load_of(stage, run.cell, progress)
             result, files = _measure(stage, run, rate, attempt, progress)
             if attempt < ATTEMPTS and is_spoilt_by_machine(result.reasons):
                 why = next(reason.text for reason in result.reasons if reason.invalidates)
@@ -673,7 +736,7 @@ def _mended(stage: Stage, error: AsgibenchError, label: str, progress: Progress)
         progress.warn(f"{host}: connected again")
     with contextlib.suppress(AsgibenchError):
         # It couldn't be told while its connection was gone, and would refuse the next run.
-        stage.agents.end(label)
+        stage.agents.end(label, _sampled(stage))
     with contextlib.suppress(GuardRefusal):
         stop_server(stage.fleet.server)
     return msgspec.structs.replace(stage, cluster=stage.cluster.restart())
@@ -688,7 +751,9 @@ def _measure(
     """
     profile = stage.plan.profile
     endpoint = next(one for one in stage.plan.endpoints if one.name == run.cell.endpoint)
-    deployment = msgspec.structs.replace(stage.deployments[run.cell.server], workers=run.cell.workers)
+    deployment = msgspec.structs.replace(
+        stage.deployments[run.cell.server], workers=run.cell.workers, cores=stage.placement.server
+    )
     guarded = stage.fleet.server
     label = f"{run.id}-{attempt}"
     began = time.time()
@@ -731,7 +796,9 @@ def _measure(
             server_cores=server_core_count(stage.placement, guarded.facts, run.cell.workers),
             host_cores=stage.placement.server or guarded.facts.cores_usable,
             database_cores=len(stage.placement.database or stage.fleet.database.facts.cores_usable),
-            agent_on_server_cores=not stage.placement.shared or stage.placement.server is None,
+            agent_on_server_cores=run.cell.load_on == "server"
+            or not stage.placement.shared
+            or stage.placement.server is None,
             load_cores=load_cores(
                 stage.placement, {name: one.facts for name, one in stage.fleet.hosts.items()}
             ),
@@ -799,7 +866,7 @@ def _start(
 def _abandon(stage: Stage, label: str) -> None:
     """After a failure: no agent samples on and no server of this run stays; the failure itself is told."""
     with contextlib.suppress(AsgibenchError):
-        stage.agents.end(label)
+        stage.agents.end(label, _sampled(stage))
     with contextlib.suppress(AsgibenchError):
         stop_server(stage.fleet.server)
 
@@ -832,7 +899,7 @@ def _bring_home(stage: Stage, label: str, deployment: Deployment, endpoint: Endp
 
     with prompt_pool(3) as pool:
         server = pool.submit(stop_and_count)
-        samples = pool.submit(stage.agents.end, label)
+        samples = pool.submit(stage.agents.end, label, _sampled(stage))
         spools = pool.submit(_read_spools, stage, label)
         _all(server, samples, spools)
     counts, counters, tail = server.result()
@@ -861,6 +928,13 @@ def _targets(stage: Stage, server: RunningServer) -> dict[str, dict[str, int]]:
     for host, pids in stage.cluster.worker_pids().items():
         targets[host].update(pids)
     return targets
+
+
+def _sampled(stage: Stage) -> tuple[str, ...]:
+    """The hosts that something of a run is on."""
+    database = () if stage.database is None else (stage.fleet.database.host.name,)
+    load = (host.guarded.host.name for host in stage.cluster.hosts)
+    return tuple(dict.fromkeys((stage.fleet.server.host.name, *database, *load)))
 
 
 def _load(

@@ -144,6 +144,7 @@ def run_result(measured: Measured) -> RunResult:
             database_on_server_cores=measured.database_host == measured.server_host,
             shared_cores=len(measured.host_cores),
             median_latency_seconds=measured.latency.p50 if measured.latency else None,
+            p90_latency_seconds=measured.latency.p90 if measured.latency else None,
             p99_latency_seconds=measured.latency.p99 if measured.latency else None,
             connections=measured.run.cell.connections,
             failures=measured.window.failures,
@@ -156,6 +157,7 @@ def run_result(measured: Measured) -> RunResult:
             open_loop=measured.open_loop,
             window_seconds=measured.window.seconds,
             arrivals=timeline.profile.arrivals,
+            generator_is_measured=measured.run.cell.is_of_method,
         )
     )
     reasons = (*judgement.as_reasons(), *_gap_reasons(measured.window))
@@ -213,23 +215,39 @@ def _use(cpu: TreeCpu | None) -> CpuUse | None:
 
 
 def _load_use(worker: LoadWorker, measured: Measured, samples: Mapping[str, Samples]) -> LoadUse:
-    """Of its two processes the busier; the users of a user's own locustfile run in Locust's."""
+    """Of its two processes the busier; Locust's own clients run in Locust's."""
+    wait = worker.core_wait_share_median + _stolen_share(worker, measured, samples)
     return LoadUse(
         worker=worker.name,
         core_share=max(worker.engine_core_share_median, worker.locust_core_share_median),
-        core_wait_share=worker.core_wait_share_median + _stolen_share(worker, measured, samples),
+        core_wait_share=wait if _is_wait_its_limit(worker, measured) else 0.0,
         on_server_cores=worker.name in measured.load_on_server_cores,
         loop_lag_seconds=worker.loop_lag_seconds_max,
     )
 
 
+def _is_wait_its_limit(worker: LoadWorker, measured: Measured) -> bool:
+    """Whether a worker that waits for its core is short of CPU by itself, and not because of the server.
+
+    An engine is, where it shares its core with others of its host; Locust's clients are wherever they run.
+    On the server's own cores, where the plan wants them, the shares of the cores say who took them.
+    """
+    if measured.run.cell.load_on == "server":
+        return False
+    if measured.run.cell.client != "engine" or measured.endpoint.is_users_own:
+        return True
+    beside = sum(other.host == worker.host for other in measured.window.workers)
+    return beside > len(measured.load_cores.get(worker.host, ()))
+
+
 def _stolen_share(worker: LoadWorker, measured: Measured, samples: Mapping[str, Samples]) -> float:
     """What the hypervisor took of each core of the worker's host: it takes from who is ready to run.
 
-    Counted for a user's own locustfile, whose clients are so slow that they are nearly always ready.
+    Counted for Locust's own clients, which are so slow that they are nearly always ready.
     """
     cores = measured.load_cores.get(worker.host)
-    if not cores or not measured.endpoint.is_users_own:
+    is_engine = measured.run.cell.client == "engine" and not measured.endpoint.is_users_own
+    if not cores or is_engine:
         return 0.0
     offset = measured.clock_offsets[worker.host]
     start, end = (moment + offset for moment in measured.timeline.window)

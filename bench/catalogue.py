@@ -333,6 +333,9 @@ def _check_profile(profile: Profile, path: Path) -> None:
         "window_seconds": profile.window_seconds,
         "blocks": profile.blocks,
         "load_workers": 1 if profile.load_workers is None else profile.load_workers,
+        "load_workers_in_all": 1 if profile.load_workers_in_all is None else profile.load_workers_in_all,
+        "clients": len(profile.clients),
+        "load_on": len(profile.load_on),
         "server_workers": min(profile.server_workers, default=0),
     }
     rests = {

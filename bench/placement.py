@@ -25,10 +25,17 @@ class Placement(msgspec.Struct, frozen=True):
     texts: dict[str, str]
 
 
-def place(inventory: Inventory, facts: Mapping[str, HostFacts], *, workers_per_host: int | None) -> Placement:
+def place(
+    inventory: Inventory,
+    facts: Mapping[str, HostFacts],
+    *,
+    workers_per_host: int | None,
+    workers_in_all: int | None = None,
+) -> Placement:
     """A host with one role gives it all its cores; one with both halves them, the server's half first.
 
-    ``workers_per_host`` None means a load worker for each of the load cores.
+    ``workers_per_host`` None means a load worker for each of the load cores. ``workers_in_all`` instead is
+    their number over all load hosts, as evenly as may be, and at least one on each.
     """
     server = inventory.server.name
     database = (inventory.database or inventory.server).name
@@ -38,7 +45,11 @@ def place(inventory: Inventory, facts: Mapping[str, HostFacts], *, workers_per_h
     if shared:
         server_cores, load_cores[server] = _halves(server_cores)
     pins = {name: facts[name].can_pin for name in facts}
-    load = {name: _workers(cores, workers_per_host, can_pin=pins[name]) for name, cores in load_cores.items()}
+    wanted = _workers_wanted(len(load_cores), workers_per_host, workers_in_all)
+    load = {
+        name: _workers(cores, count, can_pin=pins[name])
+        for (name, cores), count in zip(load_cores.items(), wanted, strict=True)
+    }
     database_host = inventory.database or inventory.server
     database_cores = (
         server_cores if database == server else _usable(database_host.cores, facts[database_host.name])
@@ -58,11 +69,33 @@ def place(inventory: Inventory, facts: Mapping[str, HostFacts], *, workers_per_h
             if inventory.existing_database
             else f"{database}: {_text(database_cores, can_pin=pins[database])}",
             **{
-                f"load on {name}": f"{len(load[name])} worker(s), one a core of "
+                f"load on {name}": f"{len(load[name])} worker(s), {_spread(len(load[name]), len(cores))} of "
                 f"{_text(cores, can_pin=pins[name])}"
                 for name, cores in load_cores.items()
             },
             "controller": _text(controller, can_pin=True) if controller else "any core of the controller",
+        },
+    )
+
+
+def place_on_server(
+    usual: Placement, inventory: Inventory, facts: Mapping[str, HostFacts], workers: int
+) -> Placement:
+    """The paper's way: all load workers on the server's host, on the same cores as the server, not pinned.
+
+    Everything else stays where ``usual`` has it. Server and load may use all of the host's cores.
+    """
+    server = inventory.server
+    cores = _usable(server.cores, facts[server.name])
+    return Placement(
+        server=cores if facts[server.name].can_pin else None,
+        database=usual.database,
+        load={server.name: (None,) * workers},
+        controller=usual.controller,
+        shared=True,
+        texts={
+            f"load on {server.name}, as the paper had it": f"{workers} worker(s) on any of the server's own "
+            f"{len(cores)} core(s), with the server and not pinned"
         },
     )
 
@@ -108,6 +141,16 @@ def _halves(cores: tuple[int, ...]) -> tuple[tuple[int, ...], tuple[int, ...]]:
 def _workers(cores: tuple[int, ...], wanted: int | None, *, can_pin: bool) -> tuple[int | None, ...]:
     count = wanted or len(cores)
     return tuple(cores[index % len(cores)] if can_pin else None for index in range(count))
+
+
+def _workers_wanted(hosts: int, per_host: int | None, in_all: int | None) -> list[int | None]:
+    if in_all is None:
+        return [per_host] * hosts
+    return [max(1, in_all // hosts + (index < in_all % hosts)) for index in range(hosts)]
+
+
+def _spread(workers: int, cores: int) -> str:
+    return "one a core" if workers <= cores else "sharing the cores"
 
 
 def _text(cores: tuple[int, ...], *, can_pin: bool) -> str:

@@ -1,5 +1,7 @@
 """The seeded plan: which cell is measured when. Blocks run every cell once, in a random order.
 
+Cells whose load is made in the same way come together: for another way other load workers are started.
+
 Only a share of a server's own maximum waits for that maximum: in its block it comes after the closed loop.
 """
 
@@ -7,6 +9,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
+from itertools import product
 
 import msgspec
 
@@ -90,7 +93,7 @@ def plan_runs(
     order = random.Random(seed)
     runs: list[PlannedRun] = []
     for block in range(1, profile.blocks + 1):
-        for cell in _closed_loop_first(order.sample(cells, len(cells))):
+        for cell in _closed_loop_first(_same_load_together(order.sample(cells, len(cells)))):
             position = len(runs)
             runs.append(PlannedRun(f"{position + 1:03}-{cell.id}-b{block}", cell, block, position))
     return tuple(runs), tuple(skipped)
@@ -103,8 +106,16 @@ def _cells(
     skipped: list[SkippedCell] = []
     for server in servers:
         for endpoint in endpoints:
-            for workers in profile.server_workers:
-                cell = Cell(server.name, endpoint.name, workers, profile.connections, environment)
+            for workers, load_on, client in product(profile.server_workers, profile.load_on, profile.clients):
+                cell = Cell(
+                    server.name,
+                    endpoint.name,
+                    workers,
+                    profile.connections,
+                    environment,
+                    client=client,
+                    load_on=load_on,
+                )
                 reason = server.unsupported_endpoints.get(endpoint.name)
                 if server.max_workers is not None and workers > server.max_workers:
                     reason = f"{server.name} runs {server.max_workers} worker process(es) at most"
@@ -116,9 +127,16 @@ def _cells(
     stated = [
         msgspec.structs.replace(cell, rate_per_second=rate.per_second, rate_share=rate.share)
         for cell in cells
+        if not cell.is_of_method
         for rate in rates
     ]
     return cells + stated, skipped
+
+
+def _same_load_together(shuffled: Sequence[Cell]) -> list[Cell]:
+    """The ways in the order in which the first cell of each came."""
+    ways = list(dict.fromkeys((cell.client, cell.load_on) for cell in shuffled))
+    return sorted(shuffled, key=lambda cell: ways.index((cell.client, cell.load_on)))
 
 
 def _closed_loop_first(shuffled: Sequence[Cell]) -> list[Cell]:

@@ -77,9 +77,14 @@ def make_plan(request: BenchRequest, inventory: Inventory) -> Plan:
     lock = read_lock(request.root / LOCK_FILE)
     servers = tuple(
         for_version(spec, lock.version_of(spec))
-        for spec in chosen_servers(catalogue, request.servers, request.version_set)
+        for spec in chosen_servers(catalogue, request.servers, request.version_set or profile.version_set)
     )
     locustfile = None if request.locustfile is None else read_locustfile(request.locustfile)
+    if locustfile is not None and profile.clients != ("engine",):
+        raise UsageError(
+            f"profile {profile.name} brings clients of its own, {', '.join(profile.clients)}",
+            remedy="leave --locustfile out, or choose another profile",
+        )
     endpoints = _endpoints(request, locustfile)
     created = datetime.now(UTC)
     seed = request.seed if request.seed is not None else int(created.timestamp())

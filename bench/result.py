@@ -6,10 +6,21 @@ None means that it could not be had, and ``unavailable`` or ``reasons`` says why
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from typing import TypeVar
+
 import msgspec
+
+from bench.spec import Client, LoadPlace
 
 RESULT_VERSION = 1
 SUMMARY_VERSION = 1
+
+CLIENT_TITLES: dict[Client, str] = {
+    "engine": "our engine",
+    "http_user": "HttpUser",
+    "fast_http_user": "FastHttpUser",
+}
 
 
 class Cell(msgspec.Struct, frozen=True):
@@ -17,6 +28,7 @@ class Cell(msgspec.Struct, frozen=True):
 
     An open-loop cell has one of the two rates: requests a second, or the share of what the server reached in
     the same cell's closed loop, which is known only once that has been measured.
+    ``client`` and ``load_on`` are how the load is made; by default our engine on the load hosts.
     """
 
     server: str
@@ -26,10 +38,14 @@ class Cell(msgspec.Struct, frozen=True):
     environment: str
     rate_per_second: float | None = None
     rate_share: float | None = None
+    client: Client = "engine"
+    load_on: LoadPlace = "loadgen"
 
     @property
     def id(self) -> str:
         bare = f"{self.server}-{self.endpoint}-w{self.workers}-c{self.connections}"
+        if self.is_of_method:
+            bare += f"-{self.client}-on-{self.load_on}"
         if self.rate_per_second is not None:
             return f"{bare}-r{self.rate_per_second:.12g}"
         return bare if self.rate_share is None else f"{bare}-r{self.rate_share * 100:.12g}pct"
@@ -39,14 +55,22 @@ class Cell(msgspec.Struct, frozen=True):
         return self.rate_per_second is not None or self.rate_share is not None
 
     @property
+    def is_of_method(self) -> bool:
+        """The load is made as the paper made it: its figure is of server and load generator together."""
+        return (self.client, self.load_on) != ("engine", "loadgen")
+
+    @property
     def closed_loop(self) -> Cell:
         """The same without a stated rate."""
         return msgspec.structs.replace(self, rate_per_second=None, rate_share=None)
 
     @property
     def title(self) -> str:
-        """``uvicorn shortbody``, with the rate where one is stated."""
+        """``uvicorn shortbody``, with the rate where one is stated and the client where it isn't usual."""
         bare = f"{self.server} {self.endpoint}"
+        if self.is_of_method:
+            where = " on the server's host" if self.load_on == "server" else ""
+            bare += f" by {CLIENT_TITLES[self.client]}{where}"
         if self.rate_per_second is not None:
             return f"{bare} at {self.rate_per_second:,g} requests/s"
         return bare if self.rate_share is None else f"{bare} at {self.rate_share * 100:g} % of its maximum"
@@ -94,7 +118,7 @@ class MemoryPoint(msgspec.Struct, frozen=True):
 class LoadWorker(msgspec.Struct, frozen=True):
     """One load worker in the window. Core shares: 1.0 is one core in full; the median is of the seconds'.
 
-    ``core_wait_share_median``: ready to run while others had its core; known of a user's own locustfile only.
+    ``core_wait_share_median``: ready to run while others had its core; 0 where the system doesn't tell.
     ``engine_core_share`` is work. ``engine_busy_poll_share`` is what the engine spent beside it looking for
     answers that weren't there yet: CPU that more load would have had.
     """
@@ -287,6 +311,8 @@ class CellSummary(msgspec.Struct, frozen=True):
     rate_per_second: float | None = None
     rate_share: float | None = None
     open_loop: OpenLoop | None = None
+    client: Client = "engine"
+    load_on: LoadPlace = "loadgen"
 
     @property
     def cell(self) -> Cell:
@@ -300,6 +326,8 @@ class CellSummary(msgspec.Struct, frozen=True):
             self.environment,
             stated,
             self.rate_share,
+            self.client,
+            self.load_on,
         )
 
     @property
@@ -332,5 +360,22 @@ class Summary(msgspec.Struct, frozen=True):
 
     @property
     def closed_loop_cells(self) -> tuple[CellSummary, ...]:
-        """Those that servers are ranked by."""
-        return tuple(cell for cell in self.cells if not cell.is_open_loop)
+        """Those that servers are ranked by: of several ways to make the load, the one that takes the least.
+
+        That is our engine before Locust's clients, on the load hosts before the server's own.
+        """
+        return tuple(ranking_cells(self.cells))
+
+
+Either = TypeVar("Either", Cell, CellSummary)
+
+
+def ranking_cells(cells: Iterable[Either]) -> list[Either]:
+    """As Summary.closed_loop_cells, of planned cells or of those summed up."""
+    closed = [cell for cell in cells if not cell.is_open_loop]
+    best = min(map(_cost_of_client, closed), default=None)
+    return [cell for cell in closed if _cost_of_client(cell) == best]
+
+
+def _cost_of_client(cell: Cell | CellSummary) -> tuple[bool, bool, Client]:
+    return cell.client != "engine", cell.load_on != "loadgen", cell.client

@@ -9,6 +9,12 @@ import msgspec
 Arrivals = Literal["constant", "poisson"]
 """Of an open loop's requests: evenly spaced, or independent of each other."""
 
+Client = Literal["engine", "http_user", "fast_http_user"]
+"""What sends the requests: our engine, or one of Locust's own two clients."""
+
+LoadPlace = Literal["loadgen", "server"]
+"""Where it runs: on the load hosts, or on the server's own host and cores, as the paper had it."""
+
 VersionSet = Literal["current", "paper"]
 """Of servers: today's versions, or those of the paper."""
 
@@ -135,6 +141,11 @@ class ServerSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Profile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How long and how hard. ``load_workers`` is per load host; None means one for each of its cores.
 
+    ``load_workers_in_all`` instead is their number over all load hosts together, at least one a host; with
+    the load on the server's own host, all of them are there. Each cell is measured with each of ``clients``
+    at each place of ``load_on``; stated rates are the engine's on the load hosts. ``version_set`` is what
+    ``--set`` is unless it is given: current, paper, both, or empty for the entries' own names.
+
     Each of ``rates`` adds an open-loop cell to every closed-loop one: requests a second (``"500"``), or a
     share of what the server reached in that closed loop (``"70%"``). ``arrivals`` are of these.
     """
@@ -151,3 +162,7 @@ class Profile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     description: str = ""
     rates: tuple[str, ...] = ()
     arrivals: Arrivals = "constant"
+    clients: tuple[Client, ...] = ("engine",)
+    load_on: tuple[LoadPlace, ...] = ("loadgen",)
+    load_workers_in_all: int | None = None
+    version_set: str = ""

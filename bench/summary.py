@@ -163,6 +163,8 @@ def _planned_cells(plan: Plan) -> list[Cell]:
             cell.connections,
             cell.rate_share or 0.0,
             cell.rate_per_second or 0.0,
+            plan.profile.load_on.index(cell.load_on),
+            plan.profile.clients.index(cell.client),
         ),
     )
 
@@ -194,6 +196,8 @@ def _cell_summary(cell: Cell, all_runs: Sequence[RunResult]) -> CellSummary:
         rate_per_second=_rate(cell, open_loop),
         rate_share=cell.rate_share,
         open_loop=open_loop,
+        client=cell.client,
+        load_on=cell.load_on,
     )
 
 

@@ -18,6 +18,7 @@ from typing import Any
 import msgspec
 
 from bench.errors import HostUnsuitable, LoadError
+from bench.spec import Client
 from loadgen.stats import LocustTotals, Slice, StoppedRun, Totals
 from remote.guarded import GuardedHost, GuardRefusal
 from remote.parallel import on_all
@@ -26,7 +27,16 @@ JOIN_SECONDS = 30.0
 START_SECONDS = 10.0
 STOP_SECONDS = 12.0
 STOP_GRACE_SECONDS = 2.0
-SHIPPED = ("engine.py", "histogram.py", "locustfile.py", "recorder.py", "user_locustfile.py", "worker.py")
+SHIPPED = (
+    "clients/fast_http_user.py",
+    "clients/http_user.py",
+    "engine.py",
+    "histogram.py",
+    "locustfile.py",
+    "recorder.py",
+    "user_locustfile.py",
+    "worker.py",
+)
 USER_FOLDER = "user"
 FOLDER = "load"
 
@@ -36,7 +46,9 @@ OnSlice = Callable[[str, Slice], None]
 class LoadHost(msgspec.Struct, frozen=True):
     """A load host, its Locust environment, the shipped files, and the core of each worker (None: any).
 
-    ``user_file`` is a user's own locustfile among the shipped files; empty: the engine makes the load.
+    ``any_core`` are the cores of a worker that has none of its own; None: all that the host has.
+    ``user_file`` is a locustfile among the shipped files, a user's own or that of one of Locust's clients;
+    empty: the engine makes the load.
     """
 
     guarded: GuardedHost
@@ -44,6 +56,11 @@ class LoadHost(msgspec.Struct, frozen=True):
     shipped_directory: str
     worker_cores: tuple[int | None, ...]
     user_file: str = ""
+    any_core: tuple[int, ...] | None = None
+
+    def cores_of(self, index: int) -> tuple[int, ...] | None:
+        core = self.worker_cores[index]
+        return self.any_core if core is None else (core,)
 
     @property
     def worker_names(self) -> tuple[str, ...]:
@@ -52,7 +69,12 @@ class LoadHost(msgspec.Struct, frozen=True):
 
 def shipped_files() -> dict[str, bytes]:
     """What each load host needs beside its environment."""
-    return {name: Path(__file__).with_name(name).read_bytes() for name in SHIPPED}
+    return {name: (Path(__file__).parent / name).read_bytes() for name in SHIPPED}
+
+
+def client_file(client: Client) -> str:
+    """The locustfile of one of Locust's clients among the shipped files; empty for our engine."""
+    return "" if client == "engine" else f"clients/{client}.py"
 
 
 def user_file(name: str) -> str:
@@ -191,20 +213,26 @@ class Cluster:
         finally:
             self._control.close()
 
-    def restart(self) -> Cluster:
-        """After a failure: end the master and all workers, and start others. Raises LoadError."""
+    def restart(self, hosts: Sequence[LoadHost] | None = None) -> Cluster:
+        """End the master and all workers, and start others, on other ``hosts`` if given. Raises LoadError."""
+        wanted = self.hosts if hosts is None else tuple(hosts)
         self.close()
         _stop(self._controller, "load-master")
-        on_all(self._stop_on, self.hosts, lambda host: host.guarded.host.name)
-        return start_cluster(self._controller, self.hosts, master_cores=self._master_cores)
+        # On the other hosts too: workers may be left there from a start that failed.
+        both = {host.guarded.host.name: host for host in (*self.hosts, *wanted)}
+        on_all(lambda name: self._stop_on(both[name]), both, str)
+        return start_cluster(self._controller, wanted, master_cores=self._master_cores)
 
     def _stop_on(self, host: LoadHost) -> None:
-        for name in self._pids[host.guarded.host.name]:
-            _stop(host.guarded, name)
+        here = (*self.hosts, host)
+        most = max(len(one.worker_cores) for one in here if one.guarded.host.name == host.guarded.host.name)
+        for index in range(most):
+            _stop(host.guarded, f"load-{index}")
 
     def _start_on(self, host: LoadHost, master_port: int) -> None:
         port = host.guarded.connection.reverse_tunnel(master_port)
-        for index, (name, core) in enumerate(zip(host.worker_names, host.worker_cores, strict=True)):
+        for index, name in enumerate(host.worker_names):
+            cores = host.cores_of(index)
             host.guarded.write(f"{FOLDER}/home/.keep", b"")
             host.guarded.write(f"{spool_folder(index)}/.keep", b"")
             environment = {
@@ -213,8 +241,8 @@ class Cluster:
                 # No configuration file or history of the user's reaches Locust.
                 "HOME": f"{host.guarded.workdir}/{FOLDER}/home",
             }
-            if core is not None:
-                environment["ASGIBENCH_CORES"] = str(core)
+            if cores is not None:
+                environment["ASGIBENCH_CORES"] = ",".join(map(str, cores))
             if host.user_file:
                 environment["ASGIBENCH_LOCUSTFILE"] = f"{host.shipped_directory}/{host.user_file}"
             pid = host.guarded.start(
@@ -223,7 +251,7 @@ class Cluster:
                 env=environment,
                 cwd=f"{host.guarded.workdir}/{FOLDER}/home",
                 log=f"{FOLDER}/worker-{index}.log",
-                cores=None if core is None else (core,),
+                cores=cores,
             )
             self._pids[host.guarded.host.name][f"load-{index}"] = pid
 

@@ -26,10 +26,10 @@ from locust.stats import StatsError, bucket_response_time
 
 if TYPE_CHECKING or __package__:
     from loadgen.histogram import midpoint_of
-    from loadgen.worker import LoadWorker, leave_locusts_settings, pin
+    from loadgen.worker import LoadWorker, core_wait_seconds, leave_locusts_settings, pin
 else:
     from histogram import midpoint_of
-    from worker import LoadWorker, leave_locusts_settings, pin
+    from worker import LoadWorker, core_wait_seconds, leave_locusts_settings, pin
 
 _ENGINE_END_SECONDS = 2
 _logger = logging.getLogger(__name__)
@@ -49,6 +49,10 @@ class EngineProcess:
         self._socket = ours
         self._on_event, self._on_end = on_event, on_end
         self._reader = gevent.spawn(self._read)
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
 
     def send(self, **message: Any) -> None:
         try:
@@ -120,12 +124,14 @@ class EngineWorker(LoadWorker):
         super().__init__(environment)
         self._users = 0
         self._change_pending = False
+        self._core_wait_mark = 0.0
         self._feed: LocustFeed
         self._engine = EngineProcess(self._on_engine_event, self._on_engine_end)
         environment.events.quitting.add_listener(lambda **_: self._engine.close())
 
     def begin(self, spec: dict[str, Any], index: int, workers: int) -> None:
         self._users = 0
+        self._core_wait_mark = core_wait_seconds(self._engine.pid)
         self._feed = LocustFeed(self._runner.stats, spec.get("method", "GET"), spec["path"])
         place = {"worker": self._name, "index": index, "workers": workers}
         self._engine.send(do="run", run=self._run, spec=spec, **place)
@@ -153,6 +159,9 @@ class EngineWorker(LoadWorker):
         match event["event"]:
             case "slice":
                 self._feed.add(event["slice"])
+                waited = core_wait_seconds(self._engine.pid)
+                event["slice"]["core_wait_seconds"] = waited - self._core_wait_mark
+                self._core_wait_mark = waited
                 self.take_slice(event["slice"])
             case "totals":
                 self.take_totals(event["totals"])

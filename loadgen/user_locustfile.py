@@ -3,17 +3,21 @@
 Shipped, with worker.py, recorder.py, engine.py and histogram.py beside it; standard library and Locust.
 Contract: that of locustfile.py, and ASGIBENCH_LOCUSTFILE, the path of the user's file. Its User classes are
 loaded from there and given the measured server as their ``host``; ``self.environment.asgibench_tokens`` has
-the bearer tokens that /api/orders takes. Each request comes by Locust's own ``request`` event into the same
-slices and the same messages as the engine's. The process ends when its master does (within 6 s) or when told.
+the bearer tokens that /api/orders takes, and ``self.environment.asgibench_requests`` is an endless iterator
+of what the plan asks for: ``(path, headers)``, each worker with tokens of its own in turn. Each request comes
+by Locust's own ``request`` event into the same slices and the same messages as the engine's. The process ends
+when its master does (within 6 s) or when told.
 """
 
 from __future__ import annotations
 
 import importlib.util
 import inspect
+import itertools
 import os
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,11 +27,11 @@ from locust import User, events
 if TYPE_CHECKING or __package__:
     from loadgen.engine import SliceClock
     from loadgen.recorder import RequestRecorder
-    from loadgen.worker import LoadWorker, leave_locusts_settings, pin
+    from loadgen.worker import LoadWorker, core_wait_seconds, leave_locusts_settings, pin
 else:
     from engine import SliceClock
     from recorder import RequestRecorder
-    from worker import LoadWorker, leave_locusts_settings, pin
+    from worker import LoadWorker, core_wait_seconds, leave_locusts_settings, pin
 
 _MODULE = "users_locustfile"
 _TICK_SECONDS = 0.02
@@ -48,7 +52,8 @@ class UserWorker(LoadWorker):
         for user_class in self._runner.user_classes:
             user_class.host = base_url
         self._environment.asgibench_tokens = tuple((spec.get("rotate") or {}).get("values", ()))
-        self._core_wait_mark = _core_wait_seconds()
+        self._environment.asgibench_requests = _requests(spec, index, workers)
+        self._core_wait_mark = core_wait_seconds()
         offset_seconds = spec.get("clock_offsets", {}).get(self._name, 0.0)
         self._recorder = RequestRecorder(
             SliceClock(spec["epoch"], offset_seconds),
@@ -61,7 +66,7 @@ class UserWorker(LoadWorker):
         gevent.spawn(self._watch, self._recorder)
 
     def _emit(self, slice_: dict[str, Any]) -> None:
-        waited = _core_wait_seconds()
+        waited = core_wait_seconds()
         slice_["core_wait_seconds"] = waited - self._core_wait_mark
         self._core_wait_mark = waited
         self.take_slice(slice_)
@@ -118,15 +123,13 @@ class UserWorker(LoadWorker):
                 self.tell_connections(told)
 
 
-def _core_wait_seconds() -> float:
-    """How long this process has been ready to run while its core had others; 0 where the system doesn't tell.
-
-    A client that is always busy uses less than its core where it has to share it, and is no less the limit.
-    """
-    try:
-        return int(Path("/proc/self/schedstat").read_text().split()[1]) / 1e9
-    except OSError:
-        return 0.0
+def _requests(spec: dict[str, Any], index: int, workers: int) -> Iterator[tuple[str, dict[str, str]]]:
+    """The spec's path and rotating header, endlessly; worker ``index`` takes every ``workers``-th value."""
+    rotate = spec.get("rotate")
+    if rotate is None:
+        return itertools.repeat((spec["path"], {}))
+    values = rotate["values"][index::workers] or rotate["values"]
+    return itertools.cycle([(spec["path"], {rotate["header"]: rotate["prefix"] + one}) for one in values])
 
 
 def _base_url(spec: dict[str, Any]) -> str:

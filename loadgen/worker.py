@@ -148,3 +148,15 @@ def leave_locusts_settings() -> None:
         del os.environ[name]
     runners.WORKER_REPORT_INTERVAL = _REPORT_INTERVAL_SECONDS
     runners.MASTER_HEARTBEAT_TIMEOUT = float("inf")
+
+
+def core_wait_seconds(pid: int | None = None) -> float:
+    """How long a process, this one by default, has been ready to run while its core had others.
+
+    0 where the system doesn't tell. A client that is always busy uses less than its core where it has to
+    share it, and is no less the limit.
+    """
+    try:
+        return int(Path(f"/proc/{pid or 'self'}/schedstat").read_text().split()[1]) / 1e9
+    except OSError:
+        return 0.0

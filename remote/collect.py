@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -38,12 +38,15 @@ class Agents(msgspec.Struct, frozen=True):
     hosts: dict[str, AgentHost]
 
     def begin(self, run: str, targets: Mapping[str, Mapping[str, int]], *, max_seconds: float) -> None:
-        """Sample the process trees of ``targets`` ({host: {target: pid}}) until ``end``."""
+        """Sample the process trees of ``targets`` ({host: {target: pid}}) until ``end``.
+
+        A host on which nothing of this run is has nothing to be sampled: it is left alone until the next.
+        """
         on_all(
             lambda host: self._tell(
                 host, {"do": "begin", "run": run, "targets": dict(targets[host]), "max_seconds": max_seconds}
             ),
-            targets,
+            [host for host, named in targets.items() if named],
             str,
         )
 
@@ -52,8 +55,8 @@ class Agents(msgspec.Struct, frozen=True):
         found: dict[str, Any] = self._tell(host, {"do": "peek"})
         return found
 
-    def end(self, run: str) -> dict[str, bytes]:
-        """Stop sampling; every host's JSON lines, brought home and removed there."""
+    def end(self, run: str, hosts: Collection[str]) -> dict[str, bytes]:
+        """Stop sampling on these hosts; the JSON lines of each, brought home and removed there."""
 
         def end_one(host: str) -> bytes:
             self._tell(host, {"do": "end"}, patience_seconds=END_SECONDS)
@@ -63,7 +66,7 @@ class Agents(msgspec.Struct, frozen=True):
             guarded.remove(path)
             return data
 
-        return on_all(end_one, self.hosts, str)
+        return on_all(end_one, hosts, str)
 
     def _tell(self, host: str, message: Mapping[str, Any], *, patience_seconds: float = 5.0) -> Any:
         answer = self.hosts[host].guarded.tell(SOCKET, message, patience_seconds=patience_seconds)

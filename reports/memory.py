@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from markupsafe import Markup
 
 from bench.plan import Plan
-from bench.result import Bytes, CellSummary, MemoryPoint, RunResult
+from bench.result import Bytes, CellSummary, MemoryPoint, RunResult, ranking_cells
 from reports.charts import (
     Axis,
     DotRow,
@@ -86,7 +86,7 @@ def memory_over_time_figure(plan: Plan, runs: Sequence[RunResult]) -> Figure | N
     styles = style_of([endpoint.name for endpoint in plan.endpoints])
     chosen: dict[str, dict[str, RunResult]] = {}
     several = len(plan.profile.server_workers) > 1
-    for cell in dict.fromkeys(planned.cell for planned in plan.runs if not planned.cell.is_open_loop):
+    for cell in ranking_cells(dict.fromkeys(planned.cell for planned in plan.runs)):
         run = _middle_run([run for run in runs if run.cell == cell])
         if run is not None and len(run.memory) > 1:
             name = f"{cell.server}, {cell.workers} workers" if several else cell.server

@@ -16,6 +16,7 @@ from reports.charts import Figure
 from reports.claims import judge_claims, servers_compared
 from reports.latency import latency_figure
 from reports.memory import memory_figure, memory_over_time_figure
+from reports.method import Method, method_of
 from reports.numbers import counted, duration, listed, percent
 from reports.rates import StatedRates, stated_rates
 from reports.sentences import Answer, answer, headline, validity
@@ -67,6 +68,7 @@ class Page:
     claims: Table
     claims_servers: str
     paper_tables: tuple[Table, ...]
+    method: Method | None
     paper_citation: str
     paper_machine: str
     throughput: Figure
@@ -123,6 +125,7 @@ def page_of(
         claims=claims_table(judge_claims(plan, summary, runs)),
         claims_servers=_claims_servers(plan, summary),
         paper_tables=_paper_tables(plan, summary),
+        method=method_of(plan, environment, summary, runs),
         paper_citation=paper.CITATION,
         paper_machine=paper.MACHINE,
         throughput=throughput_figure(labelled, runs),

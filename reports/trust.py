@@ -114,9 +114,14 @@ def _hosts(environment: Environment) -> list[Reason]:
 
 
 def _remarks(summary: Summary) -> list[Reason]:
-    """What cells remark without being refused, each remark once with the cells that make it."""
+    """What cells remark without being refused, each remark once with the cells that make it.
+
+    Where the load is made as the paper made it, the section of that says what each figure is worth.
+    """
     cells: dict[Reason, list[str]] = {}
     for cell in summary.cells:
+        if cell.cell.is_of_method:
+            continue
         for reason in cell.reasons:
             if not reason.invalidates:
                 cells.setdefault(reason, []).append(cell.cell.title)

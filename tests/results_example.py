@@ -11,7 +11,14 @@ from pathlib import Path
 import msgspec
 
 from bench.hosts import Host, HostFacts
-from bench.judge.limit import ServerBehindRate, as_reason
+from bench.judge.limit import (
+    CpuStolen,
+    DelayedAckSuspected,
+    LoadSharesCores,
+    LoadWorkerAtLimit,
+    ServerBehindRate,
+    as_reason,
+)
 from bench.plan import PLAN_VERSION, Environment, Plan, PlannedRun, plan_runs
 from bench.result import (
     RESULT_VERSION,
@@ -77,6 +84,20 @@ SERVERS = (
 REVIEW = Profile("review", 50, 5, 20, 5, 2.0, 3.0, description="repeats, for a decision")
 RATED = Profile("rated", 50, 2, 6, 3, 1.0, 1.0, rates=("500", "2000", "50%"))
 QUICK = Profile("quick", 50, 2, 6, 1, 1.0, 1.0, description="one run each")
+
+PAPER = Profile(
+    "paper",
+    50,
+    3,
+    5,
+    1,
+    0.5,
+    0.5,
+    load_workers_in_all=6,
+    clients=("http_user", "fast_http_user", "engine"),
+    load_on=("server", "loadgen"),
+)
+CLIENT_LIMITS = {"http_user": 1_360.0, "fast_http_user": 4_560.0, "engine": 60_000.0}
 
 
 @dataclass(frozen=True)
@@ -155,6 +176,43 @@ def generator_at_its_limit(base: Example, server: str, endpoint: str) -> Example
         )
 
     return base.changed(is_cell(server, endpoint), change)
+
+
+def papers_method() -> Example:
+    """The paper's method beside the usual one: slow clients, shared cores, TCP, and one void run."""
+
+    def change(run: RunResult) -> RunResult:
+        cell = run.cell
+        if cell.load_on == "server":
+            taken = 0.5 if cell.client == "engine" else 0.2
+            shares = LoadSharesCores(0.45, 0.53, 1.0, invalidates=False)
+            return _slower(run, run.requests_per_second * taken, "load_generator", as_reason(shares))
+        if (cell.server, cell.endpoint) == ("hypercorn", "shortbody"):
+            tcp = DelayedAckSuspected(0.0441, 0.33)
+            return _slower(run, 1_120.0, "latency", as_reason(tcp))
+        most = CLIENT_LIMITS[cell.client]
+        if run.requests_per_second <= most:
+            return run
+        busy = LoadWorkerAtLimit("lab-load-1/0", 0.97, invalidates=False, server_saturated=False)
+        return _slower(run, most, "load_generator", as_reason(busy))
+
+    def void(run: RunResult) -> RunResult:
+        reason = as_reason(CpuStolen(0.31, 1.0, invalidates=True))
+        return msgspec.structs.replace(run, valid=False, reasons=(reason,))
+
+    base = example(PAPER).changed(lambda run: run.cell.is_of_method or run.cell.server == "hypercorn", change)
+    return base.changed(lambda run: run.cell.id == "daphne-longbody-w1-c50-http_user-on-server", void)
+
+
+def _slower(run: RunResult, rate: float, limit: str, reason: Reason) -> RunResult:
+    return msgspec.structs.replace(
+        run,
+        requests_per_second=rate,
+        latency_seconds=_latency_of(50 / rate),
+        server_cpu=TreeCpu(1.65, 0.33, 1, 1),
+        limit=Limit(limit, "as the method has it"),
+        reasons=(reason,),
+    )
 
 
 def failing(base: Example, server: str, endpoint: str) -> Example:

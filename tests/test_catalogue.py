@@ -174,7 +174,7 @@ def test_a_file_of_ones_own_adds_servers_and_profiles(tmp_path: Path) -> None:
     assert [spec.name for spec in catalogue.servers][-2:] == ["hypercorn-paper", "mine"]
     assert catalogue.defaults == ("mine", "daphne")
     assert command(catalogue.server("mine")).endswith("-l asyncio --backlog 2048 --no-access-log")
-    assert list(load_profiles(path)) == ["quick", "review", "long"]
+    assert list(load_profiles(path)) == ["quick", "review", "paper", "long"]
     assert load_profiles(path)["long"].server_workers == (1, 2)
 
 

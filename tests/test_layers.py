@@ -24,6 +24,8 @@ SHIPPED = {
     "loadgen/worker.py": {"locust", "gevent"},
     "loadgen/recorder.py": {"histogram", "engine", "loadgen"},
     "loadgen/locustfile.py": {"histogram", "worker", "loadgen", "locust", "gevent"},
+    "loadgen/clients/http_user.py": {"locust"},
+    "loadgen/clients/fast_http_user.py": {"locust"},
     "loadgen/user_locustfile.py": {"engine", "recorder", "worker", "loadgen", "locust", "gevent"},
     "loadgen/ceiling_server.py": set(),
     "loadgen/fast_http_user.py": {"locust", "gevent"},
@@ -72,7 +74,8 @@ def test_locust_is_imported_in_its_own_processes_only() -> None:
     """It monkey-patches whoever imports it."""
     guilty = {str(path.relative_to(ROOT)) for path in sources() if "locust" in imported(path)}
     names = ("locustfile", "user_locustfile", "worker", "master", "fast_http_user")
-    examples = {f"loadgen/examples/{name}.py" for name in ("fast_http_user", "http_user")}
+    clients = ("fast_http_user", "http_user")
+    examples = {f"loadgen/{folder}/{name}.py" for folder in ("clients", "examples") for name in clients}
     assert guilty <= {f"loadgen/{name}.py" for name in names} | examples
 
 

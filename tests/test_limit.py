@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from bench.judge.limit import (
     CpuUse,
+    HostUse,
     Judgement,
     LinkUse,
     LoadUse,
@@ -96,6 +97,39 @@ def test_a_generator_on_the_servers_own_full_cores_voids_the_run() -> None:
     load = tuple(LoadUse(f"w{n}", 0.8, on_server_cores=True) for n in range(6))
     judged = judge(RunFigures(requests=1, server=CpuUse(1.1, 2.0), load=load, shared_cores=6.0))
     assert (judged.limit, judged.valid, codes(judged)) == ("load_generator", False, ["LoadSharesCores"])
+
+
+def test_where_the_generator_is_measured_too_its_limit_is_the_finding() -> None:
+    load = tuple(LoadUse(f"w{n}", 0.8, on_server_cores=True) for n in range(6))
+    run = RunFigures(1, CpuUse(1.1, 2.0), load, shared_cores=6.0, generator_is_measured=True)
+    judged = judge(run)
+    assert (judged.limit, judged.valid, codes(judged)) == ("load_generator", True, ["LoadSharesCores"])
+    judged = judge(figures(server=0.7, load=BUSY_LOAD, generator_is_measured=True))
+    assert (judged.limit, judged.valid, codes(judged)) == ("load_generator", True, ["LoadWorkerAtLimit"])
+    assert judged.as_reasons()[0].text.endswith("the server had CPU to spare")
+    lost = judge(figures(server=0.7, generator_is_measured=True, lost_workers=("w1",)))
+    assert not lost.valid, "everything else voids a run as ever"
+
+
+def test_nobody_is_said_to_wait_while_other_programs_have_the_cores() -> None:
+    assert judge(figures(0.3, host=HostUse(1.0, busy=0.4, others=0.1))).limit == "latency"
+    assert judge(figures(0.3, host=HostUse(1.0, busy=0.75, others=0.45))).limit == "none_found"
+
+
+def test_cores_that_server_and_load_share_are_not_idle_because_each_has_little() -> None:
+    load = tuple(LoadUse(f"w{n}", 0.25, on_server_cores=True) for n in range(6))
+    assert judge(RunFigures(1, CpuUse(0.2, 1.0), load, shared_cores=2.0)).limit == "none_found"
+    assert judge(RunFigures(1, CpuUse(0.2, 1.0), load, shared_cores=6.0)).limit == "latency"
+
+
+def test_answers_that_wait_in_a_busy_generator_are_not_laid_at_tcps_door() -> None:
+    forty: dict[str, Any] = {"median_latency_seconds": 0.044, "connections": 50}
+    assert codes(judge(figures(0.3, **forty))) == ["DelayedAckSuspected"]
+    assert codes(judge(figures(0.3, BUSY_LOAD, **forty))) == ["LoadWorkerAtLimit"]
+    assert codes(judge(figures(0.3, **forty, p90_latency_seconds=0.046))) == ["DelayedAckSuspected"]
+    assert codes(judge(figures(0.3, **forty, p90_latency_seconds=0.09))) == [], "no timer waits like that"
+    waiting = tuple(LoadUse(f"w{n}", 0.3, core_wait_share=0.65) for n in range(3))
+    assert "DelayedAckSuspected" not in codes(judge(figures(0.3, waiting, **forty)))
 
 
 def test_a_full_link_voids_the_run() -> None:

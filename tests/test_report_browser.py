@@ -12,7 +12,15 @@ import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from reports.render import write_report
-from tests.results_example import QUICK, RATED, Example, example, failing, generator_at_its_limit
+from tests.results_example import (
+    QUICK,
+    RATED,
+    Example,
+    example,
+    failing,
+    generator_at_its_limit,
+    papers_method,
+)
 
 pytestmark = pytest.mark.browser
 
@@ -30,6 +38,7 @@ EXAMPLES: dict[str, Example] = {
     "bad": failing(generator_at_its_limit(example(), "uvicorn", "shortbody"), "daphne", "orders"),
     "mac": example(QUICK, system="Darwin", shared_host=True),
     "rated": example(RATED),
+    "paper": papers_method(),
 }
 WIDTHS = (360, 1280)
 

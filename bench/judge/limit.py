@@ -16,6 +16,10 @@ diluted, so the run counts (``DatabaseSharesCores`` says by how much it dilutes)
 small one: then it is the database that was measured. Server and load on the same cores: the generator takes
 from the server what its own client costs, which is no property of the server. That voids the run.
 
+*Where the generator is part of what is measured* (Locust's own clients, or the load on the server's own
+cores, as the paper had both) the figure is that of server and generator together, and never ranks a server.
+So a generator at its limit, or one that takes the server's cores, is the finding there and voids nothing.
+
 *At a stated rate* (open loop) nothing needs to hold the run back: a rate met with CPU to spare has the limit
 ``offered_rate``. One that is missed names who fell behind. A saturated server did, and so did one whose
 answers took so long that nearly all connections waited for one (Little's law: the rate times the mean service
@@ -60,6 +64,8 @@ class Thresholds(msgspec.Struct, frozen=True):
     # Linux delays an acknowledgement by 40 ms at least.
     delayed_ack_low_seconds: float = 0.038
     delayed_ack_high_seconds: float = 0.050
+    # A timer's wait is about the same for all answers; waits for cores that are short vary.
+    delayed_ack_alike: float = 1.25
     # One in a thousand: more than a rare reset, and p99.9 would be about failures.
     failure_share: float = 0.001
     # The database flushes its counters at most once a second a connection.
@@ -156,7 +162,7 @@ class RunFigures(msgspec.Struct, frozen=True):
     ``shared_cores`` is how many cores the server shares with the parties marked ``on_server_cores``; None: as
     many as it may use.
     ``expected_transactions_per_request`` is what the endpoint does by its code; None if it uses no database.
-    ``open_loop`` is None in closed loop.
+    ``open_loop`` is None in closed loop. ``generator_is_measured``: the load is made as the paper made it.
     """
 
     requests: int
@@ -169,6 +175,7 @@ class RunFigures(msgspec.Struct, frozen=True):
     database_on_server_cores: bool = False
     shared_cores: float | None = None
     median_latency_seconds: float | None = None
+    p90_latency_seconds: float | None = None
     p99_latency_seconds: float | None = None
     connections: int | None = None
     failures: dict[str, int] = {}
@@ -182,6 +189,7 @@ class RunFigures(msgspec.Struct, frozen=True):
     open_loop: OpenLoop | None = None
     window_seconds: float = 0.0
     arrivals: Arrivals = "constant"
+    generator_is_measured: bool = False
 
 
 # ---------------------------------------------------------------- reasons
@@ -207,12 +215,17 @@ class LoadWorkerAtLimit(msgspec.Struct, frozen=True, tag=True):
     invalidates: bool
     remedy: str = "Add load hosts, or load workers where cores are free"
     core_wait_share: float = 0.0
+    server_saturated: bool = True
 
     @property
     def text(self) -> str:
-        spoiled = (
-            "" if self.invalidates else "; the server was saturated too, but latency includes waiting here"
-        )
+        spoiled = ""
+        if not self.invalidates:
+            spoiled = (
+                "; the server was saturated too, but latency includes waiting here"
+                if self.server_saturated
+                else "; the server had CPU to spare"
+            )
         wait = self.core_wait_share
         waited = f" and waited for it for {wait:.2f} s" if wait >= 0.005 else ""
         used = f"load worker {self.worker} used {self.core_share:.2f} of its core"
@@ -680,8 +693,9 @@ def _limit_reasons(figures: RunFigures, lines: Thresholds) -> Iterator[TypedReas
             yield LoadWorkerAtLimit(
                 worker.worker,
                 worker.core_share,
-                invalidates=not saturated,
+                invalidates=not saturated and not figures.generator_is_measured,
                 core_wait_share=worker.core_wait_share,
+                server_saturated=saturated,
             )
     if not saturated:
         yield from _contention(figures, lines)
@@ -706,7 +720,9 @@ def _contention(figures: RunFigures, lines: Thresholds) -> Iterator[TypedReason]
     database_share = figures.database.core_share if figures.database is not None and shares_database else 0.0
     cores = _shared_cores(figures, server)
     if server.core_share + load_share + database_share >= lines.server_saturated * cores:
-        yield LoadSharesCores(server.core_share, load_share, cores)
+        yield LoadSharesCores(
+            server.core_share, load_share, cores, invalidates=not figures.generator_is_measured
+        )
 
 
 def _database_limit(figures: RunFigures, lines: Thresholds, saturated: bool) -> Iterator[TypedReason]:
@@ -738,9 +754,13 @@ def _waiting(figures: RunFigures, lines: Thresholds) -> Iterator[TypedReason]:
     latency, link, server = figures.median_latency_seconds, figures.link, figures.server
     if latency is None or server is None:
         return
-    if lines.delayed_ack_low_seconds <= latency <= lines.delayed_ack_high_seconds and (
-        server.part < lines.mostly_waiting
-    ):
+    # Answers that wait in a busy generator have any latency: 50 connections at 1,250 requests/s have 40 ms.
+    is_generator_busy = any(worker.busy_share >= lines.load_worker_at_limit for worker in figures.load)
+    is_generator_busy = is_generator_busy or any(_contention(figures, lines))
+    nine_in_ten = figures.p90_latency_seconds
+    is_alike = nine_in_ten is None or nine_in_ten <= lines.delayed_ack_alike * latency
+    is_forty = lines.delayed_ack_low_seconds <= latency <= lines.delayed_ack_high_seconds
+    if is_forty and is_alike and server.part < lines.mostly_waiting and not is_generator_busy:
         yield DelayedAckSuspected(latency, server.part)
     round_trip = None if link is None else link.round_trip_seconds
     # At a stated rate a round trip costs latency and no throughput.
@@ -821,7 +841,7 @@ def _limit_name(figures: RunFigures, lines: Thresholds, limits: Sequence[TypedRe
         ("database", (DatabaseAtLimit,)),
         ("network", (RoundTripDominates,)),
         ("server_cpu", (ServerWorkersUneven,)),
-        ("latency", (ServerBehindRate,)),
+        ("latency", (ServerBehindRate, DelayedAckSuspected)),
     )
     for name, kinds in named:
         if any(isinstance(reason, kinds) for reason in limits):
@@ -832,12 +852,18 @@ def _limit_name(figures: RunFigures, lines: Thresholds, limits: Sequence[TypedRe
 
 
 def _is_waiting(figures: RunFigures, lines: Thresholds) -> bool:
-    """Every party is known, and none of them works most of the time."""
-    if figures.server is None or not figures.load:
+    """Every party is known, and none works most of the time, nor is kept from it by other programs."""
+    if figures.server is None or not figures.load or _others_share(figures) >= lines.others_void:
         return False
     database_part = 0.0 if figures.database is None else figures.database.part
     busiest = max(figures.server.part, database_part, *(worker.busy_share for worker in figures.load))
-    return busiest < lines.mostly_waiting
+    return max(busiest, _shared_part(figures, figures.server)) < lines.mostly_waiting
+
+
+def _shared_part(figures: RunFigures, server: CpuUse) -> float:
+    """How full the server's cores are by the load and the server together; 0 where the load has its own."""
+    load = sum(worker.core_share for worker in figures.load if worker.on_server_cores)
+    return (server.core_share + load) / _shared_cores(figures, server) if load else 0.0
 
 
 def _evidence(figures: RunFigures) -> Iterator[Evidence]:
