@@ -220,7 +220,7 @@ def test_a_connection_that_breaks_in_mid_run_is_taken_up_again(whole: Finished, 
     assert one["attempt"] == 2
 
 
-def test_the_load_moves_to_the_servers_own_host_and_back(whole: Finished, lab: Lab) -> None:
+def test_the_load_moves_to_the_servers_own_host_and_back(lab: Lab) -> None:
     ways = 'load_workers_in_all = 3\nclients = ["http_user", "engine"]\nload_on = ["server", "loadgen"]\n'
     (lab.folder / "own.toml").write_text(BRIEF_PROFILE + ways)
     done = run(*lab.bench("--name", "moved", "--servers", "uvicorn", "--endpoints", "shortbody"))
