@@ -252,6 +252,25 @@ def test_a_connection_that_breaks_in_mid_run_is_taken_up_again(whole: Finished, 
     assert one["attempt"] == 2
 
 
+def test_the_load_moves_to_the_servers_own_host_and_back(lab: Lab) -> None:
+    ways = 'load_workers_in_all = 3\nclients = ["http_user", "engine"]\nload_on = ["server", "loadgen"]\n'
+    (lab.folder / "own.toml").write_text(BRIEF_PROFILE + ways)
+    done = run(*lab.bench("--name", "moved", "--servers", "uvicorn", "--endpoints", "shortbody"))
+    (lab.folder / "own.toml").write_text(BRIEF_PROFILE)
+    assert ended_well(done, lab.results / "moved"), done.stderr
+    made = {
+        (one["cell"]["client"], one["cell"]["load_on"]): one for one in run_results(lab.results / "moved")
+    }
+    assert len(made) == 4
+    for (_, load_on), one in made.items():
+        hosts = [worker["host"] for worker in one["load_workers"]]
+        assert sorted(hosts) == sorted(
+            ["pipe-server"] * 3 if load_on == "server" else ["pipe-load-1"] * 2 + ["pipe-load-2"]
+        )
+        assert one["counts"]["engine"] == one["counts"]["locust"] == one["counts"]["spool"] > 0
+    assert lab.processes_on("pipe-server") == lab.processes_on("pipe-load-1") == []
+
+
 def test_an_unknown_host_key_is_refused_with_the_command_that_pins_it(lab: Lab) -> None:
     elsewhere = lab.folder / "untrusted"
     elsewhere.mkdir()
