@@ -191,14 +191,21 @@ def _confirm(question: str) -> bool:
     return input(f"{question} [y/N] ").strip().lower() in ("y", "yes")
 
 
-@task(help={"loadgens": "how many load hosts", "debug": "a traceback with each error"})
+@task(
+    help={
+        "loadgens": "how many load hosts",
+        "releases": "what the hosts run, in turn, the server host first: bookworm, trixie, noble",
+        "debug": "a traceback with each error",
+    }
+)
 @answers_for_errors
-def up(context: Context, loadgens: int = 2, debug: bool = False) -> None:
+def up(context: Context, loadgens: int = 2, releases: str = "bookworm", debug: bool = False) -> None:
     """Make the lab: real SSH hosts on this Linux machine (root); writes inventory/lab.yml."""
     from inventory.lab import LabSpec
     from inventory.lab import up as lab_up
 
-    lab_up(LabSpec(loadgens=loadgens), inventory_directory=ROOT / "inventory", report=_say)
+    spec = LabSpec(loadgens=loadgens, releases=_names(releases))
+    lab_up(spec, inventory_directory=ROOT / "inventory", report=_say)
 
 
 @task(help={"debug": "a traceback with each error"})
