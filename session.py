@@ -65,7 +65,7 @@ from remote.deploy import shipped_files as deploy_files
 from remote.fleet import Fleet, open_fleet
 from remote.guarded import GuardRefusal, new_session
 from remote.parallel import on_all, prompt_pool
-from remote.provision import Provisioned, provision
+from remote.provision import Provisioned, check_wheels, provision, read_locks
 from reports.progress import LiveFigures, Progress
 from reports.render import write_report
 from testapp.data import expected_body, tokens
@@ -473,6 +473,10 @@ def _provision(fleet: Fleet, root: Path, plan: Plan, progress: Progress) -> dict
     if plan.locustfile is not None:
         files[user_file(plan.locustfile.name)] = source_of(plan.locustfile)
 
+    # Every host is asked before any is sent something.
+    locks = read_locks((group for groups in roles.values() for group in groups), root)
+    on_all(lambda name: check_wheels(fleet.hosts[name].facts, roles[name], locks), roles, str)
+
     def provision_one(name: str) -> Provisioned:
         one = fleet.hosts[name]
         return provision(
@@ -481,6 +485,7 @@ def _provision(fleet: Fleet, root: Path, plan: Plan, progress: Progress) -> dict
             list(dict.fromkeys(roles[name])),
             root=root,
             files=files,
+            locks=locks,
             report=lambda text: progress.step(f"{name}: {text}"),
         )
 
