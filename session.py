@@ -34,6 +34,7 @@ from bench.errors import (
     ServerStartError,
     UsageError,
 )
+from bench.fingerprint import unlike_pythons
 from bench.hosts import Inventory
 from bench.judge.limit import is_spoilt_by_machine
 from bench.locustfile import UserLocustfile, read_locustfile, source_of
@@ -608,6 +609,16 @@ def _warn_of_hosts(fleet: Fleet, placement: Placement, progress: Progress, warni
             found.append(
                 Reason("frequency_scaling", f"{name}: CPU frequency scaling is {scaling} (recorded)")
             )
+    unlike = unlike_pythons({one.host.name: one.facts for one in fleet.loadgen})
+    if unlike:
+        told = "; ".join(f"{python} on {', '.join(names)}" for python, names in unlike.items())
+        found.append(
+            Reason(
+                "unlike_pythons",
+                f"the load hosts have unlike Pythons, so that their workers are not equally fast: {told}",
+                remedy="Name the same Python in asgibench_python of every load host",
+            )
+        )
     for reason in found:
         progress.warn(reason.text)
     warnings.extend(found)

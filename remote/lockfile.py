@@ -108,7 +108,7 @@ def check_platform(facts: HostFacts) -> None:
     """Raises ProvisionError for a libc that is not served, whatever a group holds."""
     if facts.system == "Linux" and facts.libc.startswith("musl"):
         raise ProvisionError(
-            f"{facts.host}: its C library is musl (as on Alpine); PostgreSQL and Locust have no wheels for it",
+            f"{facts.host}: its C library is musl (as on Alpine), without wheels of PostgreSQL and Locust",
             remedy="take a Linux host with glibc, such as Debian or Ubuntu",
         )
 

@@ -9,6 +9,7 @@ import pytest
 from packaging.pylock import Pylock
 
 from bench.errors import ProvisionError
+from bench.fingerprint import unlike_pythons
 from bench.hosts import HostFacts
 from remote.lockfile import PYTHON_MINORS, export_groups, wheels_for
 from remote.provision import check_wheels, read_locks
@@ -104,3 +105,15 @@ def test_a_host_is_judged_before_anything_is_sent(locks: dict[str, Pylock]) -> N
         "3.12 or 3.13",
     ):
         assert part in text
+
+
+def test_unlike_pythons_are_told_by_host() -> None:
+    """A patch level makes no difference, a minor version and another implementation do."""
+    hosts = {
+        name: msgspec.structs.replace(PLATFORMS["Linux x86_64"], python_version=version)
+        for name, version in {"a": "3.11.2", "b": "3.13.5", "c": "3.11.9"}.items()
+    }
+    assert unlike_pythons(hosts) == {"CPython 3.11": ("a", "c"), "CPython 3.13": ("b",)}
+    assert unlike_pythons({name: hosts[name] for name in ("a", "c")}) == {}
+    hosts["c"] = msgspec.structs.replace(hosts["c"], python_implementation="PyPy")
+    assert list(unlike_pythons(hosts)) == ["CPython 3.11", "CPython 3.13", "PyPy 3.11"]
