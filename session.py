@@ -33,6 +33,7 @@ from bench.errors import (
     ServerStartError,
     UsageError,
 )
+from bench.fingerprint import unlike_pythons
 from bench.hosts import Inventory
 from bench.judge.limit import is_spoilt_by_machine
 from bench.locustfile import UserLocustfile, source_of
@@ -91,7 +92,7 @@ from remote.deploy import shipped_files as deploy_files
 from remote.fleet import Fleet, open_fleet
 from remote.guarded import GuardRefusal, new_session
 from remote.parallel import on_all, prompt_pool
-from remote.provision import Provisioned, provision
+from remote.provision import Provisioned, check_wheels, provision, read_locks
 from reports.progress import LiveFigures, Progress
 from reports.render import write_report
 from testapp.data import expected_body, tokens
@@ -426,6 +427,10 @@ def _provision(fleet: Fleet, root: Path, plan: Plan, progress: Progress) -> dict
     if plan.locustfile is not None:
         files[user_file(plan.locustfile.name)] = source_of(plan.locustfile)
 
+    # Every host is asked before any is sent something.
+    locks = read_locks((group for groups in roles.values() for group in groups), root)
+    on_all(lambda name: check_wheels(fleet.hosts[name].facts, roles[name], locks), roles, str)
+
     def provision_one(name: str) -> Provisioned:
         one = fleet.hosts[name]
         return provision(
@@ -434,6 +439,7 @@ def _provision(fleet: Fleet, root: Path, plan: Plan, progress: Progress) -> dict
             list(dict.fromkeys(roles[name])),
             root=root,
             files=files,
+            locks=locks,
             report=lambda text: progress.step(f"{name}: {text}"),
         )
 
@@ -593,6 +599,16 @@ def _warn_of_hosts(fleet: Fleet, placement: Placement, progress: Progress, warni
             found.append(
                 Reason("frequency_scaling", f"{name}: CPU frequency scaling is {scaling} (recorded)")
             )
+    unlike = unlike_pythons({one.host.name: one.facts for one in fleet.loadgen})
+    if unlike:
+        told = "; ".join(f"{python} on {', '.join(names)}" for python, names in unlike.items())
+        found.append(
+            Reason(
+                "unlike_pythons",
+                f"the load hosts have unlike Pythons, so that their workers are not equally fast: {told}",
+                remedy="Name the same Python in asgibench_python of every load host",
+            )
+        )
     for reason in found:
         progress.warn(reason.text)
     warnings.extend(found)

@@ -244,16 +244,24 @@ def _confirm(question: str) -> bool:
     help={
         "loadgens": "how many load hosts",
         "database": "PostgreSQL on a host of its own",
+        "releases": "what the hosts run, in turn, the server host first: bookworm, trixie, noble",
         "debug": "a traceback with each error",
     }
 )
 @answers_for_errors
-def up(context: Context, loadgens: int = 2, database: bool = False, debug: bool = False) -> None:
+def up(
+    context: Context,
+    loadgens: int = 2,
+    database: bool = False,
+    releases: str = "bookworm",
+    debug: bool = False,
+) -> None:
     """Make the lab: real SSH hosts on this Linux machine (root); writes inventory/lab.yml."""
     from inventory.lab import LabSpec
     from inventory.lab import up as lab_up
 
-    lab_up(LabSpec(loadgens=loadgens, database=database), inventory_directory=ROOT / "inventory", report=_say)
+    spec = LabSpec(loadgens=loadgens, database=database, releases=_names(releases))
+    lab_up(spec, inventory_directory=ROOT / "inventory", report=_say)
 
 
 @task(help={"debug": "a traceback with each error"})

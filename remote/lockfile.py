@@ -16,7 +16,7 @@ import re
 import shutil
 import subprocess
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 import msgspec
@@ -32,8 +32,7 @@ LEGACY_MANYLINUX = {17: "manylinux2014", 12: "manylinux2010", 5: "manylinux1"}
 # The oldest glibc that wheels of an architecture were ever built for.
 OLDEST_GLIBC_MINOR = {"x86_64": 5, "i686": 5}
 OLDEST_GLIBC_MINOR_ELSEWHERE = 17
-# Python 3.11 came to the musl distributions with musl 1.2.
-OLDEST_MUSL = (1, 2)
+PYTHON_MINORS = (11, 12, 13, 14)
 
 
 class LockedWheel(msgspec.Struct, frozen=True):
@@ -83,25 +82,46 @@ def export_group(group: str, root: Path) -> Pylock:
     return _parse(done.stdout, group)
 
 
-def wheels_for(lock: Pylock, facts: HostFacts) -> tuple[LockedWheel, ...]:
+def export_groups(groups: Iterable[str], root: Path) -> dict[str, Pylock]:
+    """Each group once, for however many hosts. Raises ProvisionError."""
+    return {group: export_group(group, root) for group in dict.fromkeys(groups)}
+
+
+def wheels_for(lock: Pylock, facts: HostFacts, group: str = "") -> tuple[LockedWheel, ...]:
     """The exact wheels of ``lock`` for the host, ordered by name; one for each package.
 
-    Raises ProvisionError that names every package without a wheel for the host.
+    ``group`` is the name of what is locked, for the errors: ProvisionError names every package without a
+    wheel for the host, and the Pythons for which all have one.
     """
-    environment = marker_environment(facts)
-    try:
-        chosen = list(lock.select(environment=environment, tags=list(wheel_tags(facts))))
-    except PylockSelectError as error:
+    check_platform(facts)
+    found = _choose(lock, facts)
+    if isinstance(found, str):
+        of = f"{group}: " if group else ""
         raise ProvisionError(
-            f"{facts.host}: uv.lock does not fit it ({error})", remedy=_other_python(facts)
-        ) from error
+            f"{facts.host}: {of}{found} for {platform_title(facts)}, and nothing is compiled on hosts",
+            remedy=_other_python(lock, facts, group),
+        )
+    return found
+
+
+def check_platform(facts: HostFacts) -> None:
+    """Raises ProvisionError for a libc that is not served, whatever a group holds."""
+    if facts.system == "Linux" and facts.libc.startswith("musl"):
+        raise ProvisionError(
+            f"{facts.host}: its C library is musl (as on Alpine), without wheels of PostgreSQL and Locust",
+            remedy="take a Linux host with glibc, such as Debian or Ubuntu",
+        )
+
+
+def _choose(lock: Pylock, facts: HostFacts) -> tuple[LockedWheel, ...] | str:
+    """The wheels, or what is missing in words."""
+    try:
+        chosen = list(lock.select(environment=marker_environment(facts), tags=list(wheel_tags(facts))))
+    except PylockSelectError as error:
+        return f"uv.lock does not fit it ({error})"
     missing = [package for package, artifact in chosen if not isinstance(artifact, PackageWheel)]
     if missing:
-        raise ProvisionError(
-            f"{facts.host}: no wheel of {', '.join(_title(package) for package in missing)} "
-            f"for {platform_title(facts)}, and nothing is compiled on hosts",
-            remedy=_other_python(facts),
-        )
+        return f"no wheel of {', '.join(_title(package) for package in missing)}"
     wheels = [_locked(package, wheel) for package, wheel in chosen if isinstance(wheel, PackageWheel)]
     return tuple(sorted(wheels, key=lambda wheel: wheel.name))
 
@@ -158,17 +178,12 @@ def platform_title(facts: HostFacts) -> str:
 
 def _linux_platforms(facts: HostFacts) -> Iterator[str]:
     yield f"linux_{facts.architecture}"
-    if facts.libc.startswith("musl"):
-        major, newest = _numbers(facts.libc, facts) if any(map(str.isdigit, facts.libc)) else OLDEST_MUSL
-        for minor in range(newest, -1, -1):
-            yield f"musllinux_{major}_{minor}_{facts.architecture}"
-    else:
-        major, newest = _numbers(facts.libc, facts)
-        oldest = OLDEST_GLIBC_MINOR.get(facts.architecture, OLDEST_GLIBC_MINOR_ELSEWHERE)
-        for minor in range(newest, oldest - 1, -1):
-            yield f"manylinux_{major}_{minor}_{facts.architecture}"
-            if minor in LEGACY_MANYLINUX:
-                yield f"{LEGACY_MANYLINUX[minor]}_{facts.architecture}"
+    major, newest = _numbers(facts.libc, facts)
+    oldest = OLDEST_GLIBC_MINOR.get(facts.architecture, OLDEST_GLIBC_MINOR_ELSEWHERE)
+    for minor in range(newest, oldest - 1, -1):
+        yield f"manylinux_{major}_{minor}_{facts.architecture}"
+        if minor in LEGACY_MANYLINUX:
+            yield f"{LEGACY_MANYLINUX[minor]}_{facts.architecture}"
 
 
 def _numbers(text: str, facts: HostFacts) -> tuple[int, int]:
@@ -176,7 +191,7 @@ def _numbers(text: str, facts: HostFacts) -> tuple[int, int]:
     if found is None:
         raise ProvisionError(
             f"{facts.host}: its platform is unknown (libc {facts.libc!r}, macOS {facts.macos_version!r})",
-            remedy="take a host with glibc, musl or macOS",
+            remedy="take a host with glibc or macOS",
         )
     return int(found[1]), int(found[2] or 0)
 
@@ -205,5 +220,14 @@ def _title(package: Package) -> str:
     return f"{package.name} {package.version}"
 
 
-def _other_python(facts: HostFacts) -> str:
-    return f"name another Python (3.11 or newer) in asgibench_python of {facts.host}, or take another host"
+def _other_python(lock: Pylock, facts: HostFacts, group: str) -> str:
+    """What to do on the host: another Python if one has every wheel, else another host."""
+    fitting = [
+        f"3.{minor}"
+        for minor in PYTHON_MINORS
+        if not isinstance(_choose(lock, msgspec.structs.replace(facts, python_version=f"3.{minor}.0")), str)
+    ]
+    if fitting:
+        return f"name Python {' or '.join(fitting)} in asgibench_python of {facts.host}, or take another host"
+    rest = ", or leave its server out of --servers" if group.startswith("server-") else ""
+    return f"no Python helps there: take another host{rest} (docs/platforms.md lists what runs where)"

@@ -28,9 +28,11 @@ import msgspec
 from bench.errors import DiskFull, ProvisionError
 from bench.hosts import HostFacts
 from remote import environments, wheels
-from remote.lockfile import LockedWheel, export_group, wheels_for
+from remote.lockfile import LockedWheel, export_groups, wheels_for
 
 if TYPE_CHECKING:
+    from packaging.pylock import Pylock
+
     from remote.connect import Completed, Runner
 
 UV_GROUP = "uv"
@@ -199,17 +201,19 @@ def provision(
     report: Callable[[str], None],
     files: Mapping[str, bytes] | None = None,
     cache: Path | None = None,
+    locks: Mapping[str, Pylock] | None = None,
 ) -> Provisioned:
     """Have uv, an environment for each of ``groups`` and ``files`` (see ``ship``) on the host.
 
-    ``root`` holds pyproject.toml and uv.lock; ``cache`` is the controller's wheel cache. Several hosts may be
-    provisioned at once from threads. What stands already, whole and of the lock's versions, stays as it is.
+    ``root`` holds pyproject.toml and uv.lock; ``cache`` is the controller's wheel cache; ``locks`` is what
+    ``read_locks`` gave, for several hosts at once. Several hosts may be provisioned at once from threads.
+    What stands already, whole and of the lock's versions, stays as it is.
 
     Raises ProvisionError (no wheel for the host, no download, another version than the lock's), DiskFull, and
     what the connection raises.
     """
     started = time.monotonic()
-    plan = _plan(facts, groups, root, files or {})
+    plan = _plan(facts, groups, locks or read_locks(groups, root), files or {})
     remote = _Remote(connection, facts)
     survey = remote.survey(plan, plan.shipped)
     incomplete = [wanted for wanted in plan.wanted if wanted.environment.directory in survey.incomplete]
@@ -256,13 +260,26 @@ def ship_directory(facts: HostFacts, files: Mapping[str, bytes]) -> str:
     return f"{facts.workdir}/ship/{_short_hash(contents)}"
 
 
-def _plan(facts: HostFacts, groups: Sequence[str], root: Path, files: Mapping[str, bytes]) -> _Plan:
+def read_locks(groups: Iterable[str], root: Path) -> dict[str, Pylock]:
+    """What uv.lock says of the groups and of uv itself, for every host. Raises ProvisionError."""
+    return export_groups([*groups, UV_GROUP], root)
+
+
+def check_wheels(facts: HostFacts, groups: Iterable[str], locks: Mapping[str, Pylock]) -> None:
+    """Before anything is sent anywhere: raises ProvisionError where the host lacks a wheel of its groups."""
+    for group in (*groups, UV_GROUP):
+        wheels_for(locks[group], facts, group)
+
+
+def _plan(
+    facts: HostFacts, groups: Sequence[str], locks: Mapping[str, Pylock], files: Mapping[str, bytes]
+) -> _Plan:
     wanted = tuple(
-        _wanted(group, facts, wheels_for(export_group(group, root), facts))
+        _wanted(group, facts, wheels_for(locks[group], facts, group))
         for group in dict.fromkeys(groups)
         if group != UV_GROUP
     )
-    (uv_wheel,) = wheels_for(export_group(UV_GROUP, root), facts)
+    (uv_wheel,) = wheels_for(locks[UV_GROUP], facts, UV_GROUP)
     uv_path = f"{facts.workdir}/uv/{uv_wheel.version}-{uv_wheel.sha256[:12]}/uv"
     return _Plan(wanted, uv_wheel, uv_path, _shipped_files(facts, files))
 

@@ -30,7 +30,6 @@ from remote.lockfile import (
     export_group,
     find_uv,
     marker_environment,
-    wheel_platforms,
     wheel_tags,
     wheels_for,
 )
@@ -221,14 +220,6 @@ def test_the_newest_fitting_glibc_wins() -> None:
     lock = synthetic_lock({"compiled": (builds, "")})
     (wheel,) = wheels_for(lock, HOSTS["Linux x86_64"])
     assert "manylinux_2_34" in wheel.filename
-
-
-def test_platforms_of_musl() -> None:
-    """A musl host takes musllinux wheels and no manylinux ones, with or without a known version."""
-    for libc, expected in (("musl", "musllinux_1_2_x86_64"), ("musl 1.3", "musllinux_1_3_x86_64")):
-        platforms = list(wheel_platforms(facts_of("Linux", "x86_64", "3.12.0", libc=libc)))
-        assert platforms[:2] == ["linux_x86_64", expected]
-        assert not any(platform.startswith("manylinux") for platform in platforms)
 
 
 def test_other_pythons_and_systems_are_refused() -> None:

@@ -1,8 +1,8 @@
 """The lab: real SSH hosts on one Linux machine, for benchmarks without other machines and for tests.
 
-A host is an overlay of a bare Debian 12 with its own network, PID, UTS, IPC and mount namespaces, an address
-on a bridge, and sshd. It has no route out, no pip, no compiler, and one ordinary user. The server host's
-processes run on the first half of the machine's cores, every other host's on the second half.
+A host is an overlay of a bare Debian 12 (or another release) with its own network, PID, UTS, IPC and mount
+namespaces, an address on a bridge, and sshd. It has no route out, no pip, no compiler, and one ordinary user.
+The server host's processes run on the first half of the machine's cores, every other host's on the second.
 """
 
 from inventory.lab.host import LabHost

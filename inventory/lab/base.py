@@ -1,4 +1,4 @@
-"""The base system that every lab host is an overlay of: a bare Debian 12, built once and kept.
+"""The base systems that lab hosts are overlays of: a bare Debian or Ubuntu each, built once and kept.
 
 It is built under a temporary name and renamed when it is complete; what an interrupted build left is deleted.
 """
@@ -14,10 +14,17 @@ from pathlib import Path
 from bench.errors import LabError
 from inventory.lab.lock import locked
 from inventory.lab.mirror import find_mirror
+from inventory.lab.releases import (
+    DEFAULT_RELEASE,
+    Release,
+    check_keyring,
+    mirror_of,
+    release_named,
+    script_of,
+)
 from inventory.lab.spec import USER, USER_ID
 from inventory.lab.system import Report, environment, remove_tree, run, tail
 
-SUITE = "bookworm"
 INCLUDED = "python3,openssh-server"
 # To be raised whenever this file builds something else.
 RECIPE = 1
@@ -44,9 +51,10 @@ STAGES = {
 }
 
 
-def base_path(cache_directory: Path) -> Path:
-    """Where the base system is or will be. Raises LabError on an architecture that isn't known."""
-    return cache_directory / f"debian-{SUITE}-{architecture()}-{RECIPE}"
+def base_path(cache_directory: Path, release: str = DEFAULT_RELEASE) -> Path:
+    """Where a release's base system is or will be. Raises LabError on an architecture that isn't known."""
+    kind = release_named(release).distribution
+    return cache_directory / f"{kind}-{release}-{architecture()}-{RECIPE}"
 
 
 def architecture() -> str:
@@ -58,12 +66,16 @@ def architecture() -> str:
     return ARCHITECTURES[machine]
 
 
-def ensure_base(cache_directory: Path, report: Report, *, mirror: str | None = None) -> Path:
-    """The base system's folder, built if need be (about 40 s, 280 MB). Raises LabError.
+def ensure_base(
+    cache_directory: Path, report: Report, *, release: str = DEFAULT_RELEASE, mirror: str | None = None
+) -> Path:
+    """The folder of a release's base system, built if need be (about 40 s, 280 MB). Raises LabError.
 
-    ``mirror``: where from; else where this system's own packages come from, else debootstrap's own choice.
+    ``mirror``: where from; else where this system's own packages come from, if it is of the same
+    distribution; else the distribution's own.
     """
-    base = base_path(cache_directory)
+    known = release_named(release)
+    base = base_path(cache_directory, release)
     if base.exists():
         return base
     with locked(cache_directory, report, timeout_seconds=BUILD_TIMEOUT_SECONDS) as lock:
@@ -74,15 +86,15 @@ def ensure_base(cache_directory: Path, report: Report, *, mirror: str | None = N
             report("deleting a base system that was never completed")
             remove_tree(partial)
         started = time.monotonic()
-        report(f"building the base system of the hosts in {base} (once, about 40 s)")
-        bootstrap(partial, report, lock, mirror or find_mirror())
+        report(f"building the base system of {known.title} hosts in {base} (once, about 40 s)")
+        bootstrap(partial, report, lock, known, mirror or mirror_of(known, find_mirror()))
         furnish(partial)
         partial.rename(base)
         report(f"the base system is ready after {time.monotonic() - started:.0f} s")
     return base
 
 
-def bootstrap(target: Path, report: Report, lock: int, mirror: str | None) -> None:
+def bootstrap(target: Path, report: Report, lock: int, release: Release, mirror: str) -> None:
     """Run debootstrap in namespaces of its own, so that nothing it starts or mounts outlives it.
 
     It inherits ``lock``: should we be killed, nobody else starts before it has ended too.
@@ -97,10 +109,11 @@ def bootstrap(target: Path, report: Report, lock: int, mirror: str | None) -> No
         "--kill-child",
         "--mount-proc",
     ]
+    keyring = check_keyring(release)
     argv += ["debootstrap", "--variant=minbase", f"--include={INCLUDED}", f"--arch={architecture()}"]
-    argv += [SUITE, str(target)]
-    if mirror is not None:
-        argv.append(mirror)
+    argv += [f"--keyring={keyring}", f"--components={release.components}", release.name, str(target)]
+    script = script_of(release)
+    argv += [mirror, *([] if script is None else [str(script)])]
     deadline = time.monotonic() + BUILD_TIMEOUT_SECONDS
     lines: list[str] = []
     with subprocess.Popen(
@@ -126,8 +139,8 @@ def bootstrap(target: Path, report: Report, lock: int, mirror: str | None) -> No
             raise
     if status != 0:
         raise LabError(
-            f"debootstrap ended with status {status}",
-            remedy="a Debian mirror must be within reach for the first lab.up; see the lines below",
+            f"debootstrap ended with status {status} for {release.title} from {mirror}",
+            remedy="its archive must be within reach for the first lab.up; see the lines below",
             detail=tail("".join(lines)) + inner_log(target),
         )
 

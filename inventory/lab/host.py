@@ -164,6 +164,10 @@ def ensure_host(plan: HostPlan, report: Report) -> str:
         report(f"{spec.name}: has lost its network or its record; starting it again")
         send_signal(init, signal.SIGKILL)
         init = None
+    if init is not None and has_other_base(plan):
+        report(f"{spec.name}: is to run another release; replacing it")
+        send_signal(init, signal.SIGKILL)
+        init = None
     if init is None:
         start_host(plan, report)
     else:
@@ -181,6 +185,11 @@ def is_sound(spec: HostSpec, init: ProcessMark, bridge: str) -> bool:
         and inode == namespace_id(init.pid, "net")
         and load_record(spec.directory) is not None
     )
+
+
+def has_other_base(plan: HostPlan) -> bool:
+    record = load_record(plan.spec.directory)
+    return record is not None and record.base != str(plan.base)
 
 
 def mend_host(plan: HostPlan, init: ProcessMark, report: Report) -> None:

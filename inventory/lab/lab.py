@@ -7,6 +7,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from itertools import cycle
 from pathlib import Path
 from typing import TypeVar
 
@@ -73,18 +74,24 @@ def up(spec: LabSpec, *, inventory_directory: Path, report: Report) -> None:
     spec.check()
     report = one_at_a_time(report)
     require(report)
-    base = ensure_base(spec.cache_directory, report)
+    hosts = plan_hosts(spec)
+    releases = {host.name: release for host, release in zip(hosts, cycle(spec.releases), strict=False)}
+    bases = {
+        release: ensure_base(spec.cache_directory, report, release=release)
+        for release in dict.fromkeys(releases.values())
+    }
     with locked(spec.state_directory, report, timeout_seconds=LOCK_TIMEOUT_SECONDS):
         remove_unlike(spec, inventory_directory, report)
         network.check_is_free(spec)
-        hosts = plan_hosts(spec)
         record(spec, hosts, report)
         network.ensure_bridge(spec)
         client_key = spec.state_directory / CLIENT_KEY_NAME
         public_key = ensure_key(client_key, "asgibench lab")
         give_to_invoking_user(client_key)
         split = split_cores(usable_physical_cores())
-        plans = [plan_host(spec, host, hosts, base, split, public_key) for host in hosts]
+        plans = [
+            plan_host(spec, host, hosts, bases[releases[host.name]], split, public_key) for host in hosts
+        ]
         keys = in_parallel(lambda plan: ensure_host(plan, report), plans, lambda plan: plan.spec.name)
         check_reach(hosts)
         write_files(

@@ -9,6 +9,7 @@ from pathlib import Path
 import msgspec
 
 from bench.errors import LabError
+from inventory.lab.releases import DEFAULT_RELEASE, release_named
 
 CACHE_DIRECTORY = Path("/var/cache/asgibench/lab")
 STATE_DIRECTORY = Path("/var/lib/asgibench-lab")
@@ -29,6 +30,7 @@ class LabSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     ``database``: PostgreSQL has a host of its own.
     ``cache_directory`` keeps the base system and outlives the lab; everything else is in ``state_directory``.
     ``prefix`` begins every host's name, ``bridge`` is the interface, ``subnet`` holds every address.
+    ``releases`` are what the hosts run; they take them in turn, the server host first.
     Two labs on one machine differ in ``state_directory``, ``prefix``, ``bridge`` and ``subnet``.
     """
 
@@ -39,6 +41,7 @@ class LabSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     bridge: str = "asgilab"
     subnet: str = "198.18.0.0/24"
     database: bool = False
+    releases: tuple[str, ...] = (DEFAULT_RELEASE,)
 
     @property
     def network(self) -> ipaddress.IPv4Network:
@@ -59,6 +62,10 @@ class LabSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     def check(self) -> None:
         """Raise LabError where the parts don't go together."""
+        if not self.releases:
+            raise LabError("the hosts have no release to run", remedy=f"name one, such as {DEFAULT_RELEASE}")
+        for release in self.releases:
+            release_named(release)
         try:
             network = self.network
         except ValueError as error:
