@@ -22,7 +22,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from bench.assemble import Measured, Timeline, run_result
-from bench.calibration import CALIBRATION_FILE, calibration_path
+from bench.calibration import CALIBRATION_FILE, calibration_path, write_json
 from bench.catalogue import load_catalogue, load_profiles
 from bench.errors import (
     AgentError,
@@ -36,10 +36,12 @@ from bench.errors import (
 )
 from bench.hosts import Inventory
 from bench.judge.limit import is_spoilt_by_machine
+from bench.links import LINKS_FILE, Links
 from bench.locustfile import UserLocustfile, read_locustfile, source_of
 from bench.placement import Placement, load_cores, load_on_server_cores, place, server_core_count
 from bench.plan import PLAN_VERSION, Environment, Plan, PlannedRun, plan_runs
 from bench.rate import offered_rate, parse_rates
+from bench.readiness import Demand
 from bench.result import DatabaseCounters, Reason, RunResult, Summary
 from bench.spec import ENDPOINTS, Arrivals, Endpoint, Profile
 from bench.store import Store, result_names
@@ -66,6 +68,7 @@ from remote.fleet import Fleet, open_fleet
 from remote.guarded import GuardRefusal, new_session
 from remote.parallel import on_all, prompt_pool
 from remote.provision import Provisioned, provision
+from remote.readiness import Checked, answer_bytes, check_fleet, check_hosts
 from reports.progress import LiveFigures, Progress
 from reports.render import write_report
 from testapp.data import expected_body, tokens
@@ -131,6 +134,7 @@ class Stage(msgspec.Struct, frozen=True):
     tokens: tuple[str, ...]
     body_sha256: dict[str, tuple[str, ...]]
     port: int
+    links: Links | None
 
 
 class Outcome(msgspec.Struct, frozen=True):
@@ -246,6 +250,17 @@ def describe(prepared: Prepared) -> list[str]:
         "commands ({…} is filled in on the host):",
         *(f"  {spec.name}: {' '.join(spec.command)}" for spec in plan.servers),
     ]
+
+
+def check_environment(request: BenchRequest, json_file: Path | None) -> tuple[Checked, AsgibenchError | None]:
+    """`hosts.check`: the hosts held against the plan that ``request`` makes; what stops it as an error."""
+    prepared = prepare(request)
+    checked = check_hosts(
+        prepared.inventory, demand_of(prepared.plan), port=request.port, results=request.results_root
+    )
+    if json_file is not None:
+        write_json(json_file, checked.as_json)
+    return checked, checked.error
 
 
 # ---------------------------------------------------------------- the whole
@@ -401,6 +416,7 @@ def _make_stage(
     progress: Progress,
     warnings: list[Reason],
 ) -> Stage:
+    links = _check_ready(fleet, request, plan, progress, warnings)
     provisioned = _provision(fleet, request.root, plan, progress)
     facts = {name: one.facts for name, one in fleet.hosts.items()}
     placement = place(fleet.inventory, facts, workers_per_host=plan.profile.load_workers)
@@ -432,7 +448,10 @@ def _make_stage(
         tokens=tokens(plan.seed),
         body_sha256=_expected_bodies(plan),
         port=request.port,
+        links=links,
     )
+    if links is not None:
+        store.write_file(LINKS_FILE, msgspec.json.encode(links))
     store.write_environment(_environment(stage, provisioned, offsets.result()))
     ceilings = calibration_path(request.results_root, fleet.inventory.name)
     if ceilings.exists():
@@ -459,6 +478,33 @@ def _all(*futures: Future[Any]) -> None:
     for error in errors:
         if error is not None:
             raise error
+
+
+def demand_of(plan: Plan) -> Demand:
+    """What the plan asks of the hosts before its first run."""
+    profile = plan.profile
+    return Demand(
+        connections=profile.connections,
+        backlog=max(spec.settings.backlog for spec in plan.servers),
+        response_bytes=answer_bytes(plan.endpoints, plan.seed),
+        rates=tuple(rate.per_second for rate in parse_rates(profile.rates) if rate.per_second is not None),
+    )
+
+
+def _check_ready(
+    fleet: Fleet, request: BenchRequest, plan: Plan, progress: Progress, warnings: list[Reason]
+) -> Links | None:
+    """What binds the plan stops it here; what only limits is said. What the links carry, if there are any."""
+    progress.step("checking what the hosts can carry")
+    findings, links = check_fleet(fleet, demand_of(plan), port=request.port, results=request.results_root)
+    for one in findings:
+        # Frequency scaling is said by _warn_of_hosts; other programs' share is judged in every run.
+        if one.state == "limits" and one.what not in ("frequency", "cores"):
+            progress.note("Limit", f"{one.host}: {one.what}: {one.text}")
+            if one.what != "link":
+                code = f"host_{one.what.replace(' ', '_')}"
+                warnings.append(Reason(code, f"{one.host}: {one.text}", one.remedy))
+    return links
 
 
 def _provision(fleet: Fleet, root: Path, plan: Plan, progress: Progress) -> dict[str, Provisioned]:
@@ -837,6 +883,7 @@ def _measure(
                 profile=profile,
             ),
             open_loop=None if rate is None else open_loop_of(window, rate),
+            links=stage.links,
         )
     )
     return result, {

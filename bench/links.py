@@ -1,4 +1,4 @@
-"""How much the links between load hosts and server carry, as measured. Versioned, JSON, kept with the results."""
+"""What the links between load hosts and server carry, as measured. Versioned, JSON, kept with the results."""
 
 from __future__ import annotations
 
@@ -11,12 +11,14 @@ from bench.calibration import write_json
 from bench.judge.limit import LinkUse
 
 LINKS_VERSION = 1
+# In a benchmark's own folder: what its links were known to carry.
+LINKS_FILE = "links.json"
 # A thread of the probe that was busy for half of the time may be what held the transfer back.
 PROBE_AT_LIMIT = 0.5
 
 
 class Transfer(msgspec.Struct, frozen=True):
-    """``bytes_per_second`` of TCP's payload; ``busiest_thread`` is a core share at either end of the probe."""
+    """``bytes_per_second`` of TCP's payload; ``busiest_thread`` is a core share at either of its ends."""
 
     bytes_per_second: float
     busiest_thread: float
@@ -29,10 +31,10 @@ class Transfer(msgspec.Struct, frozen=True):
 
 
 class Link(msgspec.Struct, frozen=True):
-    """From one load host to the server's host; ``download`` is what comes from the server. None: not measured.
+    """From a load host to the server's host; ``download`` comes from the server. None: not measured.
 
-    ``round_trip_seconds`` is the shortest. ``interface_bits_per_second`` is what the load host's interface says
-    of itself, None where it says nothing or the host has several.
+    ``round_trip_seconds`` is the shortest. ``interface_bits_per_second`` is what the load host's interface
+    says of itself, None where it says nothing or the host has several.
     """
 
     boot_id: str
@@ -101,7 +103,7 @@ def link_use(links: Links | None, bytes_per_second: Mapping[str, float]) -> Link
     ]
     round_trip = min(round_trips, default=None)
     candidates = [(bytes_per_second.get(name, 0.0), link.download) for name, link in links.hosts.items()]
-    candidates.append((total, links.together))
+    candidates.append((sum(bytes_per_second.get(name, 0.0) for name in links.hosts), links.together))
     known = [
         (used, measured.bytes_per_second)
         for used, measured in candidates

@@ -67,7 +67,6 @@ class Demand(msgspec.Struct, frozen=True):
     backlog: int
     response_bytes: dict[str, int]
     rates: tuple[float, ...] = ()
-    database: bool = True
 
 
 class Finding(msgspec.Struct, frozen=True):
@@ -227,7 +226,7 @@ def _queue(host: str, condition: Condition, demand: Demand) -> Iterator[Finding]
         "limits",
         host,
         "listen queue",
-        f"{text}, and {demand.connections:,} may arrive at once: some may have to be sent again, a second late",
+        f"{text}, and {demand.connections:,} may arrive at once: some may come a second late",
         "raise net.core.somaxconn (macOS: kern.ipc.somaxconn)",
     )
 
@@ -270,17 +269,17 @@ def port_finding(host: str, bind: str, port: int, problem: str) -> Finding:
     return Finding("stops", host, "port", f"a server can't listen on {place} ({problem})", remedy)
 
 
-def unreached_finding(host: str, address: str, port: int, problem: str, *, certain: bool = True) -> Finding:
-    """``problem`` is link_probe.py's. Not ``certain``: the probe on the server may be what failed."""
+def unreached_finding(host: str, address: str, port: int, problem: str) -> Finding:
+    """``problem`` is link_probe.py's."""
     place = f"{address}:{port}"
     remedies = {
-        "refused": f"see that asgibench_address leads to the server's host, and that no firewall rejects {place}",
+        "refused": "see that asgibench_address leads to the server's host, and that no firewall rejects it",
         "timeout": f"open TCP port {port} on the server's host to this load host in its firewall or security "
         "group, or choose an open port with --port",
         "stranger": "something else answers there: see that asgibench_address leads to the server's host",
     }
     remedy = remedies.get(problem, "see that asgibench_address is what the load hosts can connect to")
-    return Finding("stops" if certain else "limits", host, "link", f"{place} is not reached ({problem})", remedy)
+    return Finding("stops", host, "link", f"{place} is not reached ({problem})", remedy)
 
 
 def link_findings(links: Links, demand: Demand) -> tuple[Finding, ...]:
@@ -337,7 +336,11 @@ def _speed(name: str, measured: Transfer, demand: Demand, way: str, notes: str) 
         return Finding("ok", name, "link", f"{speed} (the probe's CPU was the limit, not the link){tail}")
     text = f"{speed}: that carries about {carried} a second at most{tail}" if carried else f"{speed}{tail}"
     return Finding(
-        "limits", name, "link", text, "a run that reaches this says so; a faster link, or more of them, lifts it"
+        "limits",
+        name,
+        "link",
+        text,
+        "a run that reaches it says so; a faster link, or more of them, lifts it",
     )
 
 

@@ -1,11 +1,11 @@
-"""Prints the condition of the host it runs on: limits, power, heat, interfaces. Shipped: standard library only.
+"""Prints the condition of the host it runs on: limits, power, heat, interfaces. Shipped: needs no library.
 
     python3 -I -B - WORKDIR < condition.py
 
 One line of JSON that begins with ``{"asgibench_condition": 1``. null: this system doesn't tell. Keys:
 ``open_files_soft``, ``open_files_hard`` (null: no limit), ``listen_queue`` (connections that a listener may
 hold, somaxconn), ``ephemeral_ports`` [first, last], ``on_battery``, ``low_power``, ``sleeps_after_minutes``
-(0: never), ``cpu_speed_limit_percent`` (100: not held back by heat), ``throttle_count`` (since it was booted),
+(0: never), ``cpu_speed_limit_percent`` (100: not held back by heat), ``throttle_count`` (since the boot),
 ``load_1min``, ``interfaces`` {name: bits per second or null}, ``workdir_bytes`` (what is in WORKDIR already).
 
 The parsers are pure: each takes what a file or a command printed.
@@ -184,7 +184,7 @@ def pmset_sleep_minutes(text: str) -> int | None:
 
 
 def pmset_speed_limit(text: str) -> int | None:
-    """``CPU_Speed_Limit = 80``, or 100 where it says that nothing was recorded. None where it says nothing."""
+    """``CPU_Speed_Limit = 80``; 100 where it says that nothing was recorded, None where it says nothing."""
     found = re.search(r"CPU_Speed_Limit\s*=\s*([0-9]+)", text)
     if found:
         return int(found[1])

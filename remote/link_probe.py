@@ -4,16 +4,16 @@ On the server's host, where the measured server will listen::
 
     link_probe.py serve --address A --port P --seconds LIFETIME
 
-prints ``listening`` and ends by itself after LIFETIME. It serves nobody who doesn't have the token, which both
-find in ASGIBENCH_LINK_TOKEN.
+prints ``listening`` and ends by itself after LIFETIME. It serves nobody who doesn't have the token, which
+both find in ASGIBENCH_LINK_TOKEN.
 
 On a load host::
 
     link_probe.py measure --address A --port P --seconds S [--upload] [--at T]
 
-prints one line of JSON: ``{"asgibench_link": 1, "problem": ""}`` with ``download`` and ``upload``, each null or
-``{"bytes_per_second", "busiest_thread", "seconds"}``, and ``round_trip_seconds``; or ``problem`` says why nothing
-could be measured: ``refused``, ``timeout``, ``unreachable: …``, ``resolve: …``, ``stranger`` (something else
+prints one line of JSON: ``{"asgibench_link": 1, "problem": ""}`` with ``download`` and ``upload``, each null
+or ``{"bytes_per_second", "busiest_thread", "seconds"}``, and ``round_trip_seconds``; or ``problem`` says why
+nothing could be measured: ``refused``, ``timeout``, ``unreachable: …``, ``resolve: …``, ``stranger`` (something else
 answers there), ``lost: …``. It begins at T on the host's own clock (seconds since 1970), else at once.
 
 Bytes are those of the TCP streams, headers left out, counted where they arrive, after a run-up.
