@@ -13,8 +13,9 @@ On a load host::
 
 prints one line of JSON: ``{"asgibench_link": 1, "problem": ""}`` with ``download`` and ``upload``, each null
 or ``{"bytes_per_second", "busiest_thread", "seconds"}``, and ``round_trip_seconds``; or ``problem`` says why
-nothing could be measured: ``refused``, ``timeout``, ``unreachable: …``, ``resolve: …``, ``stranger`` (something else
-answers there), ``lost: …``. It begins at T on the host's own clock (seconds since 1970), else at once.
+nothing could be measured: ``refused``, ``timeout``, ``unreachable: …``, ``resolve: …``, ``stranger``
+(something else answers there), ``lost: …``. It begins at T on the host's own clock (seconds since 1970), else
+at once.
 
 Bytes are those of the TCP streams, headers left out, counted where they arrive, after a run-up.
 ``busiest_thread`` is the core share, waiting for a core included, of the busiest thread at either end: near

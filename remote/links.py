@@ -52,8 +52,8 @@ def measure_links(
     """Each load host alone, then all at once; the errors of load hosts that could not measure, by host.
 
     ``interfaces`` are the load hosts' nominal speeds in bits per second. A load on the server's own host is
-    left out: it has no link. A host that can't reach the port is in ``Links.problems``. Raises LoadError where the
-    probe can't listen on the server's host; nothing is left running.
+    left out: it has no link. A host that can't reach the port is in ``Links.problems``. Raises LoadError
+    where the probe can't listen on the server's host; nothing is left running.
     """
     address = server.host.address
     apart = [one for one in loads if one.host.name != server.host.name]
