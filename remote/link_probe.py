@@ -34,7 +34,7 @@ import struct
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -74,30 +74,26 @@ def run_wait_seconds() -> float:
 
 
 class Count:
-    """Bytes that arrived between the run-up's end and ``seconds`` later, from the first byte on."""
+    """Bytes that arrived between the run-up's end and ``seconds`` later, from the first byte of any stream on.
+
+    The senders go on beyond it, so that a stream that stalls at its end counts as what it is.
+    """
 
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds
         self._first: float | None = None
-        self._since = self._until = 0.0
         self._bytes = 0
+        self._lock = threading.Lock()
 
     def add(self, size: int, now: float) -> None:
-        if self._first is None:
-            self._first = now
-        since = now - self._first
-        if since < RUN_UP_SECONDS or since > RUN_UP_SECONDS + self._seconds:
-            return
-        if not self._since:
-            # The chunk that ends the run-up came before the interval.
-            self._since = self._until = now
-            return
-        self._bytes += size
-        self._until = now
+        with self._lock:
+            if self._first is None:
+                self._first = now
+            if RUN_UP_SECONDS <= now - self._first < RUN_UP_SECONDS + self._seconds:
+                self._bytes += size
 
-    def result(self) -> dict[str, float]:
-        elapsed = self._until - self._since
-        return {"bytes_per_second": self._bytes / elapsed if elapsed > 0 else 0.0, "seconds": elapsed}
+    def bytes_per_second(self) -> float:
+        return self._bytes / self._seconds
 
 
 # ---------------------------------------------------------------- streams
@@ -111,13 +107,13 @@ def send_stream(peer: socket.socket, seconds: float) -> None:
             peer.send(data)
 
 
-def receive_stream(peer: socket.socket, seconds: float) -> tuple[dict[str, float], bytes]:
-    """The count, and the stream's last bytes."""
-    count, buffer, tail = Count(seconds), bytearray(CHUNK_BYTES), b""
+def receive_stream(peer: socket.socket, count: Count) -> bytes:
+    """The stream's last bytes."""
+    buffer, tail = bytearray(CHUNK_BYTES), b""
     while size := peer.recv_into(buffer):
         count.add(size, time.monotonic())
         tail = (tail + bytes(buffer[max(0, size - HELLO_BYTES) : size]))[-HELLO_BYTES:]
-    return count.result(), tail
+    return tail
 
 
 def last_line(tail: bytes) -> dict[str, Any]:
@@ -164,8 +160,10 @@ def serve_download(peer: socket.socket, seconds: float) -> None:
 
 def serve_upload(peer: socket.socket, seconds: float) -> None:
     use = ThreadUse()
-    counted, _ = receive_stream(peer, seconds)
-    peer.sendall(json.dumps({**counted, "busiest_thread": use.share()}).encode())
+    count = Count(seconds)
+    receive_stream(peer, count)
+    told = {"bytes_per_second": count.bytes_per_second(), "busiest_thread": use.share()}
+    peer.sendall(json.dumps(told).encode())
 
 
 SERVED: dict[str, Callable[[socket.socket, float], None]] = {
@@ -233,13 +231,15 @@ def kernel_round_trip_seconds(peer: socket.socket) -> float | None:
     return microseconds / 1e6 if 0 < microseconds < 2**32 - 1 else None
 
 
-def download(peer: socket.socket, seconds: float) -> dict[str, float]:
+def download(peer: socket.socket, count: Count) -> float:
+    """Receive into ``count``; the busier end's thread."""
     use = ThreadUse()
-    counted, tail = receive_stream(peer, seconds)
-    return {**counted, "busiest_thread": max(use.share(), last_line(tail)["busiest_thread"])}
+    tail = receive_stream(peer, count)
+    return float(max(use.share(), last_line(tail)["busiest_thread"]))
 
 
 def upload(peer: socket.socket, seconds: float) -> dict[str, float]:
+    """Send; what arrived, and the busier end's thread."""
     use = ThreadUse()
     send_stream(peer, seconds)
     peer.shutdown(socket.SHUT_WR)
@@ -251,18 +251,29 @@ def upload(peer: socket.socket, seconds: float) -> dict[str, float]:
     return {**theirs, "busiest_thread": max(share, theirs["busiest_thread"])}
 
 
-def over_streams(
-    address: str, port: int, order: Order, at: float, work: Callable[[socket.socket, float], dict[str, float]]
-) -> dict[str, float]:
-    with contextlib.ExitStack() as stack, ThreadPoolExecutor(STREAMS) as pool:
-        # The receiver's first byte starts its clock: orders are given when it is time.
+@contextlib.contextmanager
+def streams(address: str, port: int, order: Order, at: float) -> Iterator[list[socket.socket]]:
+    """The receiver's first byte starts its clock: orders are given when it is time."""
+    with contextlib.ExitStack() as stack:
         time.sleep(max(0.0, min(at - time.time(), PATIENCE_SECONDS)))
-        peers = [stack.enter_context(ordered(address, port, order)) for _ in range(STREAMS)]
-        found = list(pool.map(lambda peer: work(peer, order["seconds"]), peers))
+        yield [stack.enter_context(ordered(address, port, order)) for _ in range(STREAMS)]
+
+
+def measure_download(address: str, port: int, order: Order, at: float) -> dict[str, float]:
+    count = Count(order["seconds"])
+    with streams(address, port, order, at) as peers, ThreadPoolExecutor(STREAMS) as pool:
+        busiest = max(pool.map(lambda peer: download(peer, count), peers))
+    rate = count.bytes_per_second()
+    return {"bytes_per_second": rate, "busiest_thread": busiest, "seconds": order["seconds"]}
+
+
+def measure_upload(address: str, port: int, order: Order) -> dict[str, float]:
+    with streams(address, port, order, 0.0) as peers, ThreadPoolExecutor(STREAMS) as pool:
+        found = list(pool.map(lambda peer: upload(peer, order["seconds"]), peers))
     return {
         "bytes_per_second": sum(one["bytes_per_second"] for one in found),
         "busiest_thread": max(one["busiest_thread"] for one in found),
-        "seconds": max(one["seconds"] for one in found),
+        "seconds": order["seconds"],
     }
 
 
@@ -271,10 +282,8 @@ def measure(options: argparse.Namespace, token: str) -> dict[str, Any]:
     with ordered(*place, {"do": "ping", "token": token}) as peer:
         round_trip = round_trip_seconds(peer)
     order = {"do": "download", "token": token, "seconds": options.seconds}
-    down = over_streams(*place, order, options.at, download) if options.seconds > 0 else None
-    up = None
-    if options.upload and options.seconds > 0:
-        up = over_streams(*place, {**order, "do": "upload"}, 0.0, upload)
+    down = measure_download(*place, order, options.at)
+    up = measure_upload(*place, {**order, "do": "upload"}) if options.upload else None
     return {"round_trip_seconds": round_trip, "download": down, "upload": up}
 
 
