@@ -74,7 +74,7 @@ def run_wait_seconds() -> float:
 
 
 class Count:
-    """Bytes that arrived between the run-up's end and ``seconds`` later, from the first byte of any stream on.
+    """Bytes that arrived from the run-up's end on for ``seconds``; the first byte of any stream starts it.
 
     The senders go on beyond it, so that a stream that stalls at its end counts as what it is.
     """

@@ -19,7 +19,7 @@ from remote.parallel import outcomes
 
 SCAN_SECONDS = 10.0
 # A guard that has given its host back still has to end.
-PATIENCE_SECONDS = 5.0
+PATIENCE_SECONDS = 3.0
 
 
 def trust_hosts(

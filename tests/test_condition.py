@@ -35,7 +35,7 @@ Currently in use:
  lowpowermode         {low}
  womp                 1
 """
-BATTERY = "Now drawing from '{}'\n -InternalBattery-0 (id=22806627)\t78%; discharging; 5:05 remaining present: true\n"
+BATTERY = "Now drawing from '{}'\n -InternalBattery-0 (id=22806627)\t78%; discharging; 5:05 remaining\n"
 COOL = (
     "Note: No thermal warning level has been recorded\nNote: No performance warning level has been recorded\n"
 )

@@ -277,7 +277,7 @@ def tc(lab: Lab, host: str, *words: str) -> None:
 
 @pytest.fixture
 def shaped_bytes_per_second(lab: Lab) -> Iterator[float]:
-    """The server's link slowed down for what it sends; TCP's payload in it. 200 Mbit/s are frames of 1,514 bytes.
+    """The server's link slowed down for what it sends: 200 Mbit/s in frames of 1,514 bytes; TCP's part of it.
 
     The bucket holds 40 ms: this machine's own pauses are not to cost the link anything.
     """
