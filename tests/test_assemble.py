@@ -45,7 +45,8 @@ def result(
 ) -> RunResult:
     cell = Cell("uvicorn", "longbody", len(core_shares), 50, "lab")
     window = Window(SECONDS, 2_000, {}, int(RECEIVED * SECONDS), (), (), (worker("load-1", RECEIVED),), {})
-    began = WALL
+    # Began, ready, load began, epoch, load stopped, collected, rested, stopped.
+    moments = [WALL + seconds for seconds in (0, 0, 0, 1, 10, 10, 10, 10)]
     measured = Measured(
         run=PlannedRun("001", cell, 1, 0),
         attempt=1,
@@ -75,9 +76,7 @@ def result(
         server_host="box",
         database_host="box",
         clock_offsets={"box": 0.0},
-        timeline=Timeline(
-            began, began, began, began + 1, began + 10, began + 10, began + 10, began + 10, QUICK
-        ),
+        timeline=Timeline(*moments, QUICK),
         links=known,
     )
     return run_result(msgspec.structs.replace(measured, **changes))

@@ -235,7 +235,8 @@ def test_an_unknown_host_key_is_refused_with_the_command_that_pins_it(lab: Lab) 
 
     trusted = run("hosts.trust", "--hosts", str(inventory), "--yes", env={"HOME": str(elsewhere)})
     assert trusted.status == 0, trusted.stderr
-    checked = run("hosts.check", "--hosts", str(inventory), env={"HOME": str(elsewhere)})
+    words = ("--hosts", str(inventory), "--results", str(elsewhere))
+    checked = run("hosts.check", *words, env={"HOME": str(elsewhere)})
     assert checked.status == 0, checked.stderr
     assert "pipe-load-2" in checked.stdout
 
