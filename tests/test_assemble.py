@@ -45,8 +45,8 @@ def result(
 ) -> RunResult:
     cell = Cell("uvicorn", "longbody", len(core_shares), 50, "lab")
     window = Window(SECONDS, 2_000, {}, int(RECEIVED * SECONDS), (), (), (worker("load-1", RECEIVED),), {})
-    # Began, ready, load began, epoch, load stopped, collected, rested, stopped.
-    moments = [WALL + seconds for seconds in (0, 0, 0, 1, 10, 10, 10, 10)]
+    late = WALL + 10
+    timeline = Timeline(WALL, WALL, WALL, WALL + 1, late, late, late, late, QUICK)
     measured = Measured(
         run=PlannedRun("001", cell, 1, 0),
         attempt=1,
@@ -76,7 +76,7 @@ def result(
         server_host="box",
         database_host="box",
         clock_offsets={"box": 0.0},
-        timeline=Timeline(*moments, QUICK),
+        timeline=timeline,
         links=known,
     )
     return run_result(msgspec.structs.replace(measured, **changes))
