@@ -21,7 +21,7 @@ from typing import Any
 import msgspec
 
 from bench.assemble import Measured, Timeline, run_result
-from bench.calibration import CALIBRATION_FILE, calibration_path
+from bench.calibration import CALIBRATION_FILE, calibration_path, write_json
 from bench.dry_run import WORKDIR, dry_run_lines, known_costs
 from bench.errors import (
     AgentError,
@@ -36,6 +36,7 @@ from bench.errors import (
 from bench.fingerprint import unlike_pythons
 from bench.hosts import Inventory
 from bench.judge.limit import is_spoilt_by_machine
+from bench.links import LINKS_FILE, Links
 from bench.locustfile import UserLocustfile, source_of
 from bench.placement import (
     Placement,
@@ -49,6 +50,7 @@ from bench.plan import Environment, Plan, PlannedRun
 from bench.planning import OVERHEAD_GUESS_SECONDS, Prepared, make_plan
 from bench.planning import BenchRequest as BenchRequest
 from bench.rate import offered_rate, parse_rates
+from bench.readiness import Demand
 from bench.result import Cell, DatabaseCounters, Reason, RunResult, Summary
 from bench.spec import ENDPOINTS, Client, Endpoint, LoadPlace, Profile
 from bench.store import Store, result_names
@@ -93,6 +95,7 @@ from remote.fleet import Fleet, open_fleet
 from remote.guarded import GuardRefusal, new_session
 from remote.parallel import on_all, prompt_pool
 from remote.provision import Provisioned, check_wheels, provision, read_locks
+from remote.readiness import Checked, answer_bytes, check_fleet, check_hosts
 from reports.progress import LiveFigures, Progress
 from reports.render import write_report
 from testapp.data import expected_body, tokens
@@ -136,6 +139,7 @@ class Stage(msgspec.Struct, frozen=True):
     port: int
     loads: dict[Way, Load]
     way: Way
+    links: Links | None
 
 
 class Outcome(msgspec.Struct, frozen=True):
@@ -177,6 +181,17 @@ def describe(request: BenchRequest) -> list[str]:
         costs=known_costs(request.results_root, inventory.name),
         now=datetime.now(UTC),
     )
+
+
+def check_environment(request: BenchRequest, json_file: Path | None) -> tuple[Checked, AsgibenchError | None]:
+    """`hosts.check`: the hosts held against the plan that ``request`` makes; what stops it as an error."""
+    prepared = prepare(request)
+    checked = check_hosts(
+        prepared.inventory, demand_of(prepared.plan), port=request.port, results=request.results_root
+    )
+    if json_file is not None:
+        write_json(json_file, checked.as_json)
+    return checked, checked.error
 
 
 # ---------------------------------------------------------------- the whole
@@ -342,6 +357,7 @@ def _make_stage(
     progress: Progress,
     warnings: list[Reason],
 ) -> Stage:
+    links = _check_ready(fleet, request, plan, progress, warnings)
     provisioned = _provision(fleet, request.root, plan, progress)
     facts = {name: one.facts for name, one in fleet.hosts.items()}
     placement = place(
@@ -384,7 +400,10 @@ def _make_stage(
         port=request.port,
         loads=loads,
         way=way,
+        links=links,
     )
+    if links is not None:
+        store.write_file(LINKS_FILE, msgspec.json.encode(links))
     store.write_environment(_environment(stage, provisioned, offsets.result()))
     ceilings = calibration_path(request.results_root, fleet.inventory.name)
     if ceilings.exists():
@@ -411,6 +430,33 @@ def _all(*futures: Future[Any]) -> None:
     for error in errors:
         if error is not None:
             raise error
+
+
+def demand_of(plan: Plan) -> Demand:
+    """What the plan asks of the hosts before its first run."""
+    profile = plan.profile
+    return Demand(
+        connections=profile.connections,
+        backlog=max(spec.settings.backlog for spec in plan.servers),
+        response_bytes=answer_bytes(plan.endpoints, plan.seed),
+        rates=tuple(rate.per_second for rate in parse_rates(profile.rates) if rate.per_second is not None),
+    )
+
+
+def _check_ready(
+    fleet: Fleet, request: BenchRequest, plan: Plan, progress: Progress, warnings: list[Reason]
+) -> Links | None:
+    """What binds the plan stops it here; what only limits is said. What the links carry, if there are any."""
+    progress.step("checking what the hosts can carry")
+    findings, links = check_fleet(fleet, demand_of(plan), port=request.port, results=request.results_root)
+    for one in findings:
+        # Frequency scaling is said by _warn_of_hosts; other programs' share is judged in every run.
+        if one.state == "limits" and one.what not in ("frequency", "cores"):
+            progress.note("Limit", f"{one.host}: {one.what}: {one.text}")
+            if one.what != "link":
+                code = f"host_{one.what.replace(' ', '_')}"
+                warnings.append(Reason(code, f"{one.host}: {one.text}", one.remedy))
+    return links
 
 
 def _provision(fleet: Fleet, root: Path, plan: Plan, progress: Progress) -> dict[str, Provisioned]:
@@ -850,6 +896,7 @@ def _measure(
                 profile=profile,
             ),
             open_loop=None if rate is None else open_loop_of(window, rate),
+            links=stage.links,
         )
     )
     return result, {

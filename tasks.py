@@ -203,13 +203,43 @@ def compare(
     return status
 
 
-@task(help={"hosts": "an inventory's name or path", "debug": "a traceback with each error"})
+@task(
+    help={
+        "hosts": "an inventory's name or path",
+        "profile": "the plan to check the hosts for: quick, review, or one of your own",
+        "port": "what the servers will listen on",
+        "catalogue": "a TOML file with servers and profiles of your own",
+        "results": "the folder for results; default: results/ here",
+        "json": "write all that was found to this file",
+        "debug": "a traceback with each error",
+    }
+)
 @answers_for_errors
-def check(context: Context, hosts: str = "local", debug: bool = False) -> None:
-    """Connect to every host and print its fingerprint; every host's outcome is shown."""
-    from remote.survey import survey_hosts
+def check(
+    context: Context,
+    hosts: str = "local",
+    profile: str = "quick",
+    port: str = "8000",
+    catalogue: str = "",
+    results: str = "",
+    json: str = "",
+    debug: bool = False,
+) -> int:
+    """What the hosts and their links can carry, and what of it stops or limits the plan."""
+    from reports.readiness import finding_lines, terminal_columns
+    from session import BenchRequest, check_environment
 
-    print("\n".join(survey_hosts(ROOT, hosts)))
+    request = BenchRequest(
+        root=ROOT,
+        hosts=hosts,
+        profile=profile,
+        port=_number(port, "port"),
+        catalogue=Path(catalogue) if catalogue else None,
+        results=Path(results) if results else None,
+    )
+    checked, error = check_environment(request, Path(json) if json else None)
+    print("\n".join(finding_lines(checked.findings, terminal_columns())), flush=True)
+    return 0 if error is None else _tell(error, debug=debug)
 
 
 @task(

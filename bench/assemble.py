@@ -7,7 +7,8 @@ from datetime import UTC, datetime
 
 import msgspec
 
-from bench.judge.limit import CpuUse, HostUse, LinkUse, LoadUse, PidChange, RunFigures, judge
+from bench.judge.limit import CpuUse, HostUse, LoadUse, PidChange, RunFigures, judge
+from bench.links import Links, link_use
 from bench.plan import PlannedRun
 from bench.result import (
     RESULT_VERSION,
@@ -31,6 +32,7 @@ from bench.samples import (
     Phases,
     Samples,
     agent_cost,
+    core_shares_by_process,
     cpu_of,
     host_cpu,
     memory_over,
@@ -104,6 +106,7 @@ class Measured(msgspec.Struct, frozen=True):
     clock_offsets: dict[str, float]
     timeline: Timeline
     open_loop: OpenLoop | None = None
+    links: Links | None = None
 
 
 def run_result(measured: Measured) -> RunResult:
@@ -135,9 +138,9 @@ def run_result(measured: Measured) -> RunResult:
     judgement = judge(
         RunFigures(
             requests=measured.window.requests,
-            server=_use(server_cpu),
+            server=_server_use(server_cpu, measured, here),
             load=tuple(_load_use(worker, measured, samples) for worker in measured.window.workers),
-            link=LinkUse(measured.window.bytes_per_second),
+            link=link_use(measured.links, _bytes_by_host(measured.window)),
             host=_host_use(measured, here, server_cpu, database_cpu),
             load_hosts=_load_hosts(measured, samples),
             database=_use(database_cpu) if _may_use_database(measured.endpoint) else None,
@@ -212,6 +215,24 @@ def _may_use_database(endpoint: Endpoint) -> bool:
 
 def _use(cpu: TreeCpu | None) -> CpuUse | None:
     return None if cpu is None else CpuUse(cpu.core_share, cpu.cores)
+
+
+def _server_use(cpu: TreeCpu | None, measured: Measured, here: Samples) -> CpuUse | None:
+    """With several workers the busiest of them too: one may be full while others wait for connections."""
+    if cpu is None or measured.run.cell.workers == 1:
+        return _use(cpu)
+    offset = measured.clock_offsets[measured.server_host]
+    start, end = (moment + offset for moment in measured.timeline.window)
+    shares = core_shares_by_process(here, SERVER, start, end)
+    return CpuUse(cpu.core_share, cpu.cores, max(shares.values(), default=None))
+
+
+def _bytes_by_host(window: Window) -> dict[str, float]:
+    """What each load host received, in bytes a second of the window."""
+    found: dict[str, float] = {}
+    for worker in window.workers:
+        found[worker.host] = found.get(worker.host, 0.0) + worker.bytes_received / window.seconds
+    return found
 
 
 def _load_use(worker: LoadWorker, measured: Measured, samples: Mapping[str, Samples]) -> LoadUse:

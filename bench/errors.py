@@ -97,10 +97,22 @@ class CommandFailed(AsgibenchError):
     exit_code = 18
 
 
+class HostsNotReady(AsgibenchError):
+    """What hosts.check found stops the plan before its first run; ``detail`` has every such finding."""
+
+    exit_code = 19
+
+
 class ProvisionError(AsgibenchError):
     """An environment could not be built, or holds other versions than the lock."""
 
     exit_code = 20
+
+
+class LeftBehind(AsgibenchError):
+    """hosts.clean looked afterwards and found something of ours; ``detail`` names it."""
+
+    exit_code = 21
 
 
 class PortTaken(AsgibenchError):

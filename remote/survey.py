@@ -1,4 +1,4 @@
-"""The commands `hosts.check`, `hosts.trust` and `hosts.clean`: what hosts are, trusted and rid of us."""
+"""The commands `hosts.trust` and `hosts.clean`: hosts trusted, and rid of us."""
 
 from __future__ import annotations
 
@@ -6,11 +6,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from bench.errors import AsgibenchError, DatabaseError, HostKeyError, HostUnsuitable
+import msgspec
+
+from bench.errors import AsgibenchError, DatabaseError, HostKeyError, LeftBehind
 from bench.hosts import ExistingDatabase, Host, HostFacts
 from inventory.read import read_inventory
 from remote.ask import outcomes_asking, terminal
-from remote.connect import HostKeys, connect, host_keys_of, unopened
+from remote.connect import Connection, HostKeys, connect, host_keys_of, unopened
 from remote.database import TOOLS_GROUP, Place, app_files, drop_schema
 from remote.facts import read_facts
 from remote.guarded import MARKER, GuardedHost, GuardSession, new_session
@@ -19,48 +21,8 @@ from remote.known_hosts import fingerprint, pin, scan_host_key
 from remote.provision import provision
 
 SCAN_SECONDS = 10.0
-
-
-def survey_hosts(root: Path, hosts: str) -> list[str]:
-    """One block of lines a host; a host that fails doesn't hide the others, and is raised at the end."""
-    inventory = read_inventory(hosts, root=root)
-    keys = host_keys_of(inventory)
-
-    def look(host: Host) -> HostFacts:
-        connection = connect(host, keys)
-        try:
-            return read_facts(connection)
-        finally:
-            connection.close()
-
-    found, errors = outcomes_asking(look, inventory.hosts, terminal())
-    lines = [line for facts in found.values() for line in facts_lines(facts)]
-    if errors:
-        told = "\n".join([*lines, *(f"{name}: {error}" for name, error in errors.items())])
-        first = next(iter(errors.values()))
-        if len(errors) < len(inventory.hosts) or len(errors) > 1:
-            first.detail = told
-        raise first
-    return lines
-
-
-def facts_lines(facts: HostFacts) -> list[str]:
-    cores = len(facts.cores_usable)
-    usable = (
-        "" if cores == facts.cores_total else f" ({cores} usable: {', '.join(map(str, facts.cores_usable))})"
-    )
-    return [
-        f"{facts.host}",
-        f"  system    {facts.distribution}, {facts.system} {facts.release}, {facts.architecture}",
-        f"  cpu       {facts.cpu_model}, {facts.cores_total} cores{usable}; "
-        f"frequency scaling: {facts.cpu_frequency_scaling or 'not to be read'}",
-        f"  memory    {facts.memory_bytes / 2**30:.1f} GiB",
-        f"  disk      {facts.disk_free_bytes / 2**30:.1f} GiB free for {facts.workdir}",
-        f"  python    {facts.python_version} ({facts.python_path})",
-        f"  user      {facts.user}; open files at most {facts.open_files_limit}",
-        f"  clock     {facts.clock_offset_seconds * 1000:+.1f} ms from ours, "
-        f"±{facts.clock_offset_error_seconds * 1000:.1f} ms",
-    ]
+# A guard that has given its host back still has to end.
+PATIENCE_SECONDS = 3.0
 
 
 def trust_hosts(
@@ -113,27 +75,46 @@ def _pin(
     pin(keys.files[0], address, port, shown)
 
 
+class Cleaned(msgspec.Struct, frozen=True):
+    """What hosts.clean saw on one host afterwards. ``unseen`` is what can't be looked at there."""
+
+    workdir: str
+    left: tuple[str, ...]
+    unseen: tuple[str, ...]
+
+
 def clean_hosts(root: Path, hosts: str, *, say: Callable[[str], None]) -> None:
-    """Stop all of ours and remove the work folder on every host; prove that it has gone.
+    """Stop all of ours, remove the work folder on every host, and look whether anything is left.
 
     In a database that is not ours, our schema goes first: that takes the server host's host-tools, which are
-    provisioned if need be. A database that can't be asked keeps no host from being cleaned.
+    provisioned if need be. A database that can't be asked keeps no host from being cleaned. Every host's
+    outcome is said. Raises LeftBehind naming what is left, or what a host failed with.
     """
     inventory = read_inventory(hosts, root=root)
     keys = host_keys_of(inventory)
     session = new_session("hosts.clean")
 
-    def clean(host: Host) -> str:
+    def clean(host: Host) -> Cleaned:
         existing = inventory.existing_database if host.name == inventory.server.name else None
         return _clean(host, keys, session, lambda guarded: _drop_schema(guarded, existing, root, say))
 
     cleaned, errors = outcomes_asking(clean, inventory.hosts, terminal())
-    for name, workdir in cleaned.items():
-        say(f"{name}: {workdir} is gone")
+    for name, one in cleaned.items():
+        if one.left:
+            say(f"{name}: left behind: {'; '.join(one.left)}")
+        else:
+            say(f"{name}: {one.workdir} is gone, nothing left{_but_for(one.unseen)}")
     for name, error in errors.items():
         say(f"{name}: {error}")
     if errors:
         raise next(iter(errors.values()))
+    left = {name: one.left for name, one in cleaned.items() if one.left}
+    if left:
+        raise LeftBehind(
+            f"something of ours is left on {', '.join(left)}",
+            remedy="end or remove it by hand, then run `./invoke hosts.clean` again",
+            detail="\n".join(f"  {name}: {text}" for name, texts in left.items() for text in texts),
+        )
 
 
 def _drop_schema(
@@ -153,15 +134,21 @@ def _drop_schema(
     return None
 
 
+def _but_for(unseen: tuple[str, ...]) -> str:
+    return f" (not seen: {'; '.join(unseen)})" if unseen else ""
+
+
 def _clean(
     host: Host,
     keys: HostKeys,
     session: GuardSession,
     before: Callable[[GuardedHost], AsgibenchError | None],
-) -> str:
-    """``before`` is done while the host is held; its error is raised when the host is clean."""
+) -> Cleaned:
+    """``before`` is done while the host is held; its error is told when the host is clean."""
     connection = connect(host, keys)
     facts = read_facts(connection)
+    # The way to what a database leaves behind is in the folder that is removed.
+    marks = _leftovers(connection, facts, "marks", facts.workdir)
     guarded = GuardedHost(connection, facts, session)
     failure = before(guarded)
     # Nearly all while the host is held, so that no other session builds on what is being removed.
@@ -174,12 +161,22 @@ def _clean(
     connection = connect(host, keys)
     try:
         # The guard has seen to it that the folder is one that we made.
-        connection.run(["rm", "-rf", facts.workdir])
-        left = connection.run(["test", "-e", facts.workdir], check=False)
-        if left.exit_status == 0:
-            raise HostUnsuitable(f"{host.name}: {facts.workdir} can't be removed", remedy="remove it by hand")
+        removed = connection.run(["rm", "-rf", facts.workdir], check=False)
+        seen = msgspec.json.decode(
+            _leftovers(connection, facts, "look", facts.workdir, marks.decode(), f"{PATIENCE_SECONDS:g}")
+        )
     finally:
         connection.close()
-    if failure is not None:
+    why = removed.stderr.decode(errors="replace").strip().splitlines()[-1:]
+    left = (*seen["left"], *why)
+    if failure is not None and not left:
         raise failure
-    return facts.workdir
+    if failure is not None:
+        left = (*left, str(failure))
+    return Cleaned(facts.workdir, left, tuple(seen["unseen"]))
+
+
+def _leftovers(connection: Connection, facts: HostFacts, *words: str) -> bytes:
+    script = Path(__file__).with_name("leftovers.py").read_bytes()
+    done = connection.run([facts.python_path, "-I", "-B", "-", *words], stdin=script)
+    return done.stdout.strip()

@@ -18,6 +18,8 @@ import pytest
 from bench.errors import LabError
 from bench.judge.limit import MACHINE_REASONS
 from inventory.lab import LabHost, LabSpec, down, lab_hosts, up
+from inventory.read import read_inventory
+from remote.connect import connect, host_keys_of
 from tests.program import BRIEF_PROFILE, ROOT, Finished, command, ended_well, run, run_results
 
 pytestmark = [pytest.mark.lab, pytest.mark.pipeline, pytest.mark.timeout(900)]
@@ -284,7 +286,8 @@ def test_an_unknown_host_key_is_refused_with_the_command_that_pins_it(lab: Lab) 
 
     trusted = run("hosts.trust", "--hosts", str(inventory), "--yes", env={"HOME": str(elsewhere)})
     assert trusted.status == 0, trusted.stderr
-    checked = run("hosts.check", "--hosts", str(inventory), env={"HOME": str(elsewhere)})
+    words = ("--hosts", str(inventory), "--results", str(elsewhere))
+    checked = run("hosts.check", *words, env={"HOME": str(elsewhere)})
     assert checked.status == 0, checked.stderr
     assert "pipe-load-2" in checked.stdout
 
@@ -319,9 +322,104 @@ def test_a_wrong_key_a_closed_port_and_a_bad_name_are_told_apart(lab: Lab) -> No
         assert "Traceback" not in done.stderr
 
 
+def tc(lab: Lab, host: str, *words: str) -> None:
+    namespace = lab.hosts[host].spec.namespace
+    subprocess.run(["ip", "netns", "exec", namespace, "tc", "qdisc", *words], check=True, capture_output=True)
+
+
+@pytest.fixture
+def shaped_bytes_per_second(lab: Lab) -> Iterator[float]:
+    """The server's link slowed down for what it sends: 200 Mbit/s in frames of 1,514 bytes; TCP's part of it.
+
+    The bucket holds 40 ms: this machine's own pauses are not to cost the link anything.
+    """
+    tc(lab, "pipe-server", "replace", "dev", "eth0", "root",
+       "tbf", "rate", "200mbit", "burst", "1mb", "latency", "50ms")  # fmt: skip
+    try:
+        yield 25e6 * 1_448 / 1_514
+    finally:
+        tc(lab, "pipe-server", "delete", "dev", "eth0", "root")
+        # What was measured meanwhile is of no use to other tests.
+        (lab.results / "links-lab.json").unlink(missing_ok=True)
+
+
+def test_the_measured_link_is_the_shaped_one_and_a_run_that_fills_it_is_judged_so(
+    lab: Lab, shaped_bytes_per_second: float
+) -> None:
+    told = lab.folder / "check.json"
+    words = ("--results", str(lab.results), "--port", PORT, "--json", str(told))
+    checked = run("hosts.check", "--hosts", str(lab.inventory), *words)
+    assert checked.status == 0, checked.stderr
+    found = msgspec.json.decode(told.read_bytes())
+    assert {host["outcome"] for name, host in found["hosts"].items() if "load" in name} == {"limits"}
+    links = found["links"]
+    assert set(links["hosts"]) == {"pipe-load-1", "pipe-load-2"}
+    downloads = [link["download"] for link in (*links["hosts"].values(), {"download": links["together"]})]
+    for one in downloads:
+        assert one["bytes_per_second"] == pytest.approx(shaped_bytes_per_second, rel=0.1)
+        assert f"{one['bytes_per_second'] / 430_160:,.0f} longbody" in checked.stdout
+    # The other way isn't shaped, which shows that it is the way of the answers that was measured.
+    assert all(
+        link["upload"]["bytes_per_second"] > 2 * shaped_bytes_per_second for link in links["hosts"].values()
+    )
+    assert all(0 < link["round_trip_seconds"] < 0.05 for link in links["hosts"].values())
+
+    # A benchmark of its own accord, briefly, where nothing is known yet.
+    (lab.results / "links-lab.json").unlink()
+    words = ("--name", "narrow", "--servers", "uvicorn", "--endpoints", "longbody")
+    done = run(*lab.bench(*words))
+    assert done.status == 60, done.stderr
+    assert "longbody a second at most" in done.stderr
+    kept = msgspec.json.decode((lab.results / "narrow" / "links.json").read_bytes())
+    assert kept["together"]["bytes_per_second"] == pytest.approx(shaped_bytes_per_second, rel=0.1)
+    (one,) = run_results(lab.results / "narrow")
+    assert one["limit"]["name"] == "network"
+    assert "NetworkAtLimit" in {reason["code"] for reason in one["reasons"]}
+
+
+def test_a_load_host_that_cannot_reach_the_port_stops_the_plan_and_the_others_are_shown(lab: Lab) -> None:
+    server, load = lab.hosts["pipe-server"].spec.address, lab.hosts["pipe-load-1"].spec.namespace
+    route = ("ip", "-netns", load, "route")
+    subprocess.run([*route, "add", "prohibit", f"{server}/32"], check=True)
+    try:
+        words = ("--hosts", str(lab.inventory), "--results", str(lab.results), "--port", PORT)
+        checked = run("hosts.check", *words)
+        done = run(*lab.bench("--name", "walled"))
+    finally:
+        subprocess.run([*route, "delete", "prohibit", f"{server}/32"], check=True)
+    assert (checked.status, done.status) == (19, 19), checked.stderr + done.stderr
+    assert f"{server}:{PORT} is not reached" in checked.stdout
+    stops, _, rest = checked.stdout.partition("Well")
+    assert "pipe-load-1" in stops.partition("Limits")[0]
+    assert "pipe-load-2" in rest
+    assert "asgibench_address" in done.stderr
+    assert not (lab.results / "walled").exists()
+
+
+def test_hosts_clean_names_what_it_cannot_end(whole: Finished, lab: Lab) -> None:
+    """A process that nobody's guard started, in our folder."""
+    inventory = read_inventory(str(lab.inventory), root=lab.folder)
+    connection = connect(inventory.loadgen[0], host_keys_of(inventory))
+    try:
+        connection.run(
+            ["sh", "-c", "cd ~/.local/share/asgibench && setsid sleep 321 >/dev/null 2>&1 </dev/null &"]
+        )
+        done = run("hosts.clean", "--hosts", str(lab.inventory))
+    finally:
+        connection.close()
+    for process in lab.children("pipe-load-1"):
+        if process.name() == "sleep":
+            process.kill()
+    assert done.status == 21, done.stderr
+    assert "pipe-load-1: left behind: process " in done.stdout
+    assert "sleep 321" in done.stderr
+    assert done.stdout.count("nothing left") == 2
+
+
 def test_hosts_clean_removes_every_trace(whole: Finished, lab: Lab) -> None:
     done = run("hosts.clean", "--hosts", str(lab.inventory))
     assert done.status == 0, done.stderr
+    assert done.stdout.count("nothing left") == len(lab.hosts)
     for name, host in lab.hosts.items():
         assert not (host.root / "home/bench/.local/share/asgibench").exists(), name
         assert lab.processes_on(name) == []

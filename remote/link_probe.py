@@ -1,0 +1,327 @@
+"""How much a link carries: a receiver and a sender over TCP. Shipped: standard library only.
+
+On the server's host, where the measured server will listen::
+
+    link_probe.py serve --address A --port P --seconds LIFETIME
+
+prints ``listening`` and ends by itself after LIFETIME. It serves nobody who doesn't have the token, which
+both find in ASGIBENCH_LINK_TOKEN.
+
+On a load host::
+
+    link_probe.py measure --address A --port P --seconds S [--upload] [--at T]
+
+prints one line of JSON: ``{"asgibench_link": 1, "problem": ""}`` with ``download`` and ``upload``, each null
+or ``{"bytes_per_second", "busiest_thread", "seconds"}``, and ``round_trip_seconds``; or ``problem`` says why
+nothing could be measured: ``refused``, ``timeout``, ``unreachable: …``, ``resolve: …``, ``stranger``
+(something else answers there), ``lost: …``. It begins at T on the host's own clock (seconds since 1970), else
+at once.
+
+Bytes are those of the TCP streams, headers left out, counted where they arrive, after a run-up.
+``busiest_thread`` is the core share, waiting for a core included, of the busiest thread at either end: near
+1 it was the probe that was measured, and the link carries more.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import hmac
+import json
+import os
+import socket
+import struct
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+LINK_VERSION = 1
+STREAMS = 4
+CHUNK_BYTES = 1 << 18
+# Slow start, and the bucket of a token-bucket shaper, are over by then.
+RUN_UP_SECONDS = 0.25
+PINGS = 100
+CONNECT_SECONDS = 5.0
+PATIENCE_SECONDS = 10.0
+HELLO_BYTES = 4096
+# In struct tcp_info of linux/tcp.h, where the kernel is new enough to fill it.
+MIN_RTT_OFFSET = 148
+Order = dict[str, Any]
+
+
+class ThreadUse:
+    """Core share of the calling thread since it was made, with what it waited for a core (Linux)."""
+
+    def __init__(self) -> None:
+        self._began, self._cpu, self._wait = time.monotonic(), time.thread_time(), run_wait_seconds()
+
+    def share(self) -> float:
+        elapsed = max(time.monotonic() - self._began, 1e-9)
+        used = time.thread_time() - self._cpu + run_wait_seconds() - self._wait
+        return min(1.0, used / elapsed)
+
+
+def run_wait_seconds() -> float:
+    """How long this thread has been ready to run without a core; 0.0 where the system doesn't tell."""
+    try:
+        return int(Path("/proc/thread-self/schedstat").read_text().split()[1]) / 1e9
+    except (OSError, IndexError, ValueError):
+        return 0.0
+
+
+class Count:
+    """Bytes that arrived from the run-up's end on for ``seconds``; the first byte of any stream starts it.
+
+    The senders go on beyond it, so that a stream that stalls at its end counts as what it is.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._first: float | None = None
+        self._bytes = 0
+        self._lock = threading.Lock()
+
+    def add(self, size: int, now: float) -> None:
+        with self._lock:
+            if self._first is None:
+                self._first = now
+            if RUN_UP_SECONDS <= now - self._first < RUN_UP_SECONDS + self._seconds:
+                self._bytes += size
+
+    def bytes_per_second(self) -> float:
+        return self._bytes / self._seconds
+
+
+# ---------------------------------------------------------------- streams
+
+
+def send_stream(peer: socket.socket, seconds: float) -> None:
+    data = bytes(CHUNK_BYTES)
+    deadline = time.monotonic() + seconds + 2 * RUN_UP_SECONDS
+    with contextlib.suppress(ConnectionError, TimeoutError):
+        while time.monotonic() < deadline:
+            peer.send(data)
+
+
+def receive_stream(peer: socket.socket, count: Count) -> bytes:
+    """The stream's last bytes."""
+    buffer, tail = bytearray(CHUNK_BYTES), b""
+    while size := peer.recv_into(buffer):
+        count.add(size, time.monotonic())
+        tail = (tail + bytes(buffer[max(0, size - HELLO_BYTES) : size]))[-HELLO_BYTES:]
+    return tail
+
+
+def last_line(tail: bytes) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(tail[tail.rindex(b"{") :])
+    return found
+
+
+# ---------------------------------------------------------------- serve
+
+
+def answer(peer: socket.socket, token: str) -> None:
+    with peer:
+        peer.settimeout(PATIENCE_SECONDS)
+        peer.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        with contextlib.suppress(OSError, ValueError, KeyError):
+            order = read_order(peer)
+            if not hmac.compare_digest(str(order["token"]), token):
+                return
+            peer.sendall(b"+")
+            SERVED[order["do"]](peer, float(order.get("seconds", 0)))
+
+
+def read_order(peer: socket.socket) -> Order:
+    received = b""
+    while not received.endswith(b"\n"):
+        chunk = peer.recv(1)
+        if not chunk or len(received) > HELLO_BYTES:
+            raise ValueError("no order")
+        received += chunk
+    order: Order = json.loads(received)
+    return order
+
+
+def serve_pings(peer: socket.socket, seconds: float) -> None:
+    while data := peer.recv(1):
+        peer.sendall(data)
+
+
+def serve_download(peer: socket.socket, seconds: float) -> None:
+    use = ThreadUse()
+    send_stream(peer, seconds)
+    peer.sendall(json.dumps({"busiest_thread": use.share()}).encode())
+
+
+def serve_upload(peer: socket.socket, seconds: float) -> None:
+    use = ThreadUse()
+    count = Count(seconds)
+    receive_stream(peer, count)
+    told = {"bytes_per_second": count.bytes_per_second(), "busiest_thread": use.share()}
+    peer.sendall(json.dumps(told).encode())
+
+
+SERVED: dict[str, Callable[[socket.socket, float], None]] = {
+    "ping": serve_pings,
+    "download": serve_download,
+    "upload": serve_upload,
+}
+
+
+def serve(address: str, port: int, lifetime_seconds: float, token: str) -> None:
+    family, kind, protocol, _, place = socket.getaddrinfo(address, port, type=socket.SOCK_STREAM)[0]
+    deadline = time.monotonic() + lifetime_seconds
+    with socket.socket(family, kind, protocol) as listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(place)
+        listener.listen(128)
+        print("listening", flush=True)
+        while (left := deadline - time.monotonic()) > 0:
+            listener.settimeout(left)
+            with contextlib.suppress(TimeoutError):
+                peer, _ = listener.accept()
+                threading.Thread(target=answer, args=(peer, token), daemon=True).start()
+
+
+# ---------------------------------------------------------------- measure
+
+
+class Stranger(Exception):
+    """Something else listens there."""
+
+
+def ordered(address: str, port: int, order: Order) -> socket.socket:
+    peer = socket.create_connection((address, port), CONNECT_SECONDS)
+    try:
+        peer.settimeout(PATIENCE_SECONDS)
+        peer.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        peer.sendall(json.dumps(order).encode() + b"\n")
+        if peer.recv(1) != b"+":
+            raise Stranger
+    except BaseException:
+        peer.close()
+        raise
+    return peer
+
+
+def round_trip_seconds(peer: socket.socket) -> float:
+    """The shortest of many; by the kernel's own reading where it has one, without Python's part."""
+    shortest = float("inf")
+    for _ in range(PINGS):
+        began = time.perf_counter()
+        peer.sendall(b".")
+        peer.recv(1)
+        shortest = min(shortest, time.perf_counter() - began)
+    kernel = kernel_round_trip_seconds(peer)
+    return shortest if kernel is None else min(shortest, kernel)
+
+
+def kernel_round_trip_seconds(peer: socket.socket) -> float | None:
+    if not sys.platform.startswith("linux"):
+        return None
+    told = peer.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, MIN_RTT_OFFSET + 4)
+    if len(told) < MIN_RTT_OFFSET + 4:
+        return None
+    (microseconds,) = struct.unpack_from("=I", told, MIN_RTT_OFFSET)
+    return microseconds / 1e6 if 0 < microseconds < 2**32 - 1 else None
+
+
+def download(peer: socket.socket, count: Count) -> float:
+    """Receive into ``count``; the busier end's thread."""
+    use = ThreadUse()
+    tail = receive_stream(peer, count)
+    return float(max(use.share(), last_line(tail)["busiest_thread"]))
+
+
+def upload(peer: socket.socket, seconds: float) -> dict[str, float]:
+    """Send; what arrived, and the busier end's thread."""
+    use = ThreadUse()
+    send_stream(peer, seconds)
+    peer.shutdown(socket.SHUT_WR)
+    share = use.share()
+    told = b""
+    while chunk := peer.recv(HELLO_BYTES):
+        told += chunk
+    theirs = last_line(told)
+    return {**theirs, "busiest_thread": max(share, theirs["busiest_thread"])}
+
+
+@contextlib.contextmanager
+def streams(address: str, port: int, order: Order, at: float) -> Iterator[list[socket.socket]]:
+    """The receiver's first byte starts its clock: orders are given when it is time."""
+    with contextlib.ExitStack() as stack:
+        time.sleep(max(0.0, min(at - time.time(), PATIENCE_SECONDS)))
+        yield [stack.enter_context(ordered(address, port, order)) for _ in range(STREAMS)]
+
+
+def measure_download(address: str, port: int, order: Order, at: float) -> dict[str, float]:
+    count = Count(order["seconds"])
+    with streams(address, port, order, at) as peers, ThreadPoolExecutor(STREAMS) as pool:
+        busiest = max(pool.map(lambda peer: download(peer, count), peers))
+    rate = count.bytes_per_second()
+    return {"bytes_per_second": rate, "busiest_thread": busiest, "seconds": order["seconds"]}
+
+
+def measure_upload(address: str, port: int, order: Order) -> dict[str, float]:
+    with streams(address, port, order, 0.0) as peers, ThreadPoolExecutor(STREAMS) as pool:
+        found = list(pool.map(lambda peer: upload(peer, order["seconds"]), peers))
+    return {
+        "bytes_per_second": sum(one["bytes_per_second"] for one in found),
+        "busiest_thread": max(one["busiest_thread"] for one in found),
+        "seconds": order["seconds"],
+    }
+
+
+def measure(options: argparse.Namespace, token: str) -> dict[str, Any]:
+    place = (options.address, options.port)
+    with ordered(*place, {"do": "ping", "token": token}) as peer:
+        round_trip = round_trip_seconds(peer)
+    order = {"do": "download", "token": token, "seconds": options.seconds}
+    down = measure_download(*place, order, options.at)
+    up = measure_upload(*place, {**order, "do": "upload"}) if options.upload else None
+    return {"round_trip_seconds": round_trip, "download": down, "upload": up}
+
+
+def problem_of(error: Exception) -> str:
+    if isinstance(error, Stranger):
+        return "stranger"
+    if isinstance(error, socket.gaierror):
+        return f"resolve: {error.strerror}"
+    if isinstance(error, ConnectionRefusedError):
+        return "refused"
+    if isinstance(error, TimeoutError):
+        return "timeout"
+    if isinstance(error, ConnectionError | ValueError):
+        return f"lost: {error}"
+    return f"unreachable: {getattr(error, 'strerror', None) or error}"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Measure a link; see the top of this file.")
+    parser.add_argument("do", choices=("serve", "measure"))
+    parser.add_argument("--address", required=True)
+    parser.add_argument("--port", type=int, required=True)
+    parser.add_argument("--seconds", type=float, required=True)
+    parser.add_argument("--upload", action="store_true")
+    parser.add_argument("--at", type=float, default=0.0)
+    options = parser.parse_args()
+    token = os.environ["ASGIBENCH_LINK_TOKEN"]
+    if options.do == "serve":
+        serve(options.address, options.port, options.seconds, token)
+        return
+    found: dict[str, Any] = {"round_trip_seconds": None, "download": None, "upload": None}
+    problem = ""
+    try:
+        found = measure(options, token)
+    except (OSError, ValueError, Stranger) as error:
+        problem = problem_of(error)
+    print(json.dumps({"asgibench_link": LINK_VERSION, "problem": problem, **found}))
+
+
+if __name__ == "__main__":
+    main()
