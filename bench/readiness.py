@@ -260,13 +260,15 @@ def port_finding(host: str, bind: str, port: int, problem: str) -> Finding:
     place = f"{bind}:{port}"
     if not problem:
         return Finding("ok", host, "port", f"{place} is free for the server")
+    text = f"a server can't listen on {place} ({problem})"
     if problem.startswith("EACCES"):
         remedy = "choose a port above 1023 with --port"
     elif problem.startswith("EADDRNOTAVAIL"):
         remedy = "set asgibench_bind to an address of the machine's own; clients use asgibench_address"
     else:
+        text = f"{place} is taken ({problem})"
         remedy = "stop what listens there, or choose another port with --port"
-    return Finding("stops", host, "port", f"a server can't listen on {place} ({problem})", remedy)
+    return Finding("stops", host, "port", text, remedy)
 
 
 def unreached_finding(host: str, address: str, port: int, problem: str) -> Finding:
@@ -309,7 +311,7 @@ def _all_of(links: Links) -> float | None:
     measured = [link.download for link in links.hosts.values()]
     if links.together is not None:
         measured = [links.together]
-    if any(one is None or one.is_lower_bound for one in measured):
+    if not links.hosts or any(one is None or one.is_lower_bound for one in measured):
         return None
     return sum(one.bytes_per_second for one in measured if one is not None)
 

@@ -54,7 +54,12 @@ class Checked(msgspec.Struct, frozen=True):
         stops = stops_of(self.findings)
         if len(self.errors) == 1 and len(stops) == 1:
             return next(iter(self.errors.values()))
-        return not_ready(stops) if stops else None
+        if not stops:
+            return None
+        found = not_ready(stops)
+        # The findings themselves are shown in full.
+        found.detail = ""
+        return found
 
     @property
     def as_json(self) -> dict[str, object]:

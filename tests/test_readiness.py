@@ -126,6 +126,8 @@ def test_a_rate_that_no_link_carries_stops_the_plan() -> None:
     rated = msgspec.structs.replace(DEMAND, rates=(250.0, 400.0))
     stops = [one for one in link_findings(links(GIGABIT), rated) if one.state == "stops"]
     assert [one.text for one in stops] == ["400 longbody/s are 172 MB/s, and the link carries 125.0"]
+    # A load on the server's own host has no link.
+    assert link_findings(links(), rated) == ()
     # Two load hosts behind one link of the server's.
     both = links(GIGABIT, GIGABIT, together=GIGABIT)
     assert [one.state for one in link_findings(both, rated)].count("stops") == 1
