@@ -51,6 +51,11 @@ def test_a_host_keeps_its_address_whatever_the_number_of_hosts() -> None:
     assert [host.name for host in three] == ["lab-server", "lab-load-1", "lab-load-2", "lab-load-3"]
     assert [host.group for host in two] == ["server", "loadgen", "loadgen"]
     assert two[0].address == "198.18.0.10"
+    assert two[0].address6 == "fda5:6b00:c612::a"
+    with_database = plan_hosts(LabSpec(loadgens=2, database=True))
+    assert with_database[:3] == two
+    assert (with_database[3].name, with_database[3].group) == ("lab-database", "database")
+    assert with_database[3].address == "198.18.0.9"
 
 
 @pytest.mark.parametrize(
