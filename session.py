@@ -683,7 +683,7 @@ def _environment(
             "system": platform.platform(),
             "python": platform.python_version(),
         },
-        placement=stage.placement.texts,
+        placement=_placement_texts(stage),
         database_version="" if stage.database is None else stage.database.version,
     )
 
@@ -947,6 +947,13 @@ def _server_requests(endpoint: Endpoint, home: Home, stopped: StoppedRun) -> int
     if any(one.elsewhere for one in stopped.totals.values()):
         return None
     return sum(home.server_counts.values())
+
+
+def _placement_texts(stage: Stage) -> dict[str, str]:
+    if stage.database is None or stage.database.pid is not None:
+        return stage.placement.texts
+    said = f"{stage.database.shown}, not ours: PostgreSQL {stage.database.version}"
+    return {**stage.placement.texts, "database": said}
 
 
 def _database_host(stage: Stage) -> str:

@@ -301,6 +301,10 @@ def test_an_existing_database_by_url_is_used_and_its_password_kept_nowhere(lab: 
             assert 2.98 < one["database"]["transactions_per_request"] < 3.1
             known = msgspec.json.decode((lab.results / "existing" / "hosts.json").read_bytes())
             assert known["database"] == f"{controller}:{port}/asgibench"
+            assert f"{known['database']}, not ours: PostgreSQL" in known["placement"]["database"]
+            report = (lab.results / "existing" / "report.html").read_text()
+            assert known["placement"]["database"] in report
+            assert "its memory and CPU are not sampled" in report
             summary = msgspec.json.decode((lab.results / "existing" / "summary.json").read_bytes())
             assert "database_not_sampled" in [one["code"] for one in summary["warnings"]]
             kept = [path for path in lab.results.rglob("*") if path.is_file()]
