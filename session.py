@@ -683,7 +683,7 @@ def _environment(
             "system": platform.platform(),
             "python": platform.python_version(),
         },
-        placement=_placement_texts(stage),
+        placement=_with_database(stage.placement.texts, stage.database),
         database_version="" if stage.database is None else stage.database.version,
     )
 
@@ -949,11 +949,11 @@ def _server_requests(endpoint: Endpoint, home: Home, stopped: StoppedRun) -> int
     return sum(home.server_counts.values())
 
 
-def _placement_texts(stage: Stage) -> dict[str, str]:
-    if stage.database is None or stage.database.pid is not None:
-        return stage.placement.texts
-    said = f"{stage.database.shown}, not ours: PostgreSQL {stage.database.version}"
-    return {**stage.placement.texts, "database": said}
+def _with_database(placement: dict[str, str], database: Database | None) -> dict[str, str]:
+    """What is placed where, with a database that is not ours in its own words."""
+    if database is None or database.pid is not None:
+        return placement
+    return {**placement, "database": f"{database.shown}, not ours: PostgreSQL {database.version}"}
 
 
 def _database_host(stage: Stage) -> str:
