@@ -704,9 +704,10 @@ def _environment(
             "system": platform.platform(),
             "python": platform.python_version(),
         },
-        placement={
-            where: text for load in stage.loads.values() for where, text in load.placement.texts.items()
-        },
+        placement=_with_database(
+            {where: text for load in stage.loads.values() for where, text in load.placement.texts.items()},
+            stage.database,
+        ),
         database_version="" if stage.database is None else stage.database.version,
     )
 
@@ -976,6 +977,13 @@ def _server_requests(endpoint: Endpoint, home: Home, stopped: StoppedRun) -> int
     if any(one.elsewhere for one in stopped.totals.values()):
         return None
     return sum(home.server_counts.values())
+
+
+def _with_database(placement: dict[str, str], database: Database | None) -> dict[str, str]:
+    """What is placed where, with a database that is not ours in its own words."""
+    if database is None or database.pid is not None:
+        return placement
+    return {**placement, "database": f"{database.shown}, not ours: PostgreSQL {database.version}"}
 
 
 def _database_host(stage: Stage) -> str:

@@ -144,6 +144,7 @@ def run_result(measured: Measured) -> RunResult:
             host=_host_use(measured, here, server_cpu, database_cpu),
             load_hosts=_load_hosts(measured, samples),
             database=_use(database_cpu) if _may_use_database(measured.endpoint) else None,
+            database_is_foreign=not measured.database_host,
             database_on_server_cores=measured.database_host == measured.server_host,
             shared_cores=len(measured.host_cores),
             median_latency_seconds=measured.latency.p50 if measured.latency else None,

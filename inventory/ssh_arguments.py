@@ -6,11 +6,22 @@ import shlex
 from collections.abc import Iterator
 
 NO_JUMP = "none"
+# How ssh shares and keeps its connections: ours is one, and kept alive. Ansible's defaults are among them.
+WITHOUT_EFFECT = (
+    "-C",
+    "compression",
+    "controlmaster",
+    "controlpath",
+    "controlpersist",
+    "serveraliveinterval",
+    "serveralivecountmax",
+    "tcpkeepalive",
+)
 
 
 def parse_ssh_arguments(text: str) -> tuple[str | None, tuple[str, ...]]:
     """(jump hosts as ``[user@]host[:port]``, separated by commas, or "none", or None; every other argument by
-    its name). "none" overrules ~/.ssh/config.
+    its name). "none" overrules ~/.ssh/config. Those without effect here are left out.
 
     Raises ValueError when the quotes don't close.
     """
@@ -20,7 +31,7 @@ def parse_ssh_arguments(text: str) -> tuple[str | None, tuple[str, ...]]:
         if name == "ProxyJump":
             # As with ssh, the first one counts.
             jump = jump if jump is not None else _plain(value)
-        else:
+        elif (name if name.startswith("-") else name.lower()) not in WITHOUT_EFFECT:
             others.append(name)
     return jump, tuple(others)
 

@@ -33,7 +33,7 @@ PORT_KEYS = ("ansible_port", "ansible_ssh_port")
 USER_KEYS = ("ansible_user", "ansible_ssh_user")
 KEY_FILE_KEYS = ("ansible_ssh_private_key_file", "ansible_private_key_file")
 PASSWORD_KEYS = ("ansible_password", "ansible_ssh_pass", "ansible_ssh_password")
-ARGUMENT_KEYS = ("ansible_ssh_common_args", "ansible_ssh_extra_args")
+ARGUMENT_KEYS = ("ansible_ssh_args", "ansible_ssh_common_args", "ansible_ssh_extra_args")
 REFUSED_KEYS = {
     "ansible_paramiko_proxy_command": "name the jump host as ansible_ssh_common_args: -o ProxyJump=HOST",
     "ansible_private_key": "write the key to a file and name it in ansible_ssh_private_key_file",

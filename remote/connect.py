@@ -6,6 +6,7 @@ transport: binary in and out, with a deadline. Host keys are checked against kno
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import errno
 import os
@@ -290,7 +291,7 @@ class SshConnection:
         return bool(self._transport.is_active())
 
     def close(self) -> None:
-        _close(self._fabric)
+        close_way(self._fabric)
 
     def _channel(self, argv: Sequence[str], env: Mapping[str, str]) -> paramiko.Channel:
         words = ["env", *(f"{key}={value}" for key, value in env.items()), *argv] if env else list(argv)
@@ -372,17 +373,64 @@ def unopened(host: Host, keys: HostKeys) -> Any:
 def _open(host: Host, keys: HostKeys) -> Any:
     connection = unopened(host, keys)
     try:
-        for one in way_to(connection):
-            with _translated(host, one, keys.inventory, is_jump=one is not connection):
-                one.open()
-                one.client.get_transport().set_keepalive(KEEP_ALIVE_SECONDS)
+        open_jumps(host, connection, keys)
+        _open_one(host, connection, keys, is_jump=False)
     except BaseException:
-        _close(connection)
+        close_way(connection)
         raise
     return connection
 
 
-def _close(connection: Any) -> None:
+def open_jumps(host: Host, connection: Any, keys: HostKeys) -> None:
+    """Connect to every jump host on the way to ``connection``, which itself stays unopened.
+
+    Raises what ``connect`` raises, naming the jump host.
+    """
+    for one in way_to(connection)[:-1]:
+        _open_one(host, one, keys, is_jump=True)
+
+
+def _open_one(host: Host, one: Any, keys: HostKeys, *, is_jump: bool) -> None:
+    with _translated(host, one, keys.inventory, is_jump=is_jump), _agents_key(one):
+        one.open()
+        one.client.get_transport().set_keepalive(KEEP_ALIVE_SECONDS)
+
+
+@contextlib.contextmanager
+def _agents_key(connection: Any) -> Iterator[None]:
+    """Let an agent that holds the key of the key file offer it first, as ssh does.
+
+    Servers hang up after some six keys, and an agent may hold more.
+    """
+    wanted = {blob for file in _key_files(connection) if (blob := _public_blob(file)) is not None}
+    agent = paramiko.Agent()
+    try:
+        held = [key for key in agent.get_keys() if key.asbytes() in wanted]
+        if held:
+            connection.connect_kwargs["pkey"] = held[0]
+        yield
+    finally:
+        agent.close()
+
+
+def _key_files(connection: Any) -> list[Path]:
+    """Those named in the inventory and in ~/.ssh/config; where none is, ssh's own."""
+    named = connection.connect_kwargs.get("key_filename") or connection.ssh_config.get("identityfile") or []
+    files = [Path(one).expanduser() for one in ([named] if isinstance(named, str) else named)]
+    return files or [Path("~/.ssh").expanduser() / f"id_{kind}" for kind in ("ed25519", "ecdsa", "rsa")]
+
+
+def _public_blob(file: Path) -> bytes | None:
+    """Of the public key beside a private one, where it is."""
+    try:
+        words = file.with_name(f"{file.name}.pub").read_text("utf-8", "replace").split()
+        return base64.b64decode(words[1], validate=True)
+    except (OSError, IndexError, ValueError):
+        return None
+
+
+def close_way(connection: Any) -> None:
+    """Close it and every jump host on the way to it."""
     for one in reversed(way_to(connection)):
         one.close()
 
@@ -440,8 +488,12 @@ def _refused(
             f"check {'its User and IdentityFile in ~/.ssh/config' if is_jump else named}; "
             f"`ssh -p {connection.port} {login}` must work without a question"
         )
-    if takes_password:
+    if takes_password and not host.ssh_password:
         remedy += ", or answer at a terminal, or set ansible_password in a vaulted file"
+    elif takes_password:
+        remedy = (
+            f"the password is not that of {login}, or its sshd refuses it for another reason: see its log"
+        )
     refused = AuthenticationError(
         f"{host.name}: {where} refused the login "
         f"({f'the key {locked} has a passphrase' if locked and not host.ssh_key_passphrase else error})",
@@ -467,10 +519,7 @@ def _methods(connection: Any, error: Exception) -> set[str]:
 
 def _locked_key(connection: Any) -> str:
     """The first key file for the host that needs a passphrase; "" if none does."""
-    named = connection.connect_kwargs.get("key_filename") or []
-    files = [Path(one).expanduser() for one in ([named] if isinstance(named, str) else named)]
-    files = files or [Path("~/.ssh").expanduser() / f"id_{kind}" for kind in ("ed25519", "ecdsa", "rsa")]
-    for file in files:
+    for file in _key_files(connection):
         try:
             paramiko.PKey.from_path(file)
         except (paramiko.PasswordRequiredException, TypeError):

@@ -12,7 +12,7 @@ from bench.errors import AsgibenchError, DatabaseError, HostKeyError, LeftBehind
 from bench.hosts import ExistingDatabase, Host, HostFacts
 from inventory.read import read_inventory
 from remote.ask import outcomes_asking, terminal
-from remote.connect import Connection, HostKeys, connect, host_keys_of, unopened
+from remote.connect import Connection, HostKeys, close_way, connect, host_keys_of, open_jumps, unopened
 from remote.database import TOOLS_GROUP, Place, app_files, drop_schema
 from remote.facts import read_facts
 from remote.guarded import MARKER, GuardedHost, GuardSession, new_session
@@ -50,10 +50,10 @@ def trust_hosts(
             through = one.open_gateway if one.gateway else None
             name = host.name if number == len(way) - 1 else f"jump host of {host.name}"
             try:
+                open_jumps(host, one, keys)
                 _pin(name, one, keys, through, say, confirm)
             finally:
-                for opened in reversed(way):
-                    opened.close()
+                close_way(one)
             pinned.add((one.host, int(one.port)))
     say(f"pinned in {keys.files[0]}")
 

@@ -139,7 +139,7 @@ def home(lab: Lab) -> Path:
 
 @pytest.fixture(scope="module")
 def agent(lab: Lab, home: Path) -> Iterator[dict[str, str]]:
-    """A real ssh-agent that holds the locked key; the variables that lead to it."""
+    """A real ssh-agent that holds the locked key; the variables that lead to it, and fill it."""
     socket = lab.folder / "agent"
     process = subprocess.Popen(["ssh-agent", "-D", "-a", str(socket)], stdout=subprocess.DEVNULL)
     answer = lab.folder / "answer"
@@ -148,13 +148,16 @@ def agent(lab: Lab, home: Path) -> Iterator[dict[str, str]]:
     variables = {"SSH_AUTH_SOCK": str(socket)}
     try:
         until(socket.exists)
-        asked = {"SSH_ASKPASS": str(answer), "SSH_ASKPASS_REQUIRE": "force"}
-        add = ["ssh-add", "-q", str(home / ".ssh/locked")]
-        subprocess.run(add, env={**os.environ, **variables, **asked}, check=True)
+        variables |= {"SSH_ASKPASS": str(answer), "SSH_ASKPASS_REQUIRE": "force"}
+        add_key(variables, home / ".ssh/locked")
         yield variables
     finally:
         process.terminate()
         process.wait()
+
+
+def add_key(agent: Mapping[str, str], key: Path) -> None:
+    subprocess.run(["ssh-add", "-q", str(key)], env={**os.environ, **agent}, check=True)
 
 
 @contextlib.contextmanager
@@ -298,6 +301,10 @@ def test_an_existing_database_by_url_is_used_and_its_password_kept_nowhere(lab: 
             assert 2.98 < one["database"]["transactions_per_request"] < 3.1
             known = msgspec.json.decode((lab.results / "existing" / "hosts.json").read_bytes())
             assert known["database"] == f"{controller}:{port}/asgibench"
+            assert f"{known['database']}, not ours: PostgreSQL" in known["placement"]["database"]
+            report = (lab.results / "existing" / "report.html").read_text()
+            assert known["placement"]["database"] in report
+            assert "its memory and CPU are not sampled" in report
             summary = msgspec.json.decode((lab.results / "existing" / "summary.json").read_bytes())
             assert "database_not_sampled" in [one["code"] for one in summary["warnings"]]
             kept = [path for path in lab.results.rglob("*") if path.is_file()]
@@ -358,6 +365,13 @@ def test_a_passphrase_is_the_agents_or_asked_once_a_key_or_its_lack_is_said(
         database={"absent": ""},
     )
     words = ("hosts.check", "--hosts", str(inventory))
+    # Behind more keys than sshd lets anyone try.
+    subprocess.run(["ssh-add", "-q", "-D"], env={**os.environ, **agent}, check=True)
+    for number in range(8):
+        decoy = lab.folder / f"decoy{number}"
+        subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(decoy)], check=True)
+        add_key(agent, decoy)
+    add_key(agent, home / ".ssh/locked")
     by_agent = run(*words, env={"HOME": str(home), **agent})
     assert by_agent.status == 0, by_agent.stderr
     alone = {"HOME": str(home), "SSH_AUTH_SOCK": ""}

@@ -45,12 +45,26 @@ def test_the_server_host_has_the_first_half_of_the_cores() -> None:
     assert split_cores([(0,), (1,), (2,)]) == CoreSplit((0,), (1, 2))
 
 
+def test_hosts_get_ipv6_where_the_kernel_has_it(tmp_path: Path) -> None:
+    listed = tmp_path / "if_inet6"
+    assert not network.has_ipv6(listed)
+    listed.touch()
+    assert not network.has_ipv6(listed)
+    listed.write_text("00000000000000000000000000000001 01 80 10 80       lo\n")
+    assert network.has_ipv6(listed)
+
+
 def test_a_host_keeps_its_address_whatever_the_number_of_hosts() -> None:
     two, three = plan_hosts(LabSpec(loadgens=2)), plan_hosts(LabSpec(loadgens=3))
     assert three[:3] == two
     assert [host.name for host in three] == ["lab-server", "lab-load-1", "lab-load-2", "lab-load-3"]
     assert [host.group for host in two] == ["server", "loadgen", "loadgen"]
     assert two[0].address == "198.18.0.10"
+    assert two[0].address6 == "fda5:6b00:c612::a"
+    with_database = plan_hosts(LabSpec(loadgens=2, database=True))
+    assert with_database[:3] == two
+    assert (with_database[3].name, with_database[3].group) == ("lab-database", "database")
+    assert with_database[3].address == "198.18.0.9"
 
 
 @pytest.mark.parametrize(

@@ -72,6 +72,13 @@ def test_one_saturated_worker_among_idle_ones_is_the_servers_limit_and_said() ->
     assert judge(msgspec.structs.replace(two, load=BUSY_LOAD)).limit == "load_generator"
 
 
+def test_a_database_that_is_not_ours_is_said_to_be_unknown_and_counts() -> None:
+    for is_foreign, remedy in ((True, "its own monitoring"), (False, "agent's log")):
+        judged = judge(figures(expected_transactions_per_request=3.0, database_is_foreign=is_foreign))
+        assert (judged.valid, codes(judged)) == (True, ["CpuUnknown"])
+        assert remedy in judged.reasons[0].remedy
+
+
 def test_a_saturated_database_on_its_own_cores_voids_the_run() -> None:
     judged = judge(figures(server=0.5, database=CpuUse(1.97, 2.0)))
     assert (judged.limit, judged.valid, codes(judged)) == ("database", False, ["DatabaseAtLimit"])

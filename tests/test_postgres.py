@@ -371,10 +371,28 @@ def test_a_schema_of_somebody_elses_is_left_alone(cluster: Path) -> None:
             "DROP SCHEMA asgibench CASCADE; CREATE SCHEMA asgibench; CREATE TABLE asgibench.theirs (n int)"
         )
         asyncio.run(do(url, foreign))
-        status, told = shipped_program("database", "fill", "--seed", "1", database_url=url)
-        assert status == 1
-        assert "holds something else" in told["error"]
+        for words in (("fill", "--seed", "1"), ("drop",)):
+            status, told = shipped_program("database", *words, database_url=url)
+            assert status == 1
+            assert "holds something else" in told["error"]
         assert asyncio.run(rows_of(url, "SELECT count(*) FROM asgibench.theirs"))[0][0] == 0
+
+
+def test_a_role_that_may_make_no_schema_is_told_what_it_lacks(cluster: Path) -> None:
+    with filled_postgres(cluster) as url:
+        status, superuser = ask("wait", cluster, "--role", "postgres")
+        assert status == 0
+        asyncio.run(do(superuser["url"], "CREATE ROLE guest LOGIN PASSWORD 'guest'"))
+        guest = f"postgresql://guest:guest@{url.partition('@')[2]}"
+        assert shipped_program("database", "drop", database_url=url) == (0, {"dropped": True})
+        status, told = shipped_program("database", "fill", "--seed", "1", database_url=guest)
+        assert status == 1
+        assert "permission denied" in told["error"]
+        assert "GRANT CREATE ON DATABASE" in told["remedy"]
+        asyncio.run(do(superuser["url"], "GRANT CREATE ON DATABASE asgibench TO guest"))
+        status, told = shipped_program("database", "fill", "--seed", "1", database_url=guest)
+        assert (status, told["filled"], told["checkpointed"]) == (0, True, False)
+        assert shipped_program("database", "drop", database_url=guest) == (0, {"dropped": True})
 
 
 def test_a_fill_that_was_interrupted_is_done_again(cluster: Path) -> None:

@@ -173,6 +173,7 @@ class RunFigures(msgspec.Struct, frozen=True):
     load_hosts: dict[str, HostUse] = {}
     database: CpuUse | None = None
     database_on_server_cores: bool = False
+    database_is_foreign: bool = False
     shared_cores: float | None = None
     median_latency_seconds: float | None = None
     p90_latency_seconds: float | None = None
@@ -906,7 +907,10 @@ def _doubts(figures: RunFigures, lines: Thresholds) -> Iterator[TypedReason]:
     if figures.server is None:
         yield CpuUnknown("server")
     if figures.expected_transactions_per_request is not None and figures.database is None:
-        yield CpuUnknown("database")
+        if figures.database_is_foreign:
+            yield CpuUnknown("database", remedy="It is not ours to sample: see its own monitoring")
+        else:
+            yield CpuUnknown("database")
     if not figures.samples_complete or figures.samples_missed_share > lines.samples_missed_share:
         yield SamplesIncomplete(not figures.samples_complete, figures.samples_missed_share)
 
