@@ -181,8 +181,8 @@ class Cluster:
 
     def _start_on(self, host: LoadHost, master_port: int) -> None:
         port = host.guarded.connection.reverse_tunnel(master_port)
+        host.guarded.write(f"{FOLDER}/home/.keep", b"")
         for index, (name, core) in enumerate(zip(host.worker_names, host.worker_cores, strict=True)):
-            host.guarded.write(f"{FOLDER}/home/.keep", b"")
             host.guarded.write(f"{spool_folder(index)}/.keep", b"")
             environment = {
                 "ASGIBENCH_WORKER": name,
