@@ -231,9 +231,9 @@ class Cluster:
 
     def _start_on(self, host: LoadHost, master_port: int) -> None:
         port = host.guarded.connection.reverse_tunnel(master_port)
+        host.guarded.write(f"{FOLDER}/home/.keep", b"")
         for index, name in enumerate(host.worker_names):
             cores = host.cores_of(index)
-            host.guarded.write(f"{FOLDER}/home/.keep", b"")
             host.guarded.write(f"{spool_folder(index)}/.keep", b"")
             environment = {
                 "ASGIBENCH_WORKER": name,

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import threading
 import time
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 import msgspec
@@ -15,7 +16,7 @@ import msgspec
 from bench.errors import AsgibenchError, ConnectionLost, HostUnreachable
 from bench.hosts import Host, Inventory
 from remote.ask import Ask, outcomes_asking
-from remote.connect import HostKeys, connect, host_keys_of
+from remote.connect import Connection, HostKeys, connect, host_keys_of
 from remote.facts import read_facts
 from remote.guarded import GuardedHost, GuardSession
 from remote.parallel import on_all, outcomes
@@ -23,6 +24,8 @@ from remote.parallel import on_all, outcomes
 CONTROLLER = "(controller)"  # no inventory can name a host so
 # Less than the lease, so that what still runs there is ours to go on with.
 RECONNECT_SECONDS = 30.0
+# A jump host sees the connections to all hosts behind it: of 10 that have not logged in yet, sshd drops some.
+AT_ONCE_THROUGH_A_JUMP_HOST = 8
 
 
 class Fleet(msgspec.Struct, frozen=True):
@@ -54,7 +57,8 @@ class Fleet(msgspec.Struct, frozen=True):
         """Take up every lost connection again, while its lease lasts; their hosts. Raises HostUnreachable."""
         lost = [one for one in self.guarded if one.is_lost()]
         keys = host_keys_of(self.inventory)
-        on_all(lambda one: _take_up(one, keys), lost, lambda one: one.host.name)
+        gates = _gates(self.inventory.hosts)
+        on_all(lambda one: _take_up(one, keys, gates), lost, lambda one: one.host.name)
         return tuple(one.host.name for one in lost)
 
     def release(self) -> dict[str, AsgibenchError]:
@@ -86,11 +90,12 @@ def open_fleet(
     ``ask`` asks the user for what the keys alone don't open.
     """
     keys = host_keys_of(inventory)
+    gates = _gates(inventory.hosts)
     opened: list[GuardedHost] = []
     given_up = threading.Event()
 
     def open_one(host: Host) -> GuardedHost:
-        connection = connect(host, keys)
+        connection = _connect(host, keys, gates)
         try:
             guarded = GuardedHost(connection, read_facts(connection), session)
         except BaseException:
@@ -134,11 +139,24 @@ def _give_back(guards: Sequence[GuardedHost]) -> dict[str, AsgibenchError]:
     return errors
 
 
-def _take_up(guarded: GuardedHost, keys: HostKeys) -> None:
+def _gates(hosts: Iterable[Host]) -> dict[str, threading.Semaphore]:
+    """One for each jump host of the inventory."""
+    jumps = {host.proxy_jump for host in hosts if host.proxy_jump}
+    return {jump: threading.Semaphore(AT_ONCE_THROUGH_A_JUMP_HOST) for jump in jumps}
+
+
+def _connect(host: Host, keys: HostKeys, gates: Mapping[str, threading.Semaphore]) -> Connection:
+    """Raises as ``connect``. Hosts without a jump host wait for nobody."""
+    gate = gates.get(host.proxy_jump or "")
+    with gate if gate is not None else contextlib.nullcontext():
+        return connect(host, keys)
+
+
+def _take_up(guarded: GuardedHost, keys: HostKeys, gates: Mapping[str, threading.Semaphore]) -> None:
     deadline = time.monotonic() + RECONNECT_SECONDS
     while True:
         try:
-            guarded.reattach(connect(guarded.host, keys))
+            guarded.reattach(_connect(guarded.host, keys, gates))
             return
         except (HostUnreachable, ConnectionLost):
             if time.monotonic() > deadline:

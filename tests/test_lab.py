@@ -25,6 +25,7 @@ from inventory.lab.host import is_reachable
 from inventory.lab.lock import locked
 from inventory.lab.mirror import debian_mirror
 from inventory.lab.process import is_alive, mark_process, namespace_id, pids_in_namespace, send_signal
+from inventory.lab.releases import check_keyring, mirror_of, release_named, script_of
 from inventory.lab.spec import CoreSplit, LabSpec, plan_hosts, split_cores
 from inventory.lab.state import load_record
 from inventory.lab.system import check_kernel, check_rights, missing_capabilities, mounts_below, require
@@ -79,6 +80,8 @@ def test_a_host_keeps_its_address_whatever_the_number_of_hosts() -> None:
         LabSpec(bridge="a-name-too-long-for-linux"),
         LabSpec(bridge=""),
         LabSpec(prefix="../lab"),
+        LabSpec(releases=()),
+        LabSpec(releases=("bookworm", "buster")),
     ],
     ids=str,
 )
@@ -149,6 +152,31 @@ def test_the_mirror_is_the_one_that_the_system_uses() -> None:
 def test_no_mirror_is_taken_from_another_distribution() -> None:
     assert debian_mirror("ID=ubuntu\nVERSION_CODENAME=noble\n", {"debian.sources": DEB822}) is None
     assert debian_mirror("", {}) is None
+
+
+def test_a_release_that_debootstrap_does_not_know_gets_the_script_of_late(tmp_path: Path) -> None:
+    trixie = release_named("trixie")
+    with pytest.raises(LabError, match="neither trixie nor sid") as caught:
+        script_of(trixie, tmp_path)
+    assert "newer debootstrap" in caught.value.remedy
+    (tmp_path / "sid").touch()
+    assert script_of(trixie, tmp_path) == tmp_path / "sid"
+    (tmp_path / "trixie").touch()
+    assert script_of(trixie, tmp_path) is None
+
+
+def test_only_debian_comes_from_this_systems_mirror() -> None:
+    own = "http://mirror.example/debian"
+    assert mirror_of(release_named("trixie"), own) == own
+    assert mirror_of(release_named("trixie"), None) == "http://deb.debian.org/debian"
+    assert "ubuntu" in mirror_of(release_named("noble"), own)
+
+
+def test_a_missing_keyring_is_named_with_its_package(tmp_path: Path) -> None:
+    noble = msgspec.structs.replace(release_named("noble"), keyring=str(tmp_path / "ubuntu-keyring.gpg"))
+    with pytest.raises(LabError, match=r"Ubuntu 24\.04") as caught:
+        check_keyring(noble)
+    assert "(ubuntu-keyring)" in caught.value.remedy
 
 
 def test_mounts_are_found_from_the_deepest_on() -> None:

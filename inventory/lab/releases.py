@@ -61,7 +61,7 @@ def check_keyring(release: Release) -> str:
         package = Path(release.keyring).stem
         raise LabError(
             f"{release.title} cannot be checked on arrival: {release.keyring} is missing",
-            remedy=f"install {package} (apt-get install {package}), or choose other releases",
+            remedy=f"install the package that brings it ({package}), or choose other releases",
         )
     return release.keyring
 
