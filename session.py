@@ -14,6 +14,7 @@ import platform
 import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, wait
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ import msgspec
 
 from bench.assemble import Measured, Timeline, run_result
 from bench.calibration import CALIBRATION_FILE, calibration_path
+from bench.dry_run import WORKDIR, dry_run_lines, known_costs
 from bench.errors import (
     AgentError,
     AsgibenchError,
@@ -45,15 +47,23 @@ from bench.placement import (
 from bench.plan import Environment, Plan, PlannedRun
 from bench.planning import OVERHEAD_GUESS_SECONDS, Prepared, make_plan
 from bench.planning import BenchRequest as BenchRequest
-from bench.planning import describe as describe
 from bench.rate import offered_rate, parse_rates
-from bench.result import Cell, DatabaseCounters, Reason, RunResult, Summary
+from bench.result import CLIENT_TITLES, Cell, DatabaseCounters, Reason, RunResult, Summary
 from bench.spec import ENDPOINTS, Client, Endpoint, LoadPlace, Profile
 from bench.store import Store, result_names
 from bench.summary import DERIVED_WARNINGS, summarise
 from bench.window import Pairs, Window
 from inventory.read import read_inventory
-from loadgen.cluster import Cluster, LoadHost, client_file, spool_folder, start_cluster, user_file
+from loadgen.cluster import (
+    Cluster,
+    LoadHost,
+    client_file,
+    master_command,
+    spool_folder,
+    start_cluster,
+    user_file,
+    worker_command,
+)
 from loadgen.cluster import shipped_files as load_files
 from loadgen.live import LiveSeconds
 from loadgen.stats import StoppedRun, cut_window, latency_of, open_loop_of, parse_spool, per_second
@@ -136,6 +146,39 @@ def prepare(request: BenchRequest) -> Prepared:
     """Inventory and plan. Raises UsageError, CatalogueError or InventoryError."""
     inventory = read_inventory(request.hosts, root=request.root)
     return Prepared(inventory, make_plan(request, inventory))
+
+
+def describe(request: BenchRequest) -> list[str]:
+    """For --dry-run, every run, the commands and the time in lines. Touches no host. Raises as prepare."""
+    prepared = prepare(request)
+    inventory, plan = prepared.inventory, prepared.plan
+    return dry_run_lines(
+        plan,
+        inventory,
+        port=request.port,
+        load_commands={"Locust's master, on this machine": master_command("*"), **_load_commands(prepared)},
+        costs=known_costs(request.results_root, inventory.name),
+        now=datetime.now(UTC),
+    )
+
+
+def _load_commands(prepared: Prepared) -> dict[str, list[str]]:
+    """By what they start, a command for each way of making the load."""
+    plan, inventory = prepared.plan, prepared.inventory
+    in_all, each_host = plan.profile.load_workers_in_all, plan.profile.load_workers
+    count = "one a core" if each_host is None else f"{each_host} each"
+    count = count if in_all is None else f"{in_all} in all"
+    found = {}
+    for client, load_on in dict.fromkeys((run.cell.client, run.cell.load_on) for run in plan.runs):
+        hosts = (inventory.server,) if load_on == "server" else inventory.loadgen
+        locustfile = client_file(client) if plan.locustfile is None else user_file(plan.locustfile.name)
+        named = "" if len(plan.profile.clients) == 1 else f" of {CLIENT_TITLES[client]}"
+        where = ", ".join(host.name for host in hosts)
+        shared = ", with the server" if load_on == "server" else ""
+        found[f"load workers{named}, {count}, on {where}{shared}"] = worker_command(
+            f"{WORKDIR}/envs/{LOAD_GROUP}-*/bin", f"{WORKDIR}/ship/*", locustfile, "*"
+        )
+    return found
 
 
 # ---------------------------------------------------------------- the whole

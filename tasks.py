@@ -75,7 +75,7 @@ def _names(given: str) -> tuple[str, ...]:
         "servers": "catalogue entries, separated by commas",
         "set": "versions of the servers: current (default), paper, or both side by side",
         "endpoints": "shortbody, longbody, orders, separated by commas",
-        "profile": "how long and how hard: quick, review, or one of your own",
+        "profile": "how long and how hard: quick, review, paper, or one of your own",
         "name": "the folder below results/; default: date, time and inventory",
         "seed": "for the order of the runs and the test data; default: the time",
         "port": "what the servers listen on",
@@ -85,7 +85,7 @@ def _names(given: str) -> tuple[str, ...]:
         "results": "the folder for results; default: results/ here",
         "locustfile": "a locustfile of your own, one file, in place of our engine and --endpoints",
         "resume": "go on with the benchmark NAME (default: the latest)",
-        "dry-run": "print the plan and the commands; touch no host",
+        "dry-run": "print the plan, the commands and the time it will take; touch no host",
         "debug": "a traceback with each error",
     }
 )
@@ -112,7 +112,7 @@ def bench(
     """Measure the servers on the hosts; the report's path is the last line on stdout."""
     from reports.progress import Progress
     from reports.terminal import closing_lines
-    from session import BenchRequest, describe, prepare, verdict_error
+    from session import BenchRequest, describe, verdict_error
     from session import bench as measure
 
     request = BenchRequest(
@@ -133,7 +133,7 @@ def bench(
         locustfile=Path(locustfile) if locustfile else None,
     )
     if dry_run:
-        print("\n".join(describe(prepare(request))))
+        print("\n".join(describe(request)))
         return 0
     progress = Progress()
     progress.start()

@@ -1,4 +1,4 @@
-"""What was asked for becomes a plan, before any host is touched; and the plan in words, for --dry-run."""
+"""What was asked for becomes a plan, before any host is touched."""
 
 from __future__ import annotations
 
@@ -193,19 +193,3 @@ def _command_again(request: BenchRequest, seed: int) -> tuple[str, ...]:
 
 def _version(root: Path) -> str:
     return str(tomllib.loads((root / "pyproject.toml").read_text())["project"]["version"])
-
-
-def describe(prepared: Prepared) -> list[str]:
-    """The plan in lines, for --dry-run: every run in order, and every server's command."""
-    plan = prepared.plan
-    per_run = plan.load_seconds / len(plan.runs) + OVERHEAD_GUESS_SECONDS
-    minutes = per_run * len(plan.runs) / 60
-    return [
-        f"{plan.name}: {len(plan.runs)} runs, about {minutes:.1f} min, seed {plan.seed}",
-        f"hosts: server {prepared.inventory.server.name}; load "
-        f"{', '.join(host.name for host in prepared.inventory.loadgen)}",
-        *(f"{run.position + 1:>4}  block {run.block}  {run.cell.id}" for run in plan.runs),
-        *(f"skipped: {one.cell.id}: {one.reason}" for one in plan.skipped),
-        "commands ({…} is filled in on the host):",
-        *(f"  {spec.name}: {' '.join(spec.command)}" for spec in plan.servers),
-    ]

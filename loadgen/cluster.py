@@ -82,6 +82,29 @@ def user_file(name: str) -> str:
     return f"{USER_FOLDER}/{name}"
 
 
+def worker_command(program_directory: str, shipped_directory: str, user_file: str, port: str) -> list[str]:
+    """What starts a load worker; ``port`` is the master's on the load host. ``user_file`` as in LoadHost."""
+    locustfile = "user_locustfile.py" if user_file else "locustfile.py"
+    return [
+        f"{program_directory}/python",
+        "-m",
+        "locust",
+        "--worker",
+        "-f",
+        f"{shipped_directory}/{locustfile}",
+        "--master-host",
+        "127.0.0.1",
+        "--master-port",
+        port,
+    ]
+
+
+def master_command(workers: str) -> list[str]:
+    """What starts the master for so many load workers, on the controller."""
+    program = str(Path(__file__).with_name("master.py"))
+    return [sys.executable, program, "--control", "../master.sock", "--workers", workers]
+
+
 def spool_folder(index: int) -> str:
     """Where worker ``index`` of a host keeps its slices, below the work folder."""
     return f"{FOLDER}/spool/{index}"
@@ -224,18 +247,7 @@ class Cluster:
                 environment["ASGIBENCH_LOCUSTFILE"] = f"{host.shipped_directory}/{host.user_file}"
             pid = host.guarded.start(
                 f"load-{index}",
-                [
-                    f"{host.program_directory}/python",
-                    "-m",
-                    "locust",
-                    "--worker",
-                    "-f",
-                    f"{host.shipped_directory}/{'user_locustfile.py' if host.user_file else 'locustfile.py'}",
-                    "--master-host",
-                    "127.0.0.1",
-                    "--master-port",
-                    str(port),
-                ],
+                worker_command(host.program_directory, host.shipped_directory, host.user_file, str(port)),
                 env=environment,
                 cwd=f"{host.guarded.workdir}/{FOLDER}/home",
                 log=f"{FOLDER}/worker-{index}.log",
@@ -341,14 +353,7 @@ def start_cluster(
     controller.remove(f"{FOLDER}/master.sock")
     controller.start(
         "load-master",
-        [
-            sys.executable,
-            str(Path(__file__).with_name("master.py")),
-            "--control",
-            "../master.sock",
-            "--workers",
-            str(workers),
-        ],
+        master_command(str(workers)),
         cwd=f"{controller.workdir}/{FOLDER}/home",
         log=f"{FOLDER}/master.log",
         env={"HOME": f"{controller.workdir}/{FOLDER}/home"},
