@@ -51,7 +51,7 @@ from bench.planning import OVERHEAD_GUESS_SECONDS, Prepared, make_plan
 from bench.planning import BenchRequest as BenchRequest
 from bench.rate import offered_rate, parse_rates
 from bench.readiness import Demand
-from bench.result import Cell, DatabaseCounters, Reason, RunResult, Summary
+from bench.result import CLIENT_TITLES, Cell, DatabaseCounters, Reason, RunResult, Summary
 from bench.spec import ENDPOINTS, Client, Endpoint, LoadPlace, Profile
 from bench.store import Store, result_names
 from bench.summary import DERIVED_WARNINGS, summarise
@@ -165,19 +165,11 @@ def describe(request: BenchRequest) -> list[str]:
     """For --dry-run, every run, the commands and the time in lines. Touches no host. Raises as prepare."""
     prepared = prepare(request)
     inventory, plan = prepared.inventory, prepared.plan
-    load = plan.profile.load_workers
-    each = "one a core" if load is None else f"{load} each"
-    own = "" if plan.locustfile is None else user_file(plan.locustfile.name)
     return dry_run_lines(
         plan,
         inventory,
         port=request.port,
-        load_commands={
-            "Locust's master, on this machine": master_command("*"),
-            f"load workers, {each}, on {', '.join(host.name for host in inventory.loadgen)}": worker_command(
-                f"{WORKDIR}/envs/{LOAD_GROUP}-*/bin", f"{WORKDIR}/ship/*", own, "*"
-            ),
-        },
+        load_commands={"Locust's master, on this machine": master_command("*"), **_load_commands(prepared)},
         costs=known_costs(request.results_root, inventory.name),
         now=datetime.now(UTC),
     )
@@ -192,6 +184,25 @@ def check_environment(request: BenchRequest, json_file: Path | None) -> tuple[Ch
     if json_file is not None:
         write_json(json_file, checked.as_json)
     return checked, checked.error
+
+
+def _load_commands(prepared: Prepared) -> dict[str, list[str]]:
+    """By what they start, a command for each way of making the load."""
+    plan, inventory = prepared.plan, prepared.inventory
+    in_all, each_host = plan.profile.load_workers_in_all, plan.profile.load_workers
+    count = "one a core" if each_host is None else f"{each_host} each"
+    count = count if in_all is None else f"{in_all} in all"
+    found = {}
+    for client, load_on in dict.fromkeys((run.cell.client, run.cell.load_on) for run in plan.runs):
+        hosts = (inventory.server,) if load_on == "server" else inventory.loadgen
+        locustfile = client_file(client) if plan.locustfile is None else user_file(plan.locustfile.name)
+        named = "" if len(plan.profile.clients) == 1 else f" of {CLIENT_TITLES[client]}"
+        where = ", ".join(host.name for host in hosts)
+        shared = ", with the server" if load_on == "server" else ""
+        found[f"load workers{named}, {count}, on {where}{shared}"] = worker_command(
+            f"{WORKDIR}/envs/{LOAD_GROUP}-*/bin", f"{WORKDIR}/ship/*", locustfile, "*"
+        )
+    return found
 
 
 # ---------------------------------------------------------------- the whole

@@ -88,7 +88,7 @@ def _names(given: str) -> tuple[str, ...]:
         "servers": "catalogue entries, separated by commas",
         "set": "versions of the servers: current (default), paper, or both side by side",
         "endpoints": "shortbody, longbody, orders, separated by commas",
-        "profile": "how long and how hard: quick, review, or one of your own",
+        "profile": "how long and how hard: quick, review, paper, or one of your own",
         "name": "the folder below results/; default: date, time and inventory",
         "seed": "for the order of the runs and the test data; default: the time",
         "port": "what the servers listen on",

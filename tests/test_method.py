@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 from itertools import pairwise
 from pathlib import Path
 
@@ -17,7 +19,7 @@ from bench.summary import summarise
 from reports import paper
 from reports.method import Method, method_of
 from reports.render import write_report
-from reports.tables import Table
+from reports.tables import Table, cells_csv
 from reports.verdicts import contests
 from tests.results_example import PAPER, QUICK, SERVERS, environment, example, papers_method
 
@@ -173,7 +175,7 @@ def test_where_locusts_clients_get_as_much_the_server_made_the_figure() -> None:
     found = method_of(alike.plan, alike.environment, summary, alike.runs)
     assert found is not None
     assert found.endpoints[0].sentences[0] == (
-        "uvicorn: the server makes its figure: our engine gets no more out of it than Locust’s clients."
+        "uvicorn: the server makes its figures: our engine gets hardly more than Locust’s clients do."
     )
 
 
@@ -185,6 +187,11 @@ def test_how_far_apart_the_servers_are_by_each_way() -> None:
     assert shown["Our engine, on hosts of its own"][1].endswith("(uvicorn over hypercorn)")
     void = shown["HttpUser, on the server’s cores"][0]
     assert "daphne" not in void, "a void figure is in no ratio"
+
+
+def test_every_line_of_the_csv_says_how_its_load_was_made() -> None:
+    lines = list(csv.DictReader(io.StringIO(cells_csv(SUMMARY))))
+    assert len({(one["server"], one["endpoint"], one["client"], one["load_on"]) for one in lines}) == 54
 
 
 def test_the_report_has_the_section_in_place_of_the_plain_tables(tmp_path: Path) -> None:

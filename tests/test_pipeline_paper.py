@@ -25,7 +25,7 @@ pytestmark = [pytest.mark.pipeline, pytest.mark.timeout(600)]
 METHOD_PROFILE = """
 [profiles.method]
 connections = 10
-warmup_seconds = 2
+warmup_seconds = 1
 window_seconds = 2
 blocks = 1
 idle_rest_seconds = 0.2

@@ -169,6 +169,7 @@ def test_resume_refuses_a_file_that_has_changed(place: Place) -> None:
     [
         (("--locustfile", str(EXAMPLE), "--endpoints", "shortbody"), "leave one of the two out"),
         (("--locustfile", "nowhere.py"), "can't be read"),
+        (("--locustfile", str(EXAMPLE), "--profile", "paper"), "brings clients of its own"),
     ],
 )
 def test_a_slip_is_told_with_its_remedy(words: tuple[str, ...], said: str) -> None:
