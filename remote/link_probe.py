@@ -79,9 +79,9 @@ class Count:
     The senders go on beyond it, so that a stream that stalls at its end counts as what it is.
     """
 
-    def __init__(self, seconds: float) -> None:
+    def __init__(self, seconds: float, first: float | None = None) -> None:
         self._seconds = seconds
-        self._first: float | None = None
+        self._first = first
         self._bytes = 0
         self._lock = threading.Lock()
 
@@ -260,7 +260,8 @@ def streams(address: str, port: int, order: Order, at: float) -> Iterator[list[s
 
 
 def measure_download(address: str, port: int, order: Order, at: float) -> dict[str, float]:
-    count = Count(order["seconds"])
+    # With a moment agreed on, the intervals of several hosts are the same one.
+    count = Count(order["seconds"], at - time.time() + time.monotonic() if at else None)
     with streams(address, port, order, at) as peers, ThreadPoolExecutor(STREAMS) as pool:
         busiest = max(pool.map(lambda peer: download(peer, count), peers))
     rate = count.bytes_per_second()
