@@ -278,6 +278,8 @@ def _what_made(ours: _Ours, server: str, cells: Sequence[CellSummary]) -> str:
             f"{percent(cell_server_share(engine, ours.runs))} busy). That is of this version on this system."
         )
     more = [(cell, gain) for cell, gain in gains if gain >= _MORE and cell.limit != "server_cpu"]
+    if not more and engine.limit != "server_cpu":
+        return f"{server}: who made its figures can’t be told: our engine too had the server’s CPU to spare."
     if not more:
         return (
             f"{server}: the server makes its figures: our engine gets hardly more than Locust’s clients do."

@@ -13,7 +13,7 @@ import pytest
 from bench.hosts import Host, Inventory
 from bench.placement import load_on_server_cores, place, place_on_server
 from bench.plan import plan_runs
-from bench.result import Cell
+from bench.result import Cell, RunResult
 from bench.spec import ENDPOINTS
 from bench.summary import summarise
 from reports import paper
@@ -177,6 +177,17 @@ def test_where_locusts_clients_get_as_much_the_server_made_the_figure() -> None:
     assert found.endpoints[0].sentences[0] == (
         "uvicorn: the server makes its figures: our engine gets hardly more than Locust’s clients do."
     )
+
+
+def test_without_a_part_at_its_limit_nobody_is_named() -> None:
+    def idle(run: RunResult) -> RunResult:
+        limit = msgspec.structs.replace(run.limit, name="none_found")
+        return msgspec.structs.replace(run, requests_per_second=900.0, limit=limit, reasons=())
+
+    alike = MADE.changed(lambda run: True, idle)
+    found = method_of(alike.plan, alike.environment, summarise(alike.plan, alike.runs), alike.runs)
+    assert found is not None
+    assert "can’t be told" in found.endpoints[0].sentences[0]
 
 
 def test_how_far_apart_the_servers_are_by_each_way() -> None:
