@@ -94,7 +94,7 @@ def _blocks(groups: Sequence[Group], width: int) -> list[str]:
         for cell in group.cells:
             lines += textwrap.wrap(f"{group.label}  {cell.cell.server}", width)
             if not cell.is_valid:
-                lines += _wrapped(invalid_because(cell), width, "  ")
+                lines += _wrapped(invalid_because(cell), width, "  ", "    ")
                 continue
             lines += _block(cell, width)
     return lines
@@ -113,7 +113,7 @@ def _block(cell: CellComparison, width: int) -> list[str]:
     whole = [f"  {name:<{names}}  {shown:>{figures}}  {ratio}" for name, shown, ratio in rows]
     if max(map(len, whole)) <= width:
         return whole
-    return [line for name, _, ratio in rows for line in _wrapped(f"{name}  {ratio}", width, "  ")]
+    return [line for name, _, ratio in rows for line in _wrapped(f"{name}  {ratio}", width, "  ", "    ")]
 
 
 def _differences(found: Sequence[Difference]) -> list[str]:
@@ -130,13 +130,17 @@ def _told(name: str, sentences: Sequence[str], width: int) -> list[str]:
     lines: list[str] = []
     for sentence in sentences:
         first = f"{'' if lines else name:<{_INDENT}}"
-        lines += textwrap.wrap(
-            sentence, width, initial_indent=first, subsequent_indent=" " * _INDENT, break_on_hyphens=False
-        )
+        lines += _wrapped(sentence, width, first, " " * _INDENT)
     return lines
 
 
-def _wrapped(text: str, width: int, indent: str) -> list[str]:
-    return textwrap.wrap(
-        text, width, initial_indent=indent, subsequent_indent=indent * 2, break_on_hyphens=False
+def _wrapped(text: str, width: int, first: str, rest: str) -> list[str]:
+    """A figure and its per-cent sign stay on one line."""
+    lines = textwrap.wrap(
+        text.replace(" %", "\u00a0%"),
+        width,
+        initial_indent=first,
+        subsequent_indent=rest,
+        break_on_hyphens=False,
     )
+    return [line.replace("\u00a0", " ") for line in lines]

@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
+from bench.comparison import compare, gate
+from reports.comparison import read_measured, write_comparison
 from reports.render import write_report
 from tests.results_example import (
     QUICK,
@@ -39,7 +41,11 @@ EXAMPLES: dict[str, Example] = {
     "mac": example(QUICK, system="Darwin", shared_host=True),
     "rated": example(RATED),
     "paper": papers_method(),
+    "quick": example(QUICK),
 }
+COMPARED = {"compared": ("fine", "bad"), "compared_once": ("mac", "quick")}
+"""Two examples each: A and B of a comparison."""
+PAGES = (*EXAMPLES, *COMPARED)
 WIDTHS = (360, 1280)
 
 # The colour of each kind of text against what lies behind it, by WCAG 2's formula.
@@ -101,7 +107,12 @@ def browser() -> Iterator[Browser]:
 @pytest.fixture(scope="module")
 def reports(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     root = tmp_path_factory.mktemp("reports")
-    return {name: write_report(made.save(root / name)) for name, made in EXAMPLES.items()}
+    stores = {name: made.save(root / name) for name, made in EXAMPLES.items()}
+    pages = {name: write_report(store) for name, store in stores.items()}
+    for name, (a, b) in COMPARED.items():
+        found = compare(read_measured(stores[a]), read_measured(stores[b]))
+        pages[name] = write_comparison(stores[b], found, gate(found, 0.05))
+    return pages
 
 
 def opened(browser: Browser, path: Path, width: int = 1280, scheme: str = "light") -> Page:
@@ -110,7 +121,7 @@ def opened(browser: Browser, path: Path, width: int = 1280, scheme: str = "light
     return page
 
 
-@pytest.mark.parametrize("name", EXAMPLES)
+@pytest.mark.parametrize("name", PAGES)
 def test_nothing_is_fetched_and_nothing_complained_of(
     browser: Browser, reports: dict[str, Path], name: str
 ) -> None:
@@ -126,7 +137,7 @@ def test_nothing_is_fetched_and_nothing_complained_of(
     page.close()
 
 
-@pytest.mark.parametrize("name", EXAMPLES)
+@pytest.mark.parametrize("name", PAGES)
 @pytest.mark.parametrize("width", WIDTHS)
 def test_the_page_never_scrolls_sideways(
     browser: Browser, reports: dict[str, Path], name: str, width: int
@@ -141,9 +152,12 @@ def test_the_page_never_scrolls_sideways(
     page.close()
 
 
+@pytest.mark.parametrize("name", ["bad", "compared"])
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_contrast_of_text_and_marks(browser: Browser, reports: dict[str, Path], scheme: str) -> None:
-    page = opened(browser, reports["bad"], scheme=scheme)
+def test_contrast_of_text_and_marks(
+    browser: Browser, reports: dict[str, Path], name: str, scheme: str
+) -> None:
+    page = opened(browser, reports[name], scheme=scheme)
     page.evaluate("document.querySelectorAll('details').forEach(part => part.open = true)")
     contrast = page.evaluate(CONTRASTS)
     assert contrast["body"] >= 7
@@ -155,7 +169,7 @@ def test_contrast_of_text_and_marks(browser: Browser, reports: dict[str, Path], 
     page.close()
 
 
-@pytest.mark.parametrize("name", EXAMPLES)
+@pytest.mark.parametrize("name", PAGES)
 def test_every_figure_has_words_and_a_table(browser: Browser, reports: dict[str, Path], name: str) -> None:
     page = opened(browser, reports[name])
     figures = page.query_selector_all("figure")
@@ -176,8 +190,9 @@ def test_every_figure_has_words_and_a_table(browser: Browser, reports: dict[str,
     page.close()
 
 
-def test_labels_stay_inside_their_drawing(browser: Browser, reports: dict[str, Path]) -> None:
-    page = opened(browser, reports["bad"])
+@pytest.mark.parametrize("name", ["bad", *COMPARED])
+def test_labels_stay_inside_their_drawing(browser: Browser, reports: dict[str, Path], name: str) -> None:
+    page = opened(browser, reports[name])
     outside = page.evaluate(
         """() => [...document.querySelectorAll('svg[role=img] text')].filter(text => {
           const own = text.getBoundingClientRect();
@@ -214,4 +229,14 @@ def test_print_is_light_and_without_navigation(browser: Browser, reports: dict[s
     page.emulate_media(media="print")
     assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
     assert not page.locator("nav").is_visible()
+    page.close()
+
+
+def test_unlike_pythons_and_hosts_are_on_a_comparisons_first_screen(
+    browser: Browser, reports: dict[str, Path]
+) -> None:
+    page = opened(browser, reports["compared_once"], 360)
+    bounds = page.locator(".pythons").first.bounding_box()
+    assert bounds is not None and bounds["y"] < 800
+    assert "Apple M4" in (page.locator("#differences").text_content() or "")
     page.close()
