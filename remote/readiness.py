@@ -50,9 +50,12 @@ class Checked(msgspec.Struct, frozen=True):
 
     @property
     def error(self) -> AsgibenchError | None:
-        """What the exit code comes from: the one host's error where that is all, else what stops the plan."""
+        """What the exit code comes from: the hosts' own error where that is all, else what stops the plan.
+
+        Hosts that failed in the same way count as one: the findings name them all.
+        """
         stops = stops_of(self.findings)
-        if len(self.errors) == 1 and len(stops) == 1:
+        if len(stops) == len(self.errors) and len({type(error) for error in self.errors.values()}) == 1:
             return next(iter(self.errors.values()))
         if not stops:
             return None

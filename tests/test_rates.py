@@ -373,8 +373,8 @@ def test_the_report_is_the_same_from_its_folder(tmp_path: Path) -> None:
 def test_the_csv_has_the_rates() -> None:
     made = rated()
     lines = cells_csv(summarise(made.plan, made.runs)).splitlines()
-    assert "connections,rate_per_second,rate_share,environment" in lines[0]
-    assert any(",500.0,,lab," in line for line in lines)
+    assert "connections,rate_per_second,rate_share,client,load_on,environment" in lines[0]
+    assert any(",500.0,,engine,loadgen,lab," in line for line in lines)
 
 
 def test_old_results_have_no_rates() -> None:
