@@ -10,7 +10,6 @@ import select
 import shutil
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -19,8 +18,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from bench.errors import LabError
-from inventory.lab import LabHost, LabSpec, down, lab_hosts, up
+from inventory.lab import LabHost, LabSpec
 from inventory.lab.network import has_ipv6
 from tests.environments import (
     free_port,
@@ -28,11 +26,11 @@ from tests.environments import (
     shipped_program,
     started_postgres,
 )
-from tests.program import BRIEF_PROFILE, Finished, command, ended_well, run, run_results
+from tests.own_lab import cannot, own_lab
+from tests.program import Finished, command, ended_well, run, run_results
 
 pytestmark = [pytest.mark.lab, pytest.mark.pipeline, pytest.mark.timeout(600)]
 
-SUBNETS = range(100, 200)
 PASSPHRASE, PASSWORD = "open-sesame-7", "correct-horse-9"
 SERVER, LOAD, DATABASE = "odd-server", "odd-load-1", "odd-database"
 
@@ -92,36 +90,11 @@ class Lab(msgspec.Struct, frozen=True):
         return one
 
 
-def cannot(reason: str) -> None:
-    """A skip that CI doesn't forgive."""
-    if os.environ.get("CI") == "true":
-        pytest.fail(f"in CI the lab must work: {reason}")
-    pytest.skip(reason)
-
-
 @pytest.fixture(scope="module")
 def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
-    if sys.platform != "linux" or os.geteuid() != 0:
-        cannot("lab hosts need Linux and root")
     folder = tmp_path_factory.mktemp("odd")
-    (folder / "own.toml").write_text(BRIEF_PROFILE)
-    spec = LabSpec(
-        loadgens=1,
-        database=True,
-        state_directory=folder / "state",
-        prefix="odd",
-        bridge=f"asgo{os.getpid() % 100_000}",
-        subnet=f"198.18.{SUBNETS.start + os.getpid() % len(SUBNETS)}.0/24",
-    )
-    said: list[str] = []
-    try:
-        up(spec, inventory_directory=folder, report=said.append)
-    except LabError as error:
-        cannot(str(error))
-    try:
-        yield Lab(folder, spec, {host.spec.name: host for host in lab_hosts(spec.state_directory)})
-    finally:
-        down(inventory_directory=folder, report=said.append, state_directory=spec.state_directory)
+    with own_lab(folder, "odd", loadgens=1, database=True) as (spec, hosts):
+        yield Lab(folder, spec, hosts)
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,6 @@ import contextlib
 import os
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -15,18 +14,17 @@ import msgspec
 import psutil
 import pytest
 
-from bench.errors import LabError
 from bench.judge.limit import MACHINE_REASONS
-from inventory.lab import LabHost, LabSpec, down, lab_hosts, up
+from inventory.lab import LabHost, LabSpec
 from inventory.read import read_inventory
 from remote.connect import connect, host_keys_of
+from tests.own_lab import own_lab
 from tests.program import BRIEF_PROFILE, ROOT, Finished, command, ended_well, run, run_results
 
 pytestmark = [pytest.mark.lab, pytest.mark.pipeline, pytest.mark.timeout(900)]
 
 PORT = "8000"
 USER_ID = 1000
-SUBNETS = range(100, 200)
 
 
 class Lab(msgspec.Struct, frozen=True):
@@ -70,37 +68,11 @@ class Lab(msgspec.Struct, frozen=True):
         return psutil.Process(init.pid).children(recursive=True)
 
 
-def cannot(reason: str) -> None:
-    """A skip that CI doesn't forgive."""
-    if os.environ.get("CI") == "true":
-        pytest.fail(f"in CI the lab must work: {reason}")
-    pytest.skip(reason)
-
-
 @pytest.fixture(scope="module")
 def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
-    if sys.platform != "linux" or os.geteuid() != 0:
-        cannot("lab hosts need Linux and root")
     folder = tmp_path_factory.mktemp("lab")
-    (folder / "own.toml").write_text(BRIEF_PROFILE)
-    spec = LabSpec(
-        loadgens=2,
-        state_directory=folder / "state",
-        prefix="pipe",
-        # Of this process, so that what another run of the tests left can't be in the way.
-        bridge=f"asgp{os.getpid() % 100_000}",
-        subnet=f"198.18.{SUBNETS.start + os.getpid() % len(SUBNETS)}.0/24",
-    )
-    said: list[str] = []
-    try:
-        up(spec, inventory_directory=folder, report=said.append)
-    except LabError as error:
-        cannot(str(error))
-    try:
-        hosts = {host.spec.name: host for host in lab_hosts(spec.state_directory)}
+    with own_lab(folder, "pipe", loadgens=2) as (spec, hosts):
         yield Lab(folder, spec, hosts)
-    finally:
-        down(inventory_directory=folder, report=said.append, state_directory=spec.state_directory)
 
 
 @pytest.fixture(scope="module")

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 
 import msgspec
 import pytest
 
-from inventory.lab import LabHost, LabSpec, down, lab_hosts, up
-from tests.program import BRIEF_PROFILE, ended_well, run, run_results
-from tests.test_pipeline_lab import SUBNETS, Lab, cannot
+from inventory.lab import LabHost, lab_hosts, up
+from tests.own_lab import own_lab
+from tests.program import ended_well, run, run_results
+from tests.test_pipeline_lab import Lab
 
 pytestmark = [pytest.mark.lab, pytest.mark.pipeline, pytest.mark.timeout(900)]
 
@@ -20,24 +20,12 @@ ONE_CELL = ("--servers", "uvicorn", "--endpoints", "shortbody")
 
 @pytest.fixture(scope="module")
 def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
-    if os.geteuid() != 0:
-        cannot("lab hosts need Linux and root")
     folder = tmp_path_factory.mktemp("large")
-    (folder / "own.toml").write_text(BRIEF_PROFILE)
-    spec = LabSpec(
-        loadgens=LOAD_HOSTS,
-        state_directory=folder / "state",
-        prefix="large",
-        bridge=f"asgl{os.getpid() % 100_000}",
-        subnet=f"198.19.{SUBNETS.start + os.getpid() % len(SUBNETS)}.0/24",
-        releases=("bookworm", "trixie"),
-    )
-    try:
-        up(spec, inventory_directory=folder, report=lambda line: None)
-        hosts = {host.spec.name: host for host in lab_hosts(spec.state_directory)}
+    with own_lab(folder, "large", loadgens=LOAD_HOSTS, network="198.19", releases=("bookworm", "trixie")) as (
+        spec,
+        hosts,
+    ):
         yield Lab(folder, spec, hosts)
-    finally:
-        down(inventory_directory=folder, report=lambda line: None, state_directory=spec.state_directory)
 
 
 def release_of(host: LabHost) -> str:
