@@ -123,10 +123,12 @@ def bench(
     debug: bool = False,
 ) -> int:
     """Measure the servers on the hosts; the report's path is the last line on stdout."""
+    from bench.plan.make import BenchRequest
     from reports.progress import Progress
     from reports.terminal import closing_lines
-    from session import BenchRequest, describe, verdict_error
-    from session import bench as measure
+    from session.finish import verdict_error
+    from session.prepare import describe
+    from session.whole import bench as measure
 
     request = BenchRequest(
         root=ROOT,
@@ -165,7 +167,7 @@ def bench(
 @answers_for_errors
 def report(context: Context, name: str, debug: bool = False) -> None:
     """Judge and render a benchmark again from its results; prints the report's path."""
-    from session import render_again
+    from session.finish import render_again
 
     print(_shown(render_again(ROOT / "results", name)))
 
@@ -185,8 +187,8 @@ def compare(
     context: Context, a: str, b: str, fail_over: str = "", results: str = "", debug: bool = False
 ) -> int:
     """Ratios of two benchmarks of one plan, on other hosts or at another time; prints the page's path."""
-    from bench.comparison import compare as compare_measured
-    from bench.comparison import gate, gate_error
+    from bench.results.comparison import compare as compare_measured
+    from bench.results.comparison import gate, gate_error
     from reports.comparison import open_results, read_measured, write_comparison
     from reports.comparison_terminal import comparison_lines
 
@@ -226,8 +228,9 @@ def check(
     debug: bool = False,
 ) -> int:
     """What the hosts and their links can carry, and what of it stops or limits the plan."""
+    from bench.plan.make import BenchRequest
     from reports.readiness import finding_lines, terminal_columns
-    from session import BenchRequest, check_environment
+    from session.prepare import check_environment
 
     request = BenchRequest(
         root=ROOT,
@@ -377,7 +380,7 @@ def calibrate(
     debug: bool = False,
 ) -> int:
     """Each load host's ceiling: requests/s of one core by our engine, wrk and FastHttpUser."""
-    from bench.calibration import table_lines
+    from bench.environment.calibration import table_lines
     from loadgen.calibrate import CalibrateRequest
     from loadgen.calibrate import calibrate as measure
 

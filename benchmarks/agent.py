@@ -24,8 +24,8 @@ import psutil
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from bench.samples import Samples, agent_cost, parse_samples  # noqa: E402
-from remote import agent  # noqa: E402
+from bench.samples.samples import Samples, agent_cost, parse_samples  # noqa: E402
+from remote.onhost import agent  # noqa: E402
 
 TARGETS = {"server": 3, "database": 10, "load": 2}
 
@@ -91,7 +91,7 @@ def measure_process(seconds: float, folder: Path) -> None:
     with trees(seconds + 20) as targets:
         command = [
             sys.executable,
-            str(ROOT / "remote/agent.py"),
+            str(ROOT / "remote/onhost/agent.py"),
             "--control",
             "sock",
             "--directory",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from urllib.parse import parse_qsl, urlsplit
 
-from bench.hosts import ExistingDatabase
+from bench.environment.hosts import ExistingDatabase
 
 SCHEMES = ("postgresql", "postgres")
 PORT = 5432

@@ -7,8 +7,8 @@ import ipaddress
 from collections.abc import Sequence
 from pathlib import Path
 
+from bench.environment.hosts import ExistingDatabase, Host, Inventory
 from bench.errors import InventoryError
-from bench.hosts import ExistingDatabase, Host, Inventory
 from inventory.environment import ROLES, choose_group, environment_groups, split_group
 from inventory.find import find_inventory
 from inventory.listing import IMPLIED_GROUPS, Listing, list_inventory

@@ -11,8 +11,8 @@ from typing import Any
 
 import msgspec
 
+from bench.environment.hosts import ExistingDatabase, Host
 from bench.errors import InventoryError
-from bench.hosts import ExistingDatabase, Host
 from inventory.database_url import parse_database_url
 from inventory.ssh_arguments import parse_ssh_arguments, split_jump
 

@@ -18,7 +18,7 @@ from typing import Any
 
 import msgspec
 
-from bench.calibration import (
+from bench.environment.calibration import (
     CALIBRATION_VERSION,
     Calibration,
     ClientFigure,
@@ -30,17 +30,17 @@ from bench.calibration import (
     save_calibration,
     write_json,
 )
+from bench.environment.hosts import Inventory
 from bench.errors import AsgibenchError, LoadError, ServerStartError, SeveralHostsFailed, UsageError
-from bench.hosts import Inventory
 from bench.spec import ENDPOINTS, Endpoint
 from inventory.read import read_inventory
 from loadgen.cluster import Cluster, LoadHost, start_cluster
-from loadgen.cluster import shipped_files as engine_files
 from loadgen.stats import StoppedRun, cut_window
-from remote.ask import terminal
 from remote.fleet import Fleet, open_fleet
 from remote.guarded import GuardedHost, GuardRefusal, new_session
-from remote.provision import Environment, Provisioned, provision
+from remote.provision.provision import Environment, Provisioned, provision
+from remote.provision.ship import travelling_files
+from remote.ssh.ask import terminal
 from testapp.data import LONG_BODY, SHORT_BODY, expected_body, tokens
 
 LOAD_GROUP = "load"
@@ -64,7 +64,7 @@ BODIES = f"{FOLDER}/html"
 ORIGIN = "ceiling-server"
 ORIGIN_LOG = f"{FOLDER}/server.log"
 FIGURE = f"{FOLDER}/fast-http-user.json"
-SHIPPED = ("ceiling_server.py", "fast_http_user.py")
+ONHOST = "loadgen/onhost/calibration"
 # A login without a terminal often lacks these.
 FIND_PROGRAM = 'PATH=$PATH:/usr/local/sbin:/usr/sbin:/usr/local/bin:/opt/homebrew/bin; command -v "$1"'
 WITH_CPU = (
@@ -202,12 +202,6 @@ def _failure(failures: Sequence[tuple[str, AsgibenchError]]) -> AsgibenchError |
     return failures[0][1] if failures else None
 
 
-def shipped_files() -> dict[str, bytes]:
-    """What a load host needs beside its environment."""
-    own = {name: Path(__file__).with_name(name).read_bytes() for name in SHIPPED}
-    return {**engine_files(), **own}
-
-
 def bodies() -> dict[str, bytes]:
     """What the trivial server answers, by endpoint: the test app's own bodies, orders always one user's."""
     return {"shortbody": SHORT_BODY, "longbody": LONG_BODY, "orders": expected_body(SEED, 0)}
@@ -255,7 +249,7 @@ def calibrate_host(
         guarded.facts,
         [LOAD_GROUP],
         root=request.root,
-        files=shipped_files(),
+        files=travelling_files(),
         report=lambda text: report(f"{name}: {text}"),
     )
     found = programs or find_programs(guarded)
@@ -388,7 +382,7 @@ def start_origin(
     root = f"{guarded.workdir}/{BODIES}"
     if programs.nginx is None:
         title = "ceiling_server.py"
-        script = f"{shipped_directory}/ceiling_server.py"
+        script = f"{shipped_directory}/{ONHOST}/ceiling_server.py"
         command = [python, "-I", "-B", script, "--root", root, "--port", str(port)]
     else:
         title = _first_line(guarded, [programs.nginx, "-v"]).rpartition(" ")[2].replace("/", " ")
@@ -557,7 +551,7 @@ def by_fast_http_user(bench: Bench, endpoint: Endpoint) -> ClientFigure:
             "-m",
             "locust",
             "-f",
-            f"{bench.shipped_directory}/fast_http_user.py",
+            f"{bench.shipped_directory}/{ONHOST}/fast_http_user.py",
             *("--headless", "--only-summary", "-L", "ERROR", "--exit-code-on-error", "0"),
             *("-u", str(CONNECTIONS), "-r", str(CONNECTIONS), "-t", f"{limit_seconds:.0f}s"),
             *("-H", f"http://{ADDRESS}:{bench.origin.port}"),

@@ -27,16 +27,7 @@ JOIN_SECONDS = 30.0
 START_SECONDS = 10.0
 STOP_SECONDS = 12.0
 STOP_GRACE_SECONDS = 2.0
-SHIPPED = (
-    "clients/fast_http_user.py",
-    "clients/http_user.py",
-    "engine.py",
-    "histogram.py",
-    "locustfile.py",
-    "recorder.py",
-    "user_locustfile.py",
-    "worker.py",
-)
+ONHOST = "loadgen/onhost"
 USER_FOLDER = "user"
 FOLDER = "load"
 
@@ -67,14 +58,9 @@ class LoadHost(msgspec.Struct, frozen=True):
         return tuple(f"{self.guarded.host.name}/{index}" for index in range(len(self.worker_cores)))
 
 
-def shipped_files() -> dict[str, bytes]:
-    """What each load host needs beside its environment."""
-    return {name: (Path(__file__).parent / name).read_bytes() for name in SHIPPED}
-
-
 def client_file(client: Client) -> str:
     """The locustfile of one of Locust's clients among the shipped files; empty for our engine."""
-    return "" if client == "engine" else f"clients/{client}.py"
+    return "" if client == "engine" else f"{ONHOST}/clients/{client}.py"
 
 
 def user_file(name: str) -> str:
@@ -91,7 +77,7 @@ def worker_command(program_directory: str, shipped_directory: str, user_file: st
         "locust",
         "--worker",
         "-f",
-        f"{shipped_directory}/{locustfile}",
+        f"{shipped_directory}/{ONHOST}/worker/{locustfile}",
         "--master-host",
         "127.0.0.1",
         "--master-port",
@@ -237,6 +223,7 @@ class Cluster:
             host.guarded.write(f"{spool_folder(index)}/.keep", b"")
             environment = {
                 "ASGIBENCH_WORKER": name,
+                "PYTHONPATH": host.shipped_directory,
                 "ASGIBENCH_SPOOL": f"{host.guarded.workdir}/{spool_folder(index)}",
                 # No configuration file or history of the user's reaches Locust.
                 "HOME": f"{host.guarded.workdir}/{FOLDER}/home",

@@ -6,7 +6,7 @@ import threading
 
 import msgspec
 
-from loadgen.histogram import Histogram
+from bench.wire.histogram import Histogram
 from loadgen.stats import NANOSECONDS, Slice
 
 

@@ -7,9 +7,9 @@ from statistics import median
 
 import msgspec
 
-from bench.result import Latency, LoadWorker, OpenLoop, Second
-from bench.window import Pairs, Window
-from loadgen.histogram import Histogram
+from bench.results.result import Latency, LoadWorker, OpenLoop, Second
+from bench.results.window import Pairs, Window
+from bench.wire.histogram import Histogram
 
 NANOSECONDS = 1e9
 

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import msgspec
 
+from bench.environment.hosts import ExistingDatabase
 from bench.errors import DatabaseError, HostUnsuitable
-from bench.hosts import ExistingDatabase
-from bench.result import DatabaseCounters
+from bench.results.result import DatabaseCounters
 from remote.guarded import GuardedHost
 
 TOOLS_GROUP = "host-tools"
@@ -68,14 +67,6 @@ class Database(msgspec.Struct, frozen=True):
 
     def __repr__(self) -> str:
         return f"Database({self.shown})"
-
-
-def app_files() -> dict[str, bytes]:
-    """The folder testapp as it is shipped, and what tells the server host's way to the database."""
-    folder = Path(__file__).resolve().parent.parent / "testapp"
-    files = [path for path in sorted(folder.iterdir()) if path.suffix in (".py", ".sql")]
-    route = Path(__file__).with_name("route.py").read_bytes()
-    return {**{f"testapp/{path.name}": path.read_bytes() for path in files}, "route.py": route}
 
 
 def start_database(place: Place, *, cores: Sequence[int] | None, seed: int, server: Place) -> Database:
@@ -158,7 +149,9 @@ class _Access(msgspec.Struct, frozen=True):
 def _access(host: GuardedHost, server: Place) -> _Access:
     """Between two hosts: the server host's own resolver and routes say who is who."""
     address = host.host.address
-    done = server.host.run([server.python, "-I", f"{server.app_directory}/route.py", address], check=False)
+    done = server.host.run(
+        [server.python, "-I", f"{server.app_directory}/remote/onhost/route.py", address], check=False
+    )
     answer = msgspec.json.decode(done.stdout or b"{}")
     if done.exit_status != 0:
         raise DatabaseError(

@@ -8,9 +8,9 @@ from typing import Any
 
 import msgspec
 
+from bench.environment.hosts import Host, HostFacts
 from bench.errors import HostUnsuitable
-from bench.hosts import Host, HostFacts
-from remote.connect import Connection
+from remote.ssh.connect import Connection
 
 OLDEST_PYTHON = (3, 11)
 TIMEOUT_SECONDS = 60.0
@@ -83,7 +83,7 @@ def read_facts(connection: Connection) -> HostFacts:
 
 def probe_script() -> bytes:
     """The shipped file, to be fed to ``facts_command``."""
-    return (Path(__file__).parent / "probe.py").read_bytes()
+    return (Path(__file__).parent / "onhost/bootstrap/probe.py").read_bytes()
 
 
 def facts_command(host: Host) -> tuple[str, ...]:

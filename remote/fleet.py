@@ -13,13 +13,13 @@ from pathlib import Path
 
 import msgspec
 
+from bench.environment.hosts import Host, Inventory
 from bench.errors import AsgibenchError, ConnectionLost, HostUnreachable
-from bench.hosts import Host, Inventory
-from remote.ask import Ask, outcomes_asking
-from remote.connect import Connection, HostKeys, connect, host_keys_of
 from remote.facts import read_facts
 from remote.guarded import GuardedHost, GuardSession
 from remote.parallel import on_all, outcomes
+from remote.ssh.ask import Ask, outcomes_asking
+from remote.ssh.connect import Connection, HostKeys, connect, host_keys_of
 
 CONTROLLER = "(controller)"  # no inventory can name a host so
 # Less than the lease, so that what still runs there is ours to go on with.

@@ -18,9 +18,9 @@ from typing import Any
 
 import msgspec
 
+from bench.environment.hosts import Host, HostFacts
 from bench.errors import AsgibenchError, CommandFailed, ConnectionLost, DiskFull, HostBusy, HostUnsuitable
-from bench.hosts import Host, HostFacts
-from remote.connect import Completed, Connection, Stream, check_completed
+from remote.ssh.connect import Completed, Connection, Stream, check_completed
 
 LEASE_SECONDS = 45.0
 RENEW_SECONDS = 5.0
@@ -267,7 +267,7 @@ class GuardedHost:
                     self._stream.close()
 
     def _attach(self) -> Stream:
-        script = Path(__file__).with_name("guard.py").read_bytes()
+        script = (Path(__file__).parent / "onhost/guard.py").read_bytes()
         place = f"{self.workdir}/guard-{zlib.crc32(script):08x}.py"
         kept = self.connection.run(
             ["sh", "-c", KEEP_SCRIPT, place, self.workdir, MARKER], stdin=script, check=False

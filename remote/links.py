@@ -12,8 +12,8 @@ from typing import Any
 
 import msgspec
 
+from bench.environment.links import LINKS_VERSION, Link, Links, Transfer
 from bench.errors import AsgibenchError, LoadError
-from bench.links import LINKS_VERSION, Link, Links, Transfer
 from remote.guarded import GuardedHost, GuardRefusal
 from remote.parallel import outcomes
 
@@ -96,7 +96,7 @@ def measure_links(
 
 
 def _send(hosts: Sequence[GuardedHost]) -> None:
-    script = Path(__file__).with_name("link_probe.py").read_bytes()
+    script = (Path(__file__).parent / "onhost/link_probe.py").read_bytes()
     for one in hosts:
         one.write(SCRIPT, script)
 

@@ -1,4 +1,4 @@
-"""Are the hosts ready for a plan? Conditions are read, port and links tried; bench/readiness.py judges."""
+"""Are the hosts ready for a plan? Conditions are read, port and links tried; the findings are bench/'s."""
 
 from __future__ import annotations
 
@@ -7,10 +7,9 @@ from pathlib import Path
 
 import msgspec
 
-from bench.errors import AsgibenchError, HostsNotReady, HostUnsuitable, PortTaken
-from bench.hosts import Host, HostFacts, Inventory
-from bench.links import Links, known_links, links_path, save_links
-from bench.readiness import (
+from bench.environment.hosts import Host, HostFacts, Inventory
+from bench.environment.links import Links, known_links, links_path, save_links
+from bench.environment.readiness import (
     Condition,
     Demand,
     Finding,
@@ -25,14 +24,15 @@ from bench.readiness import (
     stops_of,
     unreached_finding,
 )
+from bench.errors import AsgibenchError, HostsNotReady, HostUnsuitable, PortTaken
 from bench.spec import USER_COUNT, Endpoint
-from remote.ask import outcomes_asking, terminal
-from remote.connect import Runner, connect, host_keys_of
 from remote.facts import read_facts
 from remote.fleet import Fleet
 from remote.guarded import GuardedHost, new_session
 from remote.links import BRIEF_SECONDS, FULL_SECONDS, measure_links
 from remote.parallel import on_all, outcomes
+from remote.ssh.ask import outcomes_asking, terminal
+from remote.ssh.connect import Runner, connect, host_keys_of
 from testapp.data import LONG_BODY, SHORT_BODY, expected_body
 
 CONDITION_SECONDS = 60.0
@@ -103,7 +103,7 @@ def answer_bytes(endpoints: tuple[Endpoint, ...], seed: int = 1) -> dict[str, in
 
 def read_condition(runner: Runner, facts: HostFacts) -> Condition:
     """One command. Raises HostUnsuitable where its answer can't be read."""
-    script = Path(__file__).with_name("condition.py").read_bytes()
+    script = (Path(__file__).parent / "onhost/condition.py").read_bytes()
     done = runner.run(
         [facts.python_path, "-I", "-B", "-", facts.workdir], stdin=script, timeout_seconds=CONDITION_SECONDS
     )

@@ -8,17 +8,18 @@ from typing import Any
 
 import msgspec
 
+from bench.environment.hosts import ExistingDatabase, Host, HostFacts
 from bench.errors import AsgibenchError, DatabaseError, HostKeyError, LeftBehind
-from bench.hosts import ExistingDatabase, Host, HostFacts
 from inventory.read import read_inventory
-from remote.ask import outcomes_asking, terminal
-from remote.connect import Connection, HostKeys, close_way, connect, host_keys_of, open_jumps, unopened
-from remote.database import TOOLS_GROUP, Place, app_files, drop_schema
+from remote.database import TOOLS_GROUP, Place, drop_schema
 from remote.facts import read_facts
 from remote.guarded import MARKER, GuardedHost, GuardSession, new_session
-from remote.jumps import way_to
-from remote.known_hosts import fingerprint, pin, scan_host_key
-from remote.provision import provision
+from remote.provision.provision import provision
+from remote.provision.ship import travelling_files
+from remote.ssh.ask import outcomes_asking, terminal
+from remote.ssh.connect import Connection, HostKeys, close_way, connect, host_keys_of, open_jumps, unopened
+from remote.ssh.jumps import way_to
+from remote.ssh.known_hosts import fingerprint, pin, scan_host_key
 
 SCAN_SECONDS = 10.0
 # A guard that has given its host back still has to end.
@@ -123,7 +124,7 @@ def _drop_schema(
     if existing is None:
         return None
     tools = provision(
-        guarded, guarded.facts, [TOOLS_GROUP], root=root, files=app_files(), report=lambda _: None
+        guarded, guarded.facts, [TOOLS_GROUP], root=root, files=travelling_files(), report=lambda _: None
     )
     place = Place(guarded, tools.environments[TOOLS_GROUP].python, str(tools.shipped))
     try:
@@ -177,6 +178,6 @@ def _clean(
 
 
 def _leftovers(connection: Connection, facts: HostFacts, *words: str) -> bytes:
-    script = Path(__file__).with_name("leftovers.py").read_bytes()
+    script = (Path(__file__).parent / "onhost/bootstrap/leftovers.py").read_bytes()
     done = connection.run([facts.python_path, "-I", "-B", "-", *words], stdin=script)
     return done.stdout.strip()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from bench.result import CellSummary, RunResult
+from bench.results.result import CellSummary, RunResult
 from reports.charts import (
     Axis,
     DotRow,

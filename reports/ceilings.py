@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from bench.calibration import Calibration, HostCeiling
-from bench.result import CellSummary, LoadWorker, RunResult
+from bench.environment.calibration import Calibration, HostCeiling
+from bench.results.result import CellSummary, LoadWorker, RunResult
 from reports.numbers import percent, rate
 from reports.tables import Row, Table, group, named, numbers, tone, words
 from reports.verdicts import Labelled, runs_of

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 import msgspec
 
-from bench.comparison import CellComparison, Change, Comparison, Flip, Gate, Metric, Ratio
-from bench.result import Cell, CellSummary, Estimate
+from bench.results.comparison import CellComparison, Change, Comparison, Flip, Gate, Metric, Ratio
+from bench.results.result import Cell, CellSummary, Estimate
 from reports.numbers import MISSING, counted, listed, megabytes, microseconds, milliseconds, rate, times
 from reports.sentences import Answer, refused_because
 

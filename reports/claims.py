@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from bench.plan import Plan
-from bench.result import CellSummary, Estimate, RunResult, Summary
+from bench.plan.plan import Plan
+from bench.results.result import CellSummary, Estimate, RunResult, Summary
 from reports.numbers import times
 from reports.paper import ENDPOINTS, SERVERS, VERSIONS
 from reports.verdicts import paired_ratio, throughput

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
-from bench.comparison import (
+from bench.results.comparison import (
     METRICS,
     CellComparison,
     Change,
@@ -20,9 +20,9 @@ from bench.comparison import (
     cores_used,
     valid_runs,
 )
-from bench.likeness import Difference
-from bench.result import CellSummary, RunResult
-from bench.store import Store
+from bench.results.likeness import Difference
+from bench.results.result import CellSummary, RunResult
+from bench.results.store import Store
 from reports.changes import (
     INTERVALS,
     NO_INTERVAL,

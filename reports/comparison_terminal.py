@@ -5,8 +5,8 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Sequence
 
-from bench.comparison import CellComparison, Change, Comparison, Gate
-from bench.likeness import Difference
+from bench.results.comparison import CellComparison, Change, Comparison, Gate
+from bench.results.likeness import Difference
 from reports.changes import (
     Group,
     figure_of,

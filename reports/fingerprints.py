@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from bench.comparison import Comparison, Measured
-from bench.hosts import HostFacts
-from bench.likeness import Difference
-from bench.plan import Environment
+from bench.environment.hosts import HostFacts
+from bench.plan.plan import Environment
+from bench.results.comparison import Comparison, Measured
+from bench.results.likeness import Difference
 from reports.numbers import MISSING, counted, listed
 from reports.setup import CLOCK, TOLD_ELSEWHERE, facts_shown, setting_value
 

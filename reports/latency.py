@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from bench.plan import Plan
-from bench.result import CellSummary
+from bench.plan.plan import Plan
+from bench.results.result import CellSummary
 from reports.charts import (
     Axis,
     Figure,

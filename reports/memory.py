@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 
 from markupsafe import Markup
 
-from bench.plan import Plan
-from bench.result import Bytes, CellSummary, MemoryPoint, RunResult, ranking_cells
+from bench.plan.plan import Plan
+from bench.results.result import Bytes, CellSummary, MemoryPoint, RunResult, ranking_cells
 from reports.charts import (
     Axis,
     DotRow,

@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import median
 
-from bench.plan import Environment, Plan
-from bench.result import CLIENT_TITLES, CellSummary, RunResult, Summary
+from bench.plan.plan import Environment, Plan
+from bench.results.result import CLIENT_TITLES, CellSummary, RunResult, Summary
 from bench.spec import Client, LoadPlace
 from reports import paper
 from reports.numbers import MISSING, counted, listed, megabytes, milliseconds, percent, rate, times

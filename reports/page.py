@@ -6,9 +6,9 @@ import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from bench.calibration import Calibration
-from bench.plan import Environment, Plan
-from bench.result import Reason, RunResult, Summary
+from bench.environment.calibration import Calibration
+from bench.plan.plan import Environment, Plan
+from bench.results.result import Reason, RunResult, Summary
 from reports import paper
 from reports.busy import busy_figure
 from reports.ceilings import ceilings_table

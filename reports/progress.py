@@ -15,8 +15,8 @@ from rich.live import Live
 from rich.markup import escape
 from rich.text import Text
 
-from bench.plan import PlannedRun
-from bench.result import RunResult
+from bench.plan.plan import PlannedRun
+from bench.results.result import RunResult
 
 BAR_CELLS = 21
 LABEL_CELLS = 7

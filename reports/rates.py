@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
-from bench.plan import Plan
-from bench.result import CellSummary, OpenLoop, Summary
+from bench.plan.plan import Plan
+from bench.results.result import CellSummary, OpenLoop, Summary
 from reports.charts import Axis, Figure, Plot, Series, Style, line_key, line_panel, slug, style_of
 from reports.numbers import MISSING, counted, listed, milliseconds, rate
 from reports.svg import log_ticks, nice_ticks

@@ -7,7 +7,7 @@ import sys
 import textwrap
 from collections.abc import Sequence
 
-from bench.readiness import Finding, State, by_state
+from bench.environment.readiness import Finding, State, by_state
 
 TITLES: dict[State, str] = {
     "stops": "Stops the plan",

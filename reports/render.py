@@ -10,11 +10,11 @@ import msgspec
 from jinja2 import Environment as Templates
 from jinja2 import PackageLoader, StrictUndefined
 
-from bench.calibration import CALIBRATION_FILE, Calibration, load_calibration
-from bench.plan import Plan
-from bench.result import RunResult, Summary
-from bench.store import Store
-from bench.summary import DERIVED_WARNINGS, summarise
+from bench.environment.calibration import CALIBRATION_FILE, Calibration, load_calibration
+from bench.plan.plan import Plan
+from bench.results.result import RunResult, Summary
+from bench.results.store import Store
+from bench.results.summary import DERIVED_WARNINGS, summarise
 from reports.page import Page, page_of
 from reports.tables import cells_csv
 

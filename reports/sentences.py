@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from bench.result import CellSummary, Reason, Summary
+from bench.results.result import CellSummary, Reason, Summary
 from reports.numbers import counted, lead, listed, rate, rate_interval, times
 from reports.verdicts import Comparison, Contest, Labelled, Verdict
 

@@ -6,9 +6,9 @@ import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from bench.hosts import HostFacts
-from bench.plan import Environment, Plan
-from bench.result import RunResult
+from bench.environment.hosts import HostFacts
+from bench.plan.plan import Environment, Plan
+from bench.results.result import RunResult
 from bench.spec import Endpoint, Profile
 from reports.numbers import MISSING, counted, gigabytes, listed
 from reports.tables import Row, Table, words

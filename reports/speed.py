@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from statistics import median
 
-from bench.plan import Plan
-from bench.result import CellSummary, RunResult
+from bench.plan.plan import Plan
+from bench.results.result import CellSummary, RunResult
 from reports.charts import (
     Axis,
     DotRow,

@@ -7,8 +7,8 @@ import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from bench.plan import Environment, Plan
-from bench.result import Bytes, CellSummary, RunResult, Summary
+from bench.plan.plan import Environment, Plan
+from bench.results.result import Bytes, CellSummary, RunResult, Summary
 from reports import paper
 from reports.claims import Claim
 from reports.numbers import (

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
-from bench.result import CellSummary, RunResult, Summary
+from bench.results.result import CellSummary, RunResult, Summary
 from reports.numbers import counted, percent, rate
 from reports.sentences import LIMITS, ONE_RUN, against_next, refused_because
 from reports.trust import load_share

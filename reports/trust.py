@@ -7,8 +7,8 @@ from statistics import median
 
 import msgspec
 
-from bench.plan import Environment, Plan
-from bench.result import CellSummary, Reason, RunResult, Summary
+from bench.plan.plan import Environment, Plan
+from bench.results.result import CellSummary, Reason, RunResult, Summary
 from reports.numbers import listed
 from reports.verdicts import runs_of
 

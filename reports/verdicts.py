@@ -14,8 +14,8 @@ from enum import Enum
 from itertools import pairwise
 from statistics import stdev
 
-from bench.result import CellSummary, Estimate, RunResult, Summary
-from bench.summary import estimate, half_width
+from bench.results.result import CellSummary, Estimate, RunResult, Summary
+from bench.results.summary import estimate, half_width
 from reports.numbers import counted
 
 LEVEL_MARGIN = 1.05

@@ -36,7 +36,7 @@ from typing import Literal
 
 import msgspec
 
-from bench.result import Counts, DatabaseUse, Limit, OpenLoop, Reason
+from bench.results.result import Counts, DatabaseUse, Limit, OpenLoop, Reason
 from bench.spec import Arrivals
 
 LimitName = Literal[

@@ -1,0 +1,115 @@
+"""What the links between load hosts and server carry, as measured. Versioned, JSON, kept with the results."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import msgspec
+
+from bench.environment.calibration import write_json
+from bench.judge.limit import LinkUse
+
+LINKS_VERSION = 1
+# In a benchmark's own folder: what its links were known to carry.
+LINKS_FILE = "links.json"
+# A thread of the probe that was busy for half of the time may be what held the transfer back.
+PROBE_AT_LIMIT = 0.5
+
+
+class Transfer(msgspec.Struct, frozen=True):
+    """``bytes_per_second`` of TCP's payload; ``busiest_thread`` is a core share at either of its ends."""
+
+    bytes_per_second: float
+    busiest_thread: float
+    seconds: float
+
+    @property
+    def is_lower_bound(self) -> bool:
+        """The probe was the limit, and the link carries more."""
+        return self.busiest_thread >= PROBE_AT_LIMIT
+
+
+class Link(msgspec.Struct, frozen=True):
+    """From a load host to the server's host; ``download`` comes from the server. None: not measured.
+
+    ``round_trip_seconds`` is the shortest. ``interface_bits_per_second`` is what the load host's interface
+    says of itself, None where it says nothing or the host has several.
+    """
+
+    boot_id: str
+    download: Transfer | None
+    upload: Transfer | None
+    round_trip_seconds: float | None
+    interface_bits_per_second: int | None = None
+
+
+class Links(msgspec.Struct, frozen=True):
+    """``links-<environment>.json``. ``together`` is of all load hosts at once, None for a single one.
+
+    ``problems`` says of each load host that couldn't reach the server's port why.
+    """
+
+    version: int
+    environment: str
+    created_at: str
+    server: str
+    server_boot_id: str
+    address: str
+    hosts: dict[str, Link]
+    together: Transfer | None = None
+    problems: dict[str, str] = {}
+
+    def is_of(self, server_boot_id: str, address: str, load_boot_ids: Mapping[str, str]) -> bool:
+        """Measured between the same machines, none of them started anew since, and all of them."""
+        return (
+            not self.problems
+            and self.server_boot_id == server_boot_id
+            and self.address == address
+            and {name: link.boot_id for name, link in self.hosts.items()} == dict(load_boot_ids)
+        )
+
+
+def links_path(results_root: Path, environment: str) -> Path:
+    return results_root / f"links-{environment}.json"
+
+
+def save_links(results_root: Path, links: Links) -> Path:
+    """Raises ResultError, DiskFull."""
+    return write_json(links_path(results_root, links.environment), links)
+
+
+def known_links(path: Path) -> Links | None:
+    """None where nothing is known, or what is there can't be read: it is measured again."""
+    try:
+        found = msgspec.json.decode(path.read_bytes(), type=Links)
+    except (OSError, msgspec.DecodeError):
+        return None
+    return found if found.version == LINKS_VERSION else None
+
+
+def link_use(links: Links | None, bytes_per_second: Mapping[str, float]) -> LinkUse:
+    """The fullest of all links: each load host's own and, where there are several, what all share.
+
+    ``bytes_per_second`` is what each load host received. Where no link's speed is known, all of it counts.
+    """
+    total = sum(bytes_per_second.values())
+    if links is None:
+        return LinkUse(total)
+    round_trips = [
+        link.round_trip_seconds
+        for name, link in links.hosts.items()
+        if link.round_trip_seconds is not None and name in bytes_per_second
+    ]
+    round_trip = min(round_trips, default=None)
+    candidates = [(bytes_per_second.get(name, 0.0), link.download) for name, link in links.hosts.items()]
+    candidates.append((sum(bytes_per_second.get(name, 0.0) for name in links.hosts), links.together))
+    known = [
+        (used, measured.bytes_per_second)
+        for used, measured in candidates
+        if measured is not None and not measured.is_lower_bound and measured.bytes_per_second > 0
+    ]
+    if not known:
+        return LinkUse(total, None, round_trip)
+    used, speed = max(known, key=lambda pair: pair[0] / pair[1])
+    return LinkUse(used, speed, round_trip)

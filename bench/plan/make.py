@@ -1,0 +1,195 @@
+"""What was asked for becomes a plan, before any host is touched."""
+
+from __future__ import annotations
+
+import hashlib
+import tomllib
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TypeVar
+
+import msgspec
+
+from bench.catalogue.read import Catalogue, load_catalogue, load_profiles
+from bench.catalogue.versions import for_version, read_lock
+from bench.environment.hosts import Inventory
+from bench.errors import UsageError
+from bench.plan.locustfile import UserLocustfile, read_locustfile
+from bench.plan.plan import PLAN_VERSION, Plan, plan_runs
+from bench.plan.rate import parse_rates
+from bench.spec import ENDPOINTS, Arrivals, Endpoint, Profile, ServerSpec, VersionSet
+
+LOCK_FILE = "uv.lock"
+VERSION_SETS: dict[str, tuple[VersionSet, ...]] = {
+    "current": ("current",),
+    "paper": ("paper",),
+    "both": ("current", "paper"),
+}
+OVERHEAD_GUESS_SECONDS = 2.0
+
+Value = TypeVar("Value")
+
+
+class BenchRequest(msgspec.Struct, frozen=True):
+    """What the user asked for. Empty ``servers`` or ``endpoints``: the catalogue's defaults.
+
+    Empty ``rates`` or ``arrivals``: the profile's. Empty ``version_set``: the entries that ``servers`` name;
+    else (current, paper, both) each of ``servers`` in that set.
+    """
+
+    root: Path
+    hosts: str = "local"
+    servers: tuple[str, ...] = ()
+    endpoints: tuple[str, ...] = ()
+    profile: str = "quick"
+    name: str = ""
+    seed: int | None = None
+    port: int = 8000
+    rates: tuple[str, ...] = ()
+    arrivals: str = ""
+    resume: bool = False
+    catalogue: Path | None = None
+    results: Path | None = None
+    locustfile: Path | None = None
+    version_set: str = ""
+
+    @property
+    def results_root(self) -> Path:
+        return self.results or self.root / "results"
+
+
+class Prepared(msgspec.Struct, frozen=True):
+    """All that is known before any host is touched."""
+
+    inventory: Inventory
+    plan: Plan
+
+
+def make_plan(request: BenchRequest, inventory: Inventory) -> Plan:
+    """The seeded plan of what was asked for. Raises UsageError or CatalogueError."""
+    if not 0 < request.port < 65_536:
+        raise UsageError(f"there is no port {request.port}", remedy="choose one from 1 to 65535")
+    if request.locustfile is not None and request.rates:
+        raise UsageError("a user's locustfile sets its own pace", remedy="leave --rate out")
+    catalogue = load_catalogue(request.catalogue)
+    profile = _with_rates(_named(load_profiles(request.catalogue), request.profile, "profile"), request)
+    lock = read_lock(request.root / LOCK_FILE)
+    servers = tuple(
+        for_version(spec, lock.version_of(spec))
+        for spec in chosen_servers(catalogue, request.servers, request.version_set or profile.version_set)
+    )
+    locustfile = None if request.locustfile is None else read_locustfile(request.locustfile)
+    if locustfile is not None and profile.clients != ("engine",):
+        raise UsageError(
+            f"profile {profile.name} brings clients of its own, {', '.join(profile.clients)}",
+            remedy="leave --locustfile out, or choose another profile",
+        )
+    endpoints = _endpoints(request, locustfile)
+    created = datetime.now(UTC)
+    seed = request.seed if request.seed is not None else int(created.timestamp())
+    runs, skipped = plan_runs(servers, endpoints, profile, inventory.name, seed)
+    if not runs:
+        raise UsageError(
+            "nothing is left to measure: " + "; ".join(one.reason for one in skipped),
+            remedy="choose other servers or endpoints",
+        )
+    return Plan(
+        version=PLAN_VERSION,
+        name=request.name or f"{created:%Y-%m-%d-%H%M%S}-{inventory.name}",
+        environment=inventory.name,
+        inventory_path=inventory.path,
+        profile=profile,
+        servers=servers,
+        endpoints=endpoints,
+        seed=seed,
+        runs=runs,
+        skipped=skipped,
+        command=_command_again(request, seed),
+        created_at=created.isoformat(timespec="seconds"),
+        lock_sha256=hashlib.sha256((request.root / LOCK_FILE).read_bytes()).hexdigest(),
+        asgibench_version=_version(request.root),
+        locustfile=locustfile,
+    )
+
+
+def chosen_servers(
+    catalogue: Catalogue, names: Sequence[str], version_set: str = ""
+) -> tuple[ServerSpec, ...]:
+    """The entries meant by ``names`` (empty: the defaults) in ``version_set``: current, paper, both, or "".
+
+    Without a set, each name is an entry's own. With ``both``, today's version and the paper's of each stand
+    side by side. Raises UsageError for a name that the set has nothing for.
+    """
+    wanted = dict.fromkeys(names or catalogue.defaults)
+    if not version_set:
+        return tuple(catalogue.server(name) for name in wanted)
+    sets = _named(VERSION_SETS, version_set, "set of versions")
+    found: dict[str, ServerSpec] = {}
+    for name in wanted:
+        spec = catalogue.server(name)
+        members = {one.version_set: one for one in catalogue.servers if (one.family or one.name) == name}
+        members = members or {spec.version_set: spec}
+        for one in sets:
+            if one not in members:
+                raise UsageError(
+                    f"{name} is not in the set {one}",
+                    remedy=_sets_remedy(spec, catalogue),
+                )
+            found[members[one].name] = members[one]
+    return tuple(found.values())
+
+
+def _sets_remedy(spec: ServerSpec, catalogue: Catalogue) -> str:
+    if spec.family:
+        return f"name {spec.family}, which --set finds in either set, or leave --set out"
+    paper = [one.family or one.name for one in catalogue.servers if one.version_set == "paper"]
+    return f"the set paper has {', '.join(paper)}; name others without --set"
+
+
+def _with_rates(profile: Profile, request: BenchRequest) -> Profile:
+    parse_rates(request.rates)
+    known: dict[str, Arrivals] = {"constant": "constant", "poisson": "poisson"}
+    arrivals = _named(known, request.arrivals or profile.arrivals, "kind of arrivals")
+    return msgspec.structs.replace(profile, rates=request.rates or profile.rates, arrivals=arrivals)
+
+
+def _endpoints(request: BenchRequest, locustfile: UserLocustfile | None) -> tuple[Endpoint, ...]:
+    known = {endpoint.name: endpoint for endpoint in ENDPOINTS}
+    if locustfile is None:
+        return tuple(_named(known, name, "endpoint") for name in dict.fromkeys(request.endpoints or known))
+    if request.endpoints:
+        raise UsageError(
+            "--endpoints says what our engine asks for, --locustfile brings requests of its own",
+            remedy="leave one of the two out",
+        )
+    return (locustfile.endpoint,)
+
+
+def _named(known: Mapping[str, Value], name: str, kind: str) -> Value:
+    if name not in known:
+        raise UsageError(f"there is no {kind} {name!r}", remedy=f"There are {', '.join(known)}")
+    return known[name]
+
+
+def _command_again(request: BenchRequest, seed: int) -> tuple[str, ...]:
+    words = ["./invoke", "bench", "--hosts", request.hosts, "--profile", request.profile, "--seed", str(seed)]
+    if request.servers:
+        words += ["--servers", ",".join(request.servers)]
+    if request.version_set:
+        words += ["--set", request.version_set]
+    if request.endpoints:
+        words += ["--endpoints", ",".join(request.endpoints)]
+    if request.rates:
+        words += ["--rate", ",".join(request.rates)]
+    if request.arrivals:
+        words += ["--arrivals", request.arrivals]
+    if request.catalogue is not None:
+        words += ["--catalogue", str(request.catalogue)]
+    if request.locustfile is not None:
+        words += ["--locustfile", str(request.locustfile)]
+    return tuple(words)
+
+
+def _version(root: Path) -> str:
+    return str(tomllib.loads((root / "pyproject.toml").read_text())["project"]["version"])

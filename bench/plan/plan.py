@@ -1,0 +1,150 @@
+"""The seeded plan: which cell is measured when. Blocks run every cell once, in a random order.
+
+Cells whose load is made in the same way come together: for another way other load workers are started.
+
+Only a share of a server's own maximum waits for that maximum: in its block it comes after the closed loop.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from itertools import product
+
+import msgspec
+
+from bench.environment.hosts import Host, HostFacts
+from bench.plan.locustfile import UserLocustfile
+from bench.plan.rate import parse_rates
+from bench.results.result import Cell, SkippedCell
+from bench.spec import Endpoint, Profile, ServerSpec
+
+PLAN_VERSION = 1
+
+
+class PlannedRun(msgspec.Struct, frozen=True):
+    """One run. ``position`` counts all runs of the plan from 0; ``id`` names its folder."""
+
+    id: str
+    cell: Cell
+    block: int
+    position: int
+
+
+class Plan(msgspec.Struct, frozen=True):
+    """All that is needed to run the same benchmark again; plan.json."""
+
+    version: int
+    name: str
+    environment: str
+    inventory_path: str
+    profile: Profile
+    servers: tuple[ServerSpec, ...]
+    endpoints: tuple[Endpoint, ...]
+    seed: int
+    runs: tuple[PlannedRun, ...]
+    skipped: tuple[SkippedCell, ...]
+    command: tuple[str, ...]
+    created_at: str
+    lock_sha256: str
+    asgibench_version: str
+    locustfile: UserLocustfile | None = None
+
+    @property
+    def load_seconds(self) -> float:
+        """What the runs take without their overhead."""
+        profile = self.profile
+        one = (
+            profile.warmup_seconds
+            + profile.window_seconds
+            + profile.idle_rest_seconds
+            + profile.after_rest_seconds
+        )
+        return one * len(self.runs)
+
+
+class Environment(msgspec.Struct, frozen=True):
+    """The hosts a benchmark ran on, with their fingerprints; hosts.json.
+
+    ``versions`` maps a host to its environments' packages: ``{host: {group: {package: version}}}``.
+    """
+
+    name: str
+    server: str
+    loadgen: tuple[str, ...]
+    database: str
+    hosts: tuple[Host, ...]
+    facts: dict[str, HostFacts]
+    versions: dict[str, dict[str, dict[str, str]]]
+    controller: dict[str, str]
+    placement: dict[str, str]
+    database_version: str = ""
+
+
+def plan_runs(
+    servers: Sequence[ServerSpec],
+    endpoints: Sequence[Endpoint],
+    profile: Profile,
+    environment: str,
+    seed: int,
+) -> tuple[tuple[PlannedRun, ...], tuple[SkippedCell, ...]]:
+    """Every cell once a block, shuffled within the block by ``seed``. Raises UsageError for a wrong rate."""
+    cells, skipped = _cells(servers, endpoints, profile, environment)
+    order = random.Random(seed)
+    runs: list[PlannedRun] = []
+    for block in range(1, profile.blocks + 1):
+        for cell in _closed_loop_first(_same_load_together(order.sample(cells, len(cells)))):
+            position = len(runs)
+            runs.append(PlannedRun(f"{position + 1:03}-{cell.id}-b{block}", cell, block, position))
+    return tuple(runs), tuple(skipped)
+
+
+def _cells(
+    servers: Sequence[ServerSpec], endpoints: Sequence[Endpoint], profile: Profile, environment: str
+) -> tuple[list[Cell], list[SkippedCell]]:
+    cells: list[Cell] = []
+    skipped: list[SkippedCell] = []
+    for server in servers:
+        for endpoint in endpoints:
+            for workers, load_on, client in product(profile.server_workers, profile.load_on, profile.clients):
+                cell = Cell(
+                    server.name,
+                    endpoint.name,
+                    workers,
+                    profile.connections,
+                    environment,
+                    client=client,
+                    load_on=load_on,
+                )
+                reason = server.unsupported_endpoints.get(endpoint.name)
+                if server.max_workers is not None and workers > server.max_workers:
+                    reason = f"{server.name} runs {server.max_workers} worker process(es) at most"
+                if reason is None:
+                    cells.append(cell)
+                else:
+                    skipped.append(SkippedCell(cell, reason))
+    rates = parse_rates(profile.rates)
+    stated = [
+        msgspec.structs.replace(cell, rate_per_second=rate.per_second, rate_share=rate.share)
+        for cell in cells
+        if not cell.is_of_method
+        for rate in rates
+    ]
+    return cells + stated, skipped
+
+
+def _same_load_together(shuffled: Sequence[Cell]) -> list[Cell]:
+    """The ways in the order in which the first cell of each came."""
+    ways = list(dict.fromkeys((cell.client, cell.load_on) for cell in shuffled))
+    return sorted(shuffled, key=lambda cell: ways.index((cell.client, cell.load_on)))
+
+
+def _closed_loop_first(shuffled: Sequence[Cell]) -> list[Cell]:
+    """A closed-loop cell changes places with the first of its shares that came before it."""
+    cells = list(shuffled)
+    for index, cell in enumerate(cells):
+        if cell.rate_share is not None:
+            closed = cells.index(cell.closed_loop)
+            if closed > index:
+                cells[index], cells[closed] = cells[closed], cell
+    return cells

@@ -1,0 +1,42 @@
+"""What the terminal says of a benchmark before it begins."""
+
+from __future__ import annotations
+
+from bench.environment.hosts import Inventory
+from bench.plan.make import OVERHEAD_GUESS_SECONDS
+from bench.plan.plan import Plan
+from bench.plan.rate import parse_rates
+from bench.spec import Profile
+from reports.progress import Progress
+
+
+def announce(progress: Progress, plan: Plan, inventory: Inventory, left: int) -> None:
+    profile = plan.profile
+    seconds = plan.load_seconds / len(plan.runs) * left + OVERHEAD_GUESS_SECONDS * left
+    length = f"{seconds:.0f} s" if seconds < 100 else f"{seconds / 60:.0f} min"
+    progress.note(
+        "Plan",
+        f"{len(plan.servers)} servers x {len(plan.endpoints)} endpoints x {_loads_text(profile)}"
+        f"{profile.blocks} block(s) = "
+        f"{len(plan.runs)} runs, {left} to do, about {length}; profile {profile.name}, seed {plan.seed}",
+    )
+    shown = database_shown(inventory)
+    progress.note(
+        "Hosts",
+        f"server: {inventory.server.name}   load: {', '.join(host.name for host in inventory.loadgen)}   "
+        f"database: {'on the server' if shown == inventory.server.name else shown}",
+    )
+    for one in plan.skipped:
+        progress.note("Skip", f"{one.cell.server} {one.cell.endpoint}: {one.reason}")
+
+
+def database_shown(inventory: Inventory) -> str:
+    existing = inventory.existing_database
+    return (inventory.database or inventory.server).name if existing is None else existing.shown
+
+
+def _loads_text(profile: Profile) -> str:
+    rates = len(parse_rates(profile.rates))
+    ways = len(profile.clients) * len(profile.load_on)
+    made = f"{ways} ways to make the load x " if ways > 1 else ""
+    return made + (f"(closed loop + {rates} rate(s)) x " if rates else "")

@@ -1,0 +1,80 @@
+"""What was asked for becomes a plan, before any host is touched."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+from bench.environment.calibration import write_json
+from bench.environment.readiness import Demand
+from bench.errors import AsgibenchError
+from bench.plan.dry_run import WORKDIR, dry_run_lines, known_costs
+from bench.plan.make import BenchRequest, Prepared, make_plan
+from bench.plan.plan import Plan
+from bench.plan.rate import parse_rates
+from bench.results.result import CLIENT_TITLES
+from inventory.read import read_inventory
+from loadgen.cluster import client_file, master_command, user_file, worker_command
+from remote.readiness import Checked, answer_bytes, check_hosts
+from session.ready import LOAD_GROUP
+
+
+def prepare(request: BenchRequest) -> Prepared:
+    """Inventory and plan. Raises UsageError, CatalogueError or InventoryError."""
+    inventory = read_inventory(request.hosts, root=request.root)
+    return Prepared(inventory, make_plan(request, inventory))
+
+
+def describe(request: BenchRequest) -> list[str]:
+    """For --dry-run, every run, the commands and the time in lines. Touches no host. Raises as prepare."""
+    prepared = prepare(request)
+    inventory, plan = prepared.inventory, prepared.plan
+    return dry_run_lines(
+        plan,
+        inventory,
+        port=request.port,
+        load_commands={"Locust's master, on this machine": master_command("*"), **_load_commands(prepared)},
+        costs=known_costs(request.results_root, inventory.name),
+        now=datetime.now(UTC),
+    )
+
+
+def check_environment(request: BenchRequest, json_file: Path | None) -> tuple[Checked, AsgibenchError | None]:
+    """`hosts.check`: the hosts held against the plan that ``request`` makes; what stops it as an error."""
+    prepared = prepare(request)
+    checked = check_hosts(
+        prepared.inventory, demand_of(prepared.plan), port=request.port, results=request.results_root
+    )
+    if json_file is not None:
+        write_json(json_file, checked.as_json)
+    return checked, checked.error
+
+
+def _load_commands(prepared: Prepared) -> dict[str, list[str]]:
+    """By what they start, a command for each way of making the load."""
+    plan, inventory = prepared.plan, prepared.inventory
+    in_all, each_host = plan.profile.load_workers_in_all, plan.profile.load_workers
+    count = "one a core" if each_host is None else f"{each_host} each"
+    count = count if in_all is None else f"{in_all} in all"
+    found = {}
+    for client, load_on in dict.fromkeys((run.cell.client, run.cell.load_on) for run in plan.runs):
+        hosts = (inventory.server,) if load_on == "server" else inventory.loadgen
+        locustfile = client_file(client) if plan.locustfile is None else user_file(plan.locustfile.name)
+        named = "" if len(plan.profile.clients) == 1 else f" of {CLIENT_TITLES[client]}"
+        where = ", ".join(host.name for host in hosts)
+        shared = ", with the server" if load_on == "server" else ""
+        found[f"load workers{named}, {count}, on {where}{shared}"] = worker_command(
+            f"{WORKDIR}/envs/{LOAD_GROUP}-*/bin", f"{WORKDIR}/ship/*", locustfile, "*"
+        )
+    return found
+
+
+def demand_of(plan: Plan) -> Demand:
+    """What the plan asks of the hosts before its first run."""
+    profile = plan.profile
+    return Demand(
+        connections=profile.connections,
+        backlog=max(spec.settings.backlog for spec in plan.servers),
+        response_bytes=answer_bytes(plan.endpoints, plan.seed),
+        rates=tuple(rate.per_second for rate in parse_rates(profile.rates) if rate.per_second is not None),
+    )

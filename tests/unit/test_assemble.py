@@ -1,0 +1,112 @@
+"""A run's parts put together: what the links and the busiest worker were reaches the judgement."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import pytest
+
+from bench.environment.links import LINKS_VERSION, Link, Links, Transfer
+from bench.plan.plan import PlannedRun
+from bench.results.assemble import Measured, Timeline, run_result
+from bench.results.result import Cell, Latency, LoadWorker, RunResult
+from bench.results.window import Window
+from bench.spec import ENDPOINTS
+from tests.helpers.results_example import QUICK, SERVERS
+from tests.unit.test_samples import WALL, end, head, sample
+
+SECONDS = QUICK.window_seconds
+LONGBODY = ENDPOINTS[1]
+RECEIVED = 120e6
+
+
+def samples(*core_shares: float) -> bytes:
+    """Ten seconds of a server whose workers use their cores so."""
+    lines = [
+        sample(second, *([pid, 50_000, share * second] for pid, share in enumerate(core_shares, 1)))
+        for second in range(11)
+    ]
+    return head(targets={"server": 1}) + b"".join(lines) + end(1 + len(lines))
+
+
+def worker(host: str, bytes_per_second: float) -> LoadWorker:
+    return LoadWorker(f"{host}/0", host, 1_000, 0.3, 0.1, 0.001, 25, 0, int(bytes_per_second * SECONDS), 0.3)
+
+
+def links(speed: float, *, busiest_thread: float = 0.1, round_trip_seconds: float = 0.0001) -> Links:
+    transfer = Transfer(speed, busiest_thread, 1.0)
+    hosts = {"load-1": Link("b", transfer, None, round_trip_seconds)}
+    return Links(LINKS_VERSION, "lab", "2026-11-24", "box", "b", "192.0.2.1", hosts)
+
+
+def result(
+    known: Links | None, *, core_shares: tuple[float, ...] = (0.4,), p50: float = 0.02, **changes: Any
+) -> RunResult:
+    cell = Cell("uvicorn", "longbody", len(core_shares), 50, "lab")
+    window = Window(SECONDS, 2_000, {}, int(RECEIVED * SECONDS), (), (), (worker("load-1", RECEIVED),), {})
+    late = WALL + 10
+    timeline = Timeline(WALL, WALL, WALL, WALL + 1, late, late, late, late, QUICK)
+    measured = Measured(
+        run=PlannedRun("001", cell, 1, 0),
+        attempt=1,
+        spec=SERVERS[0],
+        endpoint=LONGBODY,
+        server_version="0.54.0",
+        server_command=("uvicorn",),
+        server_pids=tuple(range(1, len(core_shares) + 1)),
+        server_configuration={},
+        server_cores=len(core_shares),
+        host_cores=tuple(range(len(core_shares))),
+        database_cores=1,
+        load_on_server_cores=frozenset(),
+        agent_on_server_cores=True,
+        load_cores={},
+        window=window,
+        latency=Latency(p50, p50, p50, p50, p50, p50),
+        seconds=lambda rss: (),
+        engine_requests=2_500,
+        in_flight=0,
+        locust_requests=2_500,
+        spool_requests=2_500,
+        server_requests=2_500,
+        counters_before=None,
+        counters_after=None,
+        samples={"box": samples(*core_shares)},
+        server_host="box",
+        database_host="box",
+        clock_offsets={"box": 0.0},
+        timeline=timeline,
+        links=known,
+    )
+    return run_result(msgspec.structs.replace(measured, **changes))
+
+
+def codes(found: RunResult) -> set[str]:
+    return {reason.code for reason in found.reasons} - {"SamplesIncomplete"}
+
+
+def test_a_full_link_is_what_was_measured() -> None:
+    found = result(links(125e6))
+    assert (found.limit.name, codes(found), found.valid) == ("network", {"NetworkAtLimit"}, False)
+    assert "120.0 MB/s of 125 MB/s" in found.limit.text
+
+
+def test_a_wide_or_unknown_link_is_not() -> None:
+    assert "NetworkAtLimit" not in codes(result(links(1.25e9)))
+    assert "NetworkAtLimit" not in codes(result(None))
+    # The probe was the limit: the link carries more, and how much isn't known.
+    assert "NetworkAtLimit" not in codes(result(links(125e6, busiest_thread=0.9)))
+
+
+@pytest.mark.parametrize(("round_trip", "is_said"), [(0.015, True), (0.001, False)])
+def test_a_round_trip_that_is_most_of_the_latency_is_said(round_trip: float, is_said: bool) -> None:
+    found = result(links(1.25e9, round_trip_seconds=round_trip))
+    assert ("RoundTripDominates" in codes(found)) == is_said
+
+
+def test_a_full_worker_beside_an_idle_one_is_said() -> None:
+    found = result(None, core_shares=(0.99, 0.2))
+    assert (found.limit.name, codes(found)) == ("server_cpu", {"ServerWorkersUneven"})
+    assert "0.99 of a core" in found.reasons[-1].text + found.reasons[0].text
+    assert codes(result(None, core_shares=(0.6, 0.59))) == set()

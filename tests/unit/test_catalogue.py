@@ -1,0 +1,282 @@
+"""The catalogue: what is shipped, what a user's own file adds, the commands, and how mistakes are told."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from bench.catalogue.read import command_of, config_text, load_catalogue, load_profiles
+from bench.catalogue.versions import for_version
+from bench.errors import CatalogueError, UsageError
+from bench.spec import Profile, ServerSpec
+
+MINIMAL = """
+[servers.mine]
+package = "uvicorn"
+environment_group = "server-uvicorn"
+command = ["uvicorn", "{app}", "--port", "{port}", "-l", "{loop}", "--backlog", "{backlog}", "{access_log}"]
+access_log_off = ["--no-access-log"]
+[servers.mine.unhonoured_settings]
+keep_alive_seconds = "5"
+"""
+
+
+VERSIONS = {
+    "server-uvicorn": "0.54.0",
+    "server-daphne": "4.2.3",
+    "server-hypercorn": "0.18.0",
+    "server-uvicorn-paper": "0.27.0.post1",
+    "server-daphne-paper": "4.0.0",
+    "server-hypercorn-paper": "0.16.0",
+}
+
+
+def command(spec: ServerSpec, host: str = "127.0.0.1", workers: int = 1) -> str:
+    words = command_of(
+        for_version(spec, VERSIONS[spec.environment_group]),
+        host=host,
+        port=8000,
+        workers=workers,
+        config_path="/w/config",
+        program_directory="/e/bin",
+    )
+    return " ".join(words)
+
+
+def written(folder: Path, text: str) -> Path:
+    path = folder / "mine.toml"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def test_uvicorn_daphne_and_hypercorn_are_compared_when_nothing_is_chosen() -> None:
+    assert load_catalogue().defaults == ("uvicorn", "daphne", "hypercorn")
+
+
+def test_the_catalogue_has_eight_servers_with_their_licences() -> None:
+    licences = {spec.name: spec.licence for spec in load_catalogue().servers}
+    assert licences == {
+        "uvicorn": "BSD-3-Clause",
+        "daphne": "BSD",
+        "hypercorn": "MIT",
+        "hypercorn-uvloop": "MIT",
+        "hypercorn-trio": "MIT",
+        "uvicorn-paper": "BSD-3-Clause",
+        "daphne-paper": "BSD",
+        "hypercorn-paper": "MIT",
+    }
+
+
+def test_every_server_runs_from_a_group_of_the_project() -> None:
+    root = Path(__file__).resolve().parents[2]
+    groups = tomllib.loads((root / "pyproject.toml").read_text())["dependency-groups"]
+    for spec in load_catalogue().servers:
+        packages = [re.split(">=|==", requirement)[0] for requirement in groups[spec.environment_group]]
+        assert spec.package in packages
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        (
+            "uvicorn",
+            "/e/bin/uvicorn testapp.app:app --host 127.0.0.1 --port 8000 --workers 1 --loop uvloop"
+            " --http httptools --ws none --interface asgi3 --lifespan on --no-proxy-headers --backlog 2048"
+            " --timeout-keep-alive 75 --timeout-graceful-shutdown 10 --timeout-worker-healthcheck 60"
+            " --log-level warning --no-access-log",
+        ),
+        ("daphne", "/e/bin/daphne -v 0 -e tcp:port=8000:interface=127.0.0.1:backlog=2048 testapp.app:app"),
+        (
+            "hypercorn",
+            "/e/bin/hypercorn testapp.app:app -c /w/config -b 127.0.0.1:8000 -w 1 -k asyncio --backlog 2048"
+            " --keep-alive 75 --graceful-timeout 10 --log-level warning",
+        ),
+    ],
+)
+def test_a_command_is_the_settings_as_flags(name: str, expected: str) -> None:
+    assert command(load_catalogue().server(name)) == expected
+
+
+@pytest.mark.parametrize("loop", ["uvloop", "trio"])
+def test_the_other_workers_of_hypercorn_differ_in_nothing_else(loop: str) -> None:
+    catalogue = load_catalogue()
+    plain = command(catalogue.server("hypercorn"))
+    assert command(catalogue.server(f"hypercorn-{loop}")) == plain.replace("-k asyncio", f"-k {loop}")
+
+
+@pytest.mark.parametrize(
+    ("name", "word"),
+    [("uvicorn", "--host ::1 "), ("daphne", r":interface=\:\:1:"), ("hypercorn", "-b [::1]:8000 ")],
+)
+def test_an_ipv6_address_is_written_as_each_server_reads_it(name: str, word: str) -> None:
+    assert word in command(load_catalogue().server(name), host="::1")
+
+
+def test_only_hypercorn_needs_a_configuration_file() -> None:
+    texts = {spec.name: config_text(spec, host="::1", port=1, workers=1) for spec in load_catalogue().servers}
+    assert {texts.pop(name) for name in list(texts) if not name.startswith("hypercorn")} == {""}
+    for text in texts.values():
+        assert tomllib.loads(text) == {"keep_alive_max_requests": 10**9}
+
+
+def test_what_a_server_does_not_honour_is_said() -> None:
+    catalogue = load_catalogue()
+    assert set(catalogue.server("daphne").unhonoured_settings) == {
+        "loop",
+        "http_parser",
+        "keep_alive_seconds",
+    }
+    assert not catalogue.server("uvicorn").unhonoured_settings
+    assert "orders" in catalogue.server("hypercorn-trio").unsupported_endpoints
+
+
+def test_more_workers_than_a_server_runs_are_refused() -> None:
+    with pytest.raises(UsageError, match="daphne runs 1 worker"):
+        command(load_catalogue().server("daphne"), workers=2)
+
+
+@pytest.mark.parametrize(("name", "nearest"), [("uvicron", "uvicorn"), ("hypercorn-tri", "hypercorn-trio")])
+def test_an_unknown_server_is_answered_with_the_nearest(name: str, nearest: str) -> None:
+    with pytest.raises(UsageError) as failure:
+        load_catalogue().server(name)
+    assert f"did you mean {nearest}?" in failure.value.remedy
+
+
+def test_a_name_like_no_other_is_answered_with_all() -> None:
+    with pytest.raises(UsageError) as failure:
+        load_catalogue().server("zzz")
+    assert failure.value.remedy.startswith("There are uvicorn, daphne")
+
+
+def test_profiles_are_as_promised() -> None:
+    profiles = load_profiles()
+    assert profiles["quick"] == Profile(
+        "quick", 50, 2, 6, 1, 0.5, 0.5, description=profiles["quick"].description
+    )
+    assert profiles["review"] == Profile(
+        "review", 50, 5, 20, 5, 1.0, 1.0, description=profiles["review"].description
+    )
+
+
+# ---------------------------------------------------------------- a user's own file
+
+
+def test_a_file_of_ones_own_adds_servers_and_profiles(tmp_path: Path) -> None:
+    text = 'default_servers = ["mine", "daphne"]\n' + MINIMAL
+    text += "[profiles.long]\nconnections = 5\nwarmup_seconds = 1\nwindow_seconds = 60\nblocks = 3\n"
+    text += "idle_rest_seconds = 1\nafter_rest_seconds = 0.5\nserver_workers = [1, 2]\n"
+    path = written(tmp_path, text)
+    catalogue = load_catalogue(path)
+    assert [spec.name for spec in catalogue.servers][-2:] == ["hypercorn-paper", "mine"]
+    assert catalogue.defaults == ("mine", "daphne")
+    assert command(catalogue.server("mine")).endswith("-l asyncio --backlog 2048 --no-access-log")
+    assert list(load_profiles(path)) == ["quick", "review", "paper", "long"]
+    assert load_profiles(path)["long"].server_workers == (1, 2)
+
+
+def test_an_entry_takes_over_what_it_does_not_say(tmp_path: Path) -> None:
+    text = '[servers.mine]\nlike = "uvicorn"\nsettings = { http_parser = "h11", access_log = true }\n'
+    catalogue = load_catalogue(written(tmp_path, text + '[servers.yours]\nlike = "mine"\nlicence = "MIT"\n'))
+    ours, mine, yours = (catalogue.server(name) for name in ("uvicorn", "mine", "yours"))
+    assert (mine.settings.loop, mine.settings.http_parser, mine.title) == ("uvloop", "h11", "")
+    assert "--http h11" in command(mine)
+    assert command(mine).endswith("--access-log --log-level info")
+    assert (mine.licence, yours.licence) == (ours.licence, "MIT")
+    assert command(yours) == command(mine)
+
+
+@pytest.mark.parametrize("like", ['"nothing"', "5", '"mine"'])
+def test_an_entry_is_like_one_before_it(tmp_path: Path, like: str) -> None:
+    with pytest.raises(CatalogueError, match="to be like"):
+        load_catalogue(written(tmp_path, f"[servers.mine]\nlike = {like}\n"))
+
+
+def test_an_access_log_that_is_on_has_words_of_its_own(tmp_path: Path) -> None:
+    path = written(tmp_path, MINIMAL + "[servers.mine.settings]\naccess_log = true\n")
+    assert command(load_catalogue(path).server("mine")).endswith("--backlog 2048")
+
+
+def test_specs_survive_being_stored() -> None:
+    """A plan keeps them as JSON."""
+    for spec in load_catalogue().servers:
+        assert msgspec.json.decode(msgspec.json.encode(spec), type=ServerSpec) == spec
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "complaint"),
+    [
+        ('package = "uvicorn"', "", "missing required field `package`"),
+        ('package = "uvicorn"', "package = 5", "Expected `str`, got `int`"),
+        ('package = "uvicorn"', 'package = "x"\npakage = "x"', "unknown field `pakage`"),
+        ('package = "uvicorn"', 'package = "x"\nname = "x"', "without a key 'name'"),
+        ("[servers.mine]", "[server.mine]", "unknown key 'server'"),
+        ("[servers.mine]", '[servers."../mine"]', "is no name"),
+        ("servers.mine", "servers.uvicorn", "uvicorn is in the catalogue already"),
+        ("{port}", "{prot}", "unknown placeholder {prot}"),
+        ("{port}", "{port", "expected '}'"),
+        ("{port}", "{}", "unknown placeholder {}"),
+        ('"{access_log}"', '"x{access_log}"', "unknown placeholder {access_log}"),
+        ('"--backlog", "{backlog}", ', "", "the setting backlog reaches neither"),
+        (', "{access_log}"', "", "the setting access_log reaches neither"),
+        ("keep_alive_seconds", "keep_alive", "unhonoured_settings: there is no 'keep_alive'"),
+        ('"{port}"', '"{config_file}"', "must have a text, and a place"),
+        ("package", 'config_file = "x"\npackage', "must have a text, and a place"),
+        ("package", 'unsupported_endpoints = { order = "x" }\npackage', "there is no 'order'"),
+        ('"server-uvicorn"', '""', "empty command or environment_group"),
+        ("[servers.mine]", 'default_servers = ["mien"]\n[servers.mine]', "there is no server 'mien'"),
+        ("[servers.mine]", 'default_servers = "mine"\n[servers.mine]', "default_servers: Expected `array`"),
+        ("[servers.mine]", "[servers.mine", "is not TOML"),
+    ],
+)
+def test_a_mistake_is_told_with_file_and_entry(
+    tmp_path: Path, before: str, after: str, complaint: str
+) -> None:
+    assert before in MINIMAL
+    path = written(tmp_path, MINIMAL.replace(before, after))
+    with pytest.raises(CatalogueError) as failure:
+        load_catalogue(path)
+    assert complaint in failure.value.message
+    assert str(path) in failure.value.message
+    assert failure.value.remedy
+
+
+def test_servers_that_are_no_tables_are_told(tmp_path: Path) -> None:
+    for text in ("servers = 5", "[servers]\nmine = 5"):
+        with pytest.raises(CatalogueError, match="table"):
+            load_catalogue(written(tmp_path, text))
+
+
+def test_a_file_that_is_not_there_is_told(tmp_path: Path) -> None:
+    with pytest.raises(CatalogueError, match="can't be read"):
+        load_catalogue(tmp_path / "none.toml")
+    with pytest.raises(CatalogueError, match="can't be read"):
+        load_profiles(tmp_path / "none.toml")
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("connections", 0),
+        ("window_seconds", 0),
+        ("blocks", 0),
+        ("warmup_seconds", -1),
+        ("idle_rest_seconds", -0.1),
+    ],
+)
+def test_a_profile_that_measures_nothing_is_refused(tmp_path: Path, field: str, value: float) -> None:
+    fields: dict[str, float] = {
+        "connections": 1,
+        "warmup_seconds": 1,
+        "window_seconds": 1,
+        "blocks": 1,
+        "idle_rest_seconds": 0,
+        "after_rest_seconds": 0,
+    }
+    lines = [f"{name} = {number}" for name, number in (fields | {field: value}).items()]
+    path = written(tmp_path, "\n".join(["[profiles.mine]", *lines]))
+    with pytest.raises(CatalogueError, match=f"mine: {field} too small"):
+        load_profiles(path)

@@ -1,0 +1,383 @@
+"""Stated rates: how they are planned, resolved, judged, summed up and told."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from bench.catalogue.read import load_profiles
+from bench.errors import CatalogueError, UsageError
+from bench.judge.limit import CpuUse, HostUse, Judgement, LoadUse, RunFigures, is_spoilt_by_machine, judge
+from bench.plan.plan import plan_runs
+from bench.plan.rate import Rate, offered_rate, parse_rate, parse_rates
+from bench.results.result import Cell, Latency, OpenLoop, Reason, RunResult
+from bench.results.summary import summarise
+from bench.spec import ENDPOINTS
+from bench.wire.histogram import Histogram
+from loadgen.stats import Slice, cut_window, open_loop_of
+from reports.page import page_of
+from reports.rates import stated_rates
+from reports.render import page_html, render
+from reports.tables import cells_csv
+from reports.terminal import closing_lines
+from reports.verdicts import contests
+from tests.helpers.results_example import RATED, SERVERS, Example, example
+
+CELL = Cell("uvicorn", "shortbody", 1, 50, "lab")
+
+
+# ---------------------------------------------------------------- rates and plan
+
+
+@pytest.mark.parametrize(
+    ("text", "rate"),
+    [("500", Rate(500.0)), ("62.5", Rate(62.5)), ("70%", Rate(share=0.7)), ("120%", Rate(share=1.2))],
+)
+def test_a_rate_is_requests_a_second_or_a_share(text: str, rate: Rate) -> None:
+    assert parse_rate(text) == rate
+
+
+@pytest.mark.parametrize("text", ["", "fast", "0", "-5", "nan", "inf", "%", "0%"])
+def test_what_is_no_rate_is_refused_with_an_example(text: str) -> None:
+    with pytest.raises(UsageError, match="is no rate") as caught:
+        parse_rate(text)
+    assert "70%" in caught.value.remedy
+
+
+def test_the_same_rate_twice_is_one() -> None:
+    assert parse_rates(("500", "500.0", "50%")) == (Rate(500.0), Rate(share=0.5))
+
+
+def test_a_wrong_rate_in_a_profile_names_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "own.toml"
+    fields = "connections = 1\nwarmup_seconds = 1\nwindow_seconds = 1\nblocks = 1\n"
+    fields += "idle_rest_seconds = 0\nafter_rest_seconds = 0\n"
+    path.write_text(f'[profiles.mine]\n{fields}rates = ["quick"]\n')
+    with pytest.raises(CatalogueError, match=r"own\.toml: mine: 'quick' is no rate"):
+        load_profiles(path)
+    path.write_text(f'[profiles.mine]\n{fields}rates = ["500"]\narrivals = "poisson"\n')
+    assert load_profiles(path)["mine"].arrivals == "poisson"
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_each_block_has_every_cell_once_and_a_share_after_its_closed_loop(seed: int) -> None:
+    runs, _ = plan_runs(SERVERS, ENDPOINTS, RATED, "lab", seed)
+    assert len(runs) == 3 * 9 * 4
+    assert len({run.id for run in runs}) == len(runs)
+    for block in (1, 2, 3):
+        cells = [run.cell for run in runs if run.block == block]
+        assert len(set(cells)) == len(cells) == 36
+        for cell in cells:
+            if cell.rate_share is not None:
+                assert cells.index(cell) > cells.index(cell.closed_loop)
+
+
+def test_the_order_comes_from_the_seed_and_is_mixed() -> None:
+    plans = [plan_runs(SERVERS, ENDPOINTS, RATED, "lab", seed)[0] for seed in (7, 7, 8)]
+    assert plans[0] == plans[1] != plans[2]
+    first = [run.cell.is_open_loop for run in plans[0] if run.block == 1]
+    assert first != sorted(first), "the rates don't all come last"
+
+
+def test_without_rates_a_seed_gives_the_order_that_it_always_gave() -> None:
+    profile = msgspec.structs.replace(RATED, rates=())
+    runs, _ = plan_runs(SERVERS, ENDPOINTS, profile, "lab", 7)
+    cells = [Cell(server.name, end.name, 1, 50, "lab") for server in SERVERS for end in ENDPOINTS]
+    assert [run.cell for run in runs if run.block == 1] == random.Random(7).sample(cells, 9)
+
+
+def test_ids_and_titles_say_the_rate() -> None:
+    at, share = (
+        msgspec.structs.replace(CELL, rate_per_second=62.5),
+        msgspec.structs.replace(CELL, rate_share=0.7),
+    )
+    assert [cell.id for cell in (CELL, at, share)] == [
+        "uvicorn-shortbody-w1-c50",
+        "uvicorn-shortbody-w1-c50-r62.5",
+        "uvicorn-shortbody-w1-c50-r70pct",
+    ]
+    assert at.title == "uvicorn shortbody at 62.5 requests/s"
+    assert share.title == "uvicorn shortbody at 70 % of its maximum"
+    assert at.closed_loop == share.closed_loop == CELL
+
+
+# ---------------------------------------------------------------- what a share comes to
+
+
+def test_a_share_is_of_the_median_of_the_valid_closed_loop_runs_so_far() -> None:
+    half = msgspec.structs.replace(CELL, rate_share=0.5)
+    closed = [run for run in example().runs if run.cell == CELL][:4]
+    reached = (15_000.0, 16_111.0, 17_000.0, 90_000.0)
+    runs = [
+        msgspec.structs.replace(run, requests_per_second=rate, valid=rate < 50_000)
+        for run, rate in zip(closed, reached, strict=True)
+    ]
+    assert offered_rate(half, runs) == 8_060.0
+    assert offered_rate(half, runs[:1]) == 7_500.0
+    assert offered_rate(half, runs[3:]) is None
+    assert offered_rate(half, []) is None
+    assert offered_rate(msgspec.structs.replace(CELL, rate_per_second=512.3), []) == 512.3
+    assert offered_rate(CELL, runs) is None
+
+
+# ---------------------------------------------------------------- the slices' merge
+
+
+def one_slice(k: int, **open_loop: Any) -> Slice:
+    pairs = ((100, 5),)
+    return Slice(k, 5, {}, 500, 0, 0, 1, pairs, (), 0.1, 0.1, 0.001, **open_loop)
+
+
+def test_lag_service_and_backlog_are_merged_over_the_window_alone() -> None:
+    def lagging(nanoseconds: int, count: int) -> tuple[tuple[int, int], ...]:
+        histogram = Histogram()
+        histogram.record(nanoseconds, count)
+        return tuple((index, found) for index, found in histogram.to_pairs())
+
+    inside = {"send_lag": lagging(2_000_000, 5), "service_histogram": lagging(1_000_000, 5)}
+    slices = {
+        "a/0": [
+            one_slice(0, backlog_max=90, backlog_dropped=9, send_lag=lagging(10**9, 5)),
+            one_slice(1, backlog_max=3, backlog_dropped=1, **inside),
+            one_slice(2, backlog_max=1, **inside),
+        ],
+        "b/0": [one_slice(0), one_slice(1, backlog_max=4, **inside), one_slice(2, backlog_max=5, **inside)],
+    }
+    window = cut_window(slices, {"a/0": "a", "b/0": "b"}, warmup_seconds=1, window_seconds=2)
+    found = open_loop_of(window, 10.0)
+    assert (found.offered_rate_per_second, found.achieved_rate_per_second) == (10.0, 10.0)
+    assert (found.backlog_max, found.backlog_dropped) == (7, 1)
+    assert found.send_lag_seconds is not None and found.service_latency_seconds is not None
+    assert found.send_lag_seconds.max == pytest.approx(0.002, rel=1e-3)
+    assert found.service_latency_seconds.p50 == pytest.approx(0.001, rel=1e-3)
+
+
+# ---------------------------------------------------------------- the judgement
+
+
+def latency(seconds: float) -> Latency:
+    return Latency(seconds, seconds, seconds, seconds, seconds, seconds)
+
+
+def judged(
+    achieved: float = 1_000.0,
+    *,
+    server: float = 0.5,
+    load: float = 0.3,
+    service: float = 0.001,
+    lag: float = 0.00002,
+    **rest: Any,
+) -> Judgement:
+    """Of 1,000 requests/s over 10 s and 10 connections."""
+    found = OpenLoop(1_000.0, achieved, latency(service), latency(lag), 0, 0)
+    figures = RunFigures(
+        requests=round(achieved * 10),
+        server=CpuUse(server, 1.0),
+        load=(LoadUse("a/0", load, loop_lag_seconds=rest.pop("loop_lag", 0.0)),),
+        connections=10,
+        open_loop=found,
+        window_seconds=10,
+        p99_latency_seconds=service + lag,
+        **rest,
+    )
+    return judge(figures)
+
+
+def codes(judgement: Judgement) -> dict[str, bool]:
+    return {type(reason).__name__: reason.invalidates for reason in judgement.reasons}
+
+
+@pytest.mark.parametrize("server", [0.02, 0.5, 0.9])
+def test_a_rate_that_is_met_is_the_limit_and_no_doubt(server: float) -> None:
+    found = judged(server=server)
+    assert (found.limit, found.valid, found.reasons) == ("offered_rate", True, ())
+
+
+def test_less_than_two_percent_is_not_missed() -> None:
+    assert judged(981.0).limit == "offered_rate"
+    assert codes(judged(979.0, service=0.02)) == {"ServerBehindRate": False}
+
+
+def test_a_saturated_server_fell_behind_and_the_run_counts() -> None:
+    found = judged(700.0, server=0.99, lag=2.0)
+    assert (found.limit, codes(found)) == ("server_cpu", {"ServerBehindRate": False})
+    assert found.reasons[0].text == (
+        "of 1,000 requests/s offered 700 were answered: the server did not keep up, using 0.99 of 1 cores"
+    )
+
+
+def test_a_server_that_all_connections_wait_for_fell_behind() -> None:
+    """220 answers a second of 44 ms each: with ten connections nothing else was possible."""
+    found = judged(220.0, server=0.1, service=0.044, lag=3.0)
+    assert (found.limit, codes(found)) == ("latency", {"ServerBehindRate": False})
+    assert "10 of 10 connections waited" in found.reasons[0].text
+
+
+def test_a_generator_without_cpu_voids_the_run() -> None:
+    found = judged(700.0, load=0.97, lag=2.0)
+    assert found.limit == "load_generator"
+    assert codes(found) == {"LoadWorkerAtLimit": True, "LoadBehindRate": True}
+
+
+def test_a_generator_that_sends_late_while_connections_are_free_voids_the_run() -> None:
+    found = judged(700.0, lag=2.0)
+    assert (found.limit, codes(found)) == ("load_generator", {"LoadBehindRate": True})
+    assert "2000.0 ms at p99" in found.reasons[0].text
+
+
+def test_a_database_at_its_limit_is_named() -> None:
+    found = judged(700.0, database=CpuUse(1.0, 1.0))
+    assert found.limit == "database"
+    assert codes(found) == {"DatabaseAtLimit": True, "RateNotReached": True}
+
+
+def test_other_programs_that_held_everybody_up_void_the_run_and_it_is_worth_another_try() -> None:
+    """Measured: 0.39 of the server's core used, 0.48 of it by others, nine of ten connections waiting."""
+    others = HostUse(cores=1, busy=0.87, others=0.48)
+    for service in (0.02, 0.001):
+        found = judged(780.0, server=0.39, service=service, lag=0.4, host=others)
+        assert codes(found) == {"RateSpoiltByOthers": True, "OthersOnServerCores": False}
+        assert is_spoilt_by_machine(found.as_reasons())
+        assert found.limit == "none_found"
+    few = HostUse(cores=1, busy=0.5, others=0.05)
+    assert codes(judged(220.0, server=0.1, service=0.044, host=few)) == {
+        "ServerBehindRate": False,
+        "OthersOnServerCores": False,
+    }
+
+
+def test_failures_are_not_a_missed_rate() -> None:
+    assert codes(judged(900.0, failures={"reset": 1_000})) == {"Failures": True}
+
+
+def test_chance_may_miss_a_poisson_rate_by_a_little() -> None:
+    assert codes(judged(972.0, arrivals="poisson")) == {}
+    assert codes(judged(960.0, arrivals="poisson")) == {"LoadBehindRate": True}
+
+
+def test_latency_that_is_the_generators_own_is_told() -> None:
+    late = judged(lag=0.040, loop_lag=0.045)
+    assert (late.limit, codes(late)) == ("offered_rate", {"SentLate": False})
+    assert codes(judged(lag=0.040, loop_lag=0.001)) == {}, "it waited for a connection"
+
+
+# ---------------------------------------------------------------- summary and report
+
+
+def rated() -> Example:
+    return example(RATED)
+
+
+def page_text(made: Example) -> str:
+    return page_html(page_of(made.plan, made.environment, summarise(made.plan, made.runs), made.runs))
+
+
+def test_a_cell_has_its_rates_and_the_median_of_what_was_found() -> None:
+    made = rated()
+    summary = summarise(made.plan, made.runs)
+    assert len(summary.cells) == 36
+    assert len(summary.closed_loop_cells) == 9
+    own = [cell for cell in summary.cells if (cell.server, cell.endpoint) == ("daphne", "orders")]
+    assert [(cell.rate_per_second, cell.rate_share) for cell in own[:3]] == [
+        (None, None),
+        (500.0, None),
+        (2_000.0, None),
+    ]
+    half = own[3]
+    assert half.rate_share == 0.5 and half.rate_per_second == pytest.approx(799, rel=0.05)
+    assert half.cell in {planned.cell for planned in made.plan.runs}
+    assert own[2].open_loop is not None and own[2].open_loop.achieved_rate_per_second < 1_700
+    assert [reason.code for reason in own[2].reasons] == ["ServerBehindRate"]
+    assert own[2].valid
+
+
+def test_a_share_without_a_valid_maximum_says_so() -> None:
+    made = rated()
+    void = Reason("Failures", "all failed", invalidates=True)
+
+    def is_own(run: RunResult) -> bool:
+        return (run.cell.server, run.cell.endpoint) == ("daphne", "orders")
+
+    kept = [run for run in made.runs if not (is_own(run) and run.cell.rate_share)]
+    runs = [
+        msgspec.structs.replace(run, valid=False, reasons=(void,))
+        if run.cell.closed_loop == run.cell and is_own(run)
+        else run
+        for run in kept
+    ]
+    cells = summarise(made.plan, runs).cells
+    share = next(
+        cell for cell in cells if (cell.server, cell.endpoint) == ("daphne", "orders") and cell.rate_share
+    )
+    assert not share.valid
+    assert share.reasons[0].text == "50 % of its maximum is unknown: no closed-loop run is valid"
+
+
+def test_verdicts_and_closing_lines_are_those_of_the_closed_loop() -> None:
+    made = rated()
+    summary = summarise(made.plan, made.runs)
+    bare = msgspec.structs.replace(summary, cells=summary.closed_loop_cells)
+    names = [endpoint.name for endpoint in ENDPOINTS]
+    assert contests(summary, made.runs, names) == contests(bare, made.runs, names)
+    assert closing_lines(summary, made.runs) == closing_lines(bare, made.runs)
+
+
+def test_a_sentence_tells_the_tail_of_each_at_the_highest_rate_that_all_kept() -> None:
+    made = rated()
+    found = stated_rates(made.plan, summarise(made.plan, made.runs))
+    assert found is not None
+    assert len(found.sentences) == 6
+    assert found.sentences[0].startswith(
+        "At 2,000 requests/s on shortbody one request in 100 to hypercorn took longer than "
+    )
+    assert "; daphne: " in found.sentences[0] and ", uvicorn: " in found.sentences[0]
+    assert found.sentences[4].startswith("At 500 requests/s on orders")
+    assert found.sentences[4].endswith(" ms. At 2,000 requests/s daphne and hypercorn did not keep up.")
+    assert found.sentences[1].startswith("At 50 % of its own maximum on shortbody one request in 100 to ")
+
+
+def test_a_server_that_no_rate_suits_is_told_with_what_it_answered() -> None:
+    made = example(msgspec.structs.replace(RATED, rates=("2000",)))
+    found = stated_rates(made.plan, summarise(made.plan, made.runs))
+    assert found is not None
+    assert "(which answered only 1,6" in found.sentences[2]
+
+
+def test_table_and_figure_hold_every_cell() -> None:
+    made = rated()
+    found = stated_rates(made.plan, summarise(made.plan, made.runs))
+    assert found is not None
+    assert len(found.figure.panels) == len(found.figure.tables) == 3
+    rows = [row.cells for row in found.figure.tables[2].rows]
+    assert len(rows) == 9
+    assert rows[4][:2] == ("daphne", "2,000")
+    assert rows[4][-1] == "12"
+    assert rows[5][1].endswith("(50 %)")
+    assert all(len(row) == len(found.figure.tables[2].columns) for row in rows)
+    assert "<title" in found.figure.panels[0] and "<desc" in found.figure.panels[0]
+
+
+def test_the_section_is_there_with_rates_and_not_without() -> None:
+    assert "Latency at stated rates" in page_text(rated())
+    assert "stated rate" not in page_text(example())
+
+
+def test_the_report_is_the_same_from_its_folder(tmp_path: Path) -> None:
+    assert render(rated().save(tmp_path).directory) == render(rated().save(tmp_path / "two").directory)
+
+
+def test_the_csv_has_the_rates() -> None:
+    made = rated()
+    lines = cells_csv(summarise(made.plan, made.runs)).splitlines()
+    assert "connections,rate_per_second,rate_share,client,load_on,environment" in lines[0]
+    assert any(",500.0,,engine,loadgen,lab," in line for line in lines)
+
+
+def test_old_results_have_no_rates() -> None:
+    assert msgspec.convert(
+        {"server": "a", "endpoint": "b", "workers": 1, "connections": 2, "environment": "c"}, Cell
+    ) == (Cell("a", "b", 1, 2, "c"))

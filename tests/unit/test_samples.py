@@ -1,0 +1,318 @@
+"""The samples read back: damage, and the arithmetic of memory, CPU and processes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bench.errors import ResultError
+from bench.results.result import Bytes
+from bench.samples.samples import (
+    Phases,
+    Samples,
+    agent_cost,
+    core_shares,
+    core_shares_by_process,
+    cpu_of,
+    memory_of,
+    memory_over,
+    parse_samples,
+    processes_of,
+    tree_series,
+    unreadable_reasons,
+)
+
+WALL, MONOTONIC = 1_795_500_000.0, 500.0
+MIB_KIB = 1024
+
+Row = Sequence[int | float | None]
+
+
+def head(**changes: Any) -> bytes:
+    record = {
+        "k": "head",
+        "version": 1,
+        "run": "one",
+        "host": "h",
+        "system": "Linux",
+        "t": WALL,
+        "m": MONOTONIC,
+        "interval_seconds": 0.1,
+        "full_interval_seconds": 1.0,
+        "targets": {"server": 1, "database": 9},
+        "absent": {},
+        "reader": "proc",
+        "agent_pid": 99,
+        "page_bytes": 4096,
+        "psutil": "7",
+    }
+    return line(**(record | changes))
+
+
+def line(**record: Any) -> bytes:
+    return json.dumps(record).encode() + b"\n"
+
+
+def sample(seconds: float, *rows: Row, target: str = "server", **rest: Any) -> bytes:
+    """A sample ``seconds`` after the run began; a row is [pid, rss_kib, cpu_seconds] (one thread)."""
+    return line(k="s", m=MONOTONIC + seconds, p={target: [[*row, 1] for row in rows]}, **rest)
+
+
+def full(seconds: float, *rows: Row, **rest: Any) -> bytes:
+    """A sample with full readings [pid, pss_kib, uss_kib]."""
+    complete = [[*row, 5, 6, 7] for row in rows]
+    plain: list[Row] = [[row[0], 1, 0.0] for row in rows]
+    return sample(
+        seconds, *plain, t=WALL + seconds, c=1.0, late=0.0, missed=0, f={"server": complete}, **rest
+    )
+
+
+def end(lines: int, seconds: float = 10.0) -> bytes:
+    times = {"t": WALL + seconds, "m": MONOTONIC + seconds}
+    return line(
+        k="end", reason="asked", lines=lines, samples=3, missed=2, late_max=0.5, late_mean=0.1, c=1.5, **times
+    )
+
+
+def run(*lines: bytes) -> Samples:
+    return parse_samples(head() + b"".join(lines) + end(1 + len(lines)))
+
+
+def rss(samples: Samples, start: float = -1, stop: float = 99) -> tuple[int, int] | None:
+    spread = memory_of(samples, "server", WALL + start, WALL + stop).rss
+    return None if spread is None else (spread.median // 1024, spread.peak // 1024)
+
+
+# ---------------------------------------------------------------- reading
+
+
+def test_a_closed_file_is_complete() -> None:
+    samples = run(sample(0, [1, 100, 0.0]), line(k="mark", name="window_start", t=0.0, m=MONOTONIC + 3))
+    assert samples.complete
+    assert samples.footer is not None
+    assert samples.footer.reason == "asked"
+    assert samples.marks == {"window_start": WALL + 3}
+
+
+def test_a_file_without_its_last_line_is_not_complete() -> None:
+    samples = parse_samples(head() + sample(0, [1, 100, 0.0]))
+    assert (samples.complete, samples.footer, len(samples.samples)) == (False, None, 1)
+
+
+WHOLE = head() + b"".join(sample(n / 10, [1, 100 + n, n / 100]) for n in range(5)) + end(6)
+
+
+@given(st.integers(min_value=len(head()), max_value=len(WHOLE)))
+def test_a_file_cut_off_anywhere_keeps_its_whole_lines(size: int) -> None:
+    samples = parse_samples(WHOLE[:size])
+    whole_lines = WHOLE[:size].count(b"\n")
+    assert samples.complete == (size == len(WHOLE))
+    assert len(samples.samples) == min(whole_lines - 1, 5)
+
+
+@given(st.binary(min_size=0, max_size=30).filter(lambda junk: b"\n" not in junk))
+def test_a_damaged_line_in_the_middle_is_named(junk: bytes) -> None:
+    with pytest.raises(ResultError, match=r"damaged on line 3"):
+        parse_samples(head() + sample(0, [1, 1, 0.0]) + junk + b"\n" + sample(1, [1, 1, 0.0]))
+
+
+@pytest.mark.parametrize("data", [b"", b"\n", head()[:50], sample(0, [1, 1, 0.0])])
+def test_a_file_without_a_header_is_an_error(data: bytes) -> None:
+    with pytest.raises(ResultError, match="line 1"):
+        parse_samples(data)
+
+
+def test_another_versions_file_is_refused() -> None:
+    with pytest.raises(ResultError, match="version 2"):
+        parse_samples(head(version=2))
+
+
+@pytest.mark.parametrize("extra", [head(), end(1)])
+def test_two_runs_in_one_file_are_damage(extra: bytes) -> None:
+    with pytest.raises(ResultError, match="line 2"):
+        parse_samples(head() + extra + sample(0, [1, 1, 0.0]))
+
+
+def test_lost_lines_are_noticed() -> None:
+    with pytest.raises(ResultError, match="2 lines before the last, not 7"):
+        parse_samples(head() + sample(0, [1, 1, 0.0]) + end(7))
+
+
+def test_an_unknown_target_is_named() -> None:
+    with pytest.raises(ResultError, match="no target 'load'"):
+        tree_series(run(sample(0, [1, 1, 0.0])), "load")
+
+
+# ---------------------------------------------------------------- memory
+
+
+def test_memory_is_summed_over_the_tree_before_it_is_compared() -> None:
+    samples = run(
+        sample(0, [1, 100, 0.0], [2, 50, 0.0]),
+        sample(1, [1, 100, 0.0], [2, 70, 0.0]),
+        sample(2, [1, 400, 0.0]),
+    )
+    assert rss(samples) == (170, 400)
+    assert rss(samples, 0, 1) == (160, 170)
+    assert rss(samples, 5, 6) is None
+
+
+def test_a_sum_that_lacks_a_process_is_no_sum() -> None:
+    samples = run(sample(0, [1, 100, 0.0], [2, None, None]), sample(1, [1, 100, 0.0], [2, 70, 0.1]))
+    first, second = tree_series(samples, "server")
+    assert (first.rss_bytes, first.unreadable, first.processes) == (None, 1, 2)
+    assert second.rss_bytes == 170 * 1024
+    assert rss(samples) == (170, 170)
+
+
+def test_a_tree_that_has_ended_is_not_a_tree_of_no_memory() -> None:
+    assert rss(run(sample(0, [1, 100, 0.0]), sample(1))) == (100, 100)
+
+
+def test_pss_and_uss_are_none_where_the_host_has_none() -> None:
+    memory = memory_of(run(full(0, [1, None, 7]), full(1, [1, None, 9])), "server", WALL, WALL + 9)
+    assert memory.pss is None
+    assert memory.uss is not None
+    assert (memory.uss.median, memory.uss.peak, memory.uss.count) == (8 * 1024, 9 * 1024, 2)
+
+
+def test_the_phases_become_what_results_keep() -> None:
+    samples = run(
+        full(0, [1, 10, None]), full(5, [1, 30, None]), full(6, [1, 50, None]), full(9, [1, 20, None])
+    )
+    tree = memory_over(
+        samples, "server", Phases((WALL, WALL + 1), (WALL + 4, WALL + 7), (WALL + 8, WALL + 9))
+    )
+    assert tree.pss == Bytes(idle=10 * 1024, median=40 * 1024, peak=50 * 1024, after=20 * 1024)
+    assert tree.uss is None
+    assert tree.rss == Bytes(idle=1024, median=1024, peak=1024, after=1024)
+
+
+def test_phases_that_were_not_sampled_are_none() -> None:
+    tree = memory_over(run(sample(0, [1, 10, 0.0])), "server", Phases(None, (WALL + 4, WALL + 7)))
+    assert (tree.rss, tree.pss) == (Bytes(None, None, None), None)
+
+
+# ---------------------------------------------------------------- CPU
+
+
+def cpu_seconds(samples: Samples, start: float, stop: float) -> float | None:
+    cpu = cpu_of(samples, "server", WALL + start, WALL + stop)
+    return None if cpu is None else round(cpu.cpu_seconds, 6)
+
+
+def test_cpu_used_before_the_run_does_not_count() -> None:
+    samples = run(sample(0, [1, 1, 50.0]), sample(2, [1, 1, 51.0]))
+    assert cpu_seconds(samples, 0, 2) == 1.0
+
+
+def test_cpu_is_interpolated_at_the_ends_of_an_interval() -> None:
+    samples = run(sample(0, [1, 1, 0.0]), sample(1, [1, 1, 1.0]), sample(2, [1, 1, 1.5]))
+    assert cpu_seconds(samples, 0.5, 1.5) == 0.75
+
+
+def test_a_process_that_ends_keeps_what_it_used_and_one_that_appears_brings_its_own() -> None:
+    samples = run(
+        sample(0, [1, 1, 1.0], [2, 1, 5.0]),
+        sample(1, [1, 1, 1.1], [2, 1, 5.5]),
+        sample(2, [1, 1, 1.2], [3, 1, 0.2]),
+        sample(3, [1, 1, 1.3], [3, 1, 0.7]),
+    )
+    assert [round(point.cpu_seconds, 6) for point in tree_series(samples, "server")] == [0, 0.6, 0.9, 1.5]
+
+
+def test_a_reused_number_counts_from_nothing() -> None:
+    samples = run(sample(0, [1, 1, 5.0]), sample(1), sample(2, [1, 1, 0.25]))
+    assert cpu_seconds(samples, 0, 2) == 0.25
+
+
+def test_a_reading_that_failed_once_is_made_up_by_the_next() -> None:
+    samples = run(sample(0, [1, 1, 5.0]), sample(1, [1, None, None]), sample(2, [1, 1, 6.0]))
+    assert cpu_seconds(samples, 0, 2) == 1.0
+
+
+def test_cpu_of_an_interval_that_was_not_sampled_is_none() -> None:
+    samples = run(sample(0, [1, 1, 5.0]), sample(1, [1, 1, 6.0]))
+    assert cpu_seconds(samples, 3, 4) is None
+    assert cpu_of(samples, "database", WALL, WALL + 1) is None
+
+
+def test_an_interval_sampled_in_part_says_how_much() -> None:
+    cpu = cpu_of(run(sample(0, [1, 1, 5.0]), sample(1, [1, 1, 5.5])), "server", WALL - 1, WALL + 3)
+    assert cpu is not None
+    assert (cpu.elapsed_seconds, cpu.cpu_seconds, cpu.core_share) == (1.0, 0.5, 0.5)
+
+
+def test_core_shares_are_told_by_the_second() -> None:
+    used = [0.0, 0.2, 1.1, 1.5]
+    samples = run(*(sample(second, [1, 1, cpu]) for second, cpu in enumerate(used)))
+    assert core_shares(samples, "server", WALL, WALL + 5) == pytest.approx((0.2, 0.9, 0.4))
+
+
+def test_each_process_of_a_tree_has_its_own_core_share() -> None:
+    samples = run(
+        sample(0, [1, 1, 5.0], [2, 1, 0.0]),
+        sample(1, [1, 1, 5.9], [2, 1, 0.1]),
+        sample(2, [1, 1, 6.8], [3, 1, 0.4]),
+    )
+    shares = core_shares_by_process(samples, "server", WALL, WALL + 2)
+    assert shares == pytest.approx({1: 0.9, 2: 0.05, 3: 0.2})
+    assert core_shares_by_process(samples, "server", WALL + 5, WALL + 6) == {}
+
+
+@given(
+    st.lists(
+        st.dictionaries(st.integers(1, 4), st.floats(0, 1e3, allow_nan=False), max_size=4),
+        min_size=2,
+        max_size=8,
+    )
+)
+def test_the_cpu_of_a_tree_never_falls(trees: list[dict[int, float]]) -> None:
+    lines = [sample(n, *([pid, 1, cpu] for pid, cpu in tree.items())) for n, tree in enumerate(trees)]
+    seconds = [point.cpu_seconds for point in tree_series(run(*lines), "server")]
+    assert seconds == sorted(seconds)
+
+
+# ---------------------------------------------------------------- processes, clocks, the agent
+
+
+def test_processes_that_come_and_go_are_told() -> None:
+    samples = run(
+        sample(0, [1, 1, 0.0], [2, 1, 0.0]),
+        sample(1, [1, 1, 0.0], [7, 1, 0.0]),
+        sample(2, [1, 1, 0.0], [3, 1, 0.0]),
+    )
+    change = processes_of(samples, "server", WALL, WALL + 2)
+    assert (set(change.at_start), set(change.at_end)) == ({1, 2}, {1, 3})
+    assert (set(change.appeared), set(change.vanished)) == ({3, 7}, {2, 7})
+    assert change.changed
+    assert not processes_of(samples, "server", WALL, WALL + 0.5).changed
+    assert not processes_of(samples, "server", WALL + 50, WALL + 60).changed
+
+
+def test_a_clock_that_was_set_during_the_run_moves_no_sample() -> None:
+    samples = run(full(0, [1, 1, 1]), sample(1, [1, 1, 0.0], t=WALL + 3601.0))
+    assert [point.t for point in tree_series(samples, "server")] == [WALL, WALL + 1]
+    assert samples.clock_step_seconds == pytest.approx(3600.0)
+
+
+def test_the_agents_own_cost_is_told() -> None:
+    samples = run(sample(0, [1, 1, 0.0], c=1.0), sample(1, [1, 1, 0.0]), sample(2, [1, 1, 0.0], c=1.02))
+    cost = agent_cost(samples, WALL, WALL + 2)
+    assert cost.core_share == pytest.approx(0.01)
+    assert (cost.missed, cost.late_max_seconds) == (2, 0.5)
+    assert agent_cost(samples, WALL, WALL + 1).core_share is None
+
+
+def test_what_could_not_be_read_is_said_once_a_reason() -> None:
+    notes = [line(k="note", pid=pid, what="pss, uss", why="Permission denied") for pid in (1, 2)]
+    data = head(absent={"pss": "Darwin has no PSS"}) + b"".join(notes)
+    assert unreadable_reasons(parse_samples(data)) == (
+        "pss: Darwin has no PSS",
+        "pss, uss: Permission denied (2 processes)",
+    )
