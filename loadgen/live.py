@@ -8,7 +8,7 @@ import msgspec
 
 from bench.results.latency import NANOSECONDS
 from bench.wire.histogram import Histogram
-from loadgen.stats import Slice
+from bench.wire.slices import Slice
 
 
 class LiveSecond(msgspec.Struct, frozen=True):

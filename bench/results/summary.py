@@ -183,9 +183,7 @@ def _cell_summary(cell: Cell, all_runs: Sequence[RunResult]) -> CellSummary:
         connections=cell.connections,
         environment=cell.environment,
         requests_per_second=estimate([run.requests_per_second for run in used]),
-        latency_seconds=median_latency(
-            [run.latency_seconds for run in used if run.latency_seconds is not None]
-        ),
+        latency_seconds=median_latency(run.latency_seconds for run in used),
         rss_bytes=_bytes([run.rss_bytes for run in used]) or Bytes(None, None, None),
         pss_bytes=_bytes([run.pss_bytes for run in used if run.pss_bytes is not None]),
         uss_bytes=_bytes([run.uss_bytes for run in used if run.uss_bytes is not None]),
@@ -216,12 +214,8 @@ def _open_loop(found: Sequence[OpenLoop]) -> OpenLoop | None:
     return OpenLoop(
         offered_rate_per_second=median(one.offered_rate_per_second for one in found),
         achieved_rate_per_second=median(one.achieved_rate_per_second for one in found),
-        service_latency_seconds=median_latency(
-            [one.service_latency_seconds for one in found if one.service_latency_seconds is not None]
-        ),
-        send_lag_seconds=median_latency(
-            [one.send_lag_seconds for one in found if one.send_lag_seconds is not None]
-        ),
+        service_latency_seconds=median_latency(one.service_latency_seconds for one in found),
+        send_lag_seconds=median_latency(one.send_lag_seconds for one in found),
         backlog_max=max(one.backlog_max for one in found),
         backlog_dropped=max(one.backlog_dropped for one in found),
     )
