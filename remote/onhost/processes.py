@@ -60,12 +60,12 @@ def process_table() -> dict[int, Kin]:
 
 
 def kin_of(pid: int) -> Kin | None:
-    """None for a process that has ended."""
+    """None for a process that has ended, or that can't be seen."""
     if sys.platform != "linux":
         return process_table().get(pid)
     try:
         fields = stat_fields(read_file(f"/proc/{pid}/stat"), 20)
-    except Gone:
+    except (Gone, Unreadable):
         return None
     return Kin(int(fields[1]), int(fields[3]), int(fields[2]), fields[19].decode())
 
