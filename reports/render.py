@@ -6,7 +6,6 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-import msgspec
 from jinja2 import Environment as Templates
 from jinja2 import PackageLoader, StrictUndefined
 
@@ -14,7 +13,7 @@ from bench.environment.calibration import CALIBRATION_FILE, Calibration, load_ca
 from bench.plan.plan import Plan
 from bench.results.result import RunResult, Summary
 from bench.results.store import Store
-from bench.results.summary import DERIVED_WARNINGS, summarise
+from bench.results.summary import added_warnings, summarise
 from reports.page import Page, page_of
 from reports.tables import cells_csv
 
@@ -73,8 +72,6 @@ def _unbroken(value: object) -> object:
 
 
 def _summary(store: Store, plan: Plan, runs: Sequence[RunResult]) -> Summary:
-    summary = summarise(plan, runs)
     if not (store.directory / "summary.json").is_file():
-        return summary
-    added = [reason for reason in store.read_summary().warnings if reason.code not in DERIVED_WARNINGS]
-    return msgspec.structs.replace(summary, warnings=(*summary.warnings, *added))
+        return summarise(plan, runs)
+    return summarise(plan, runs, added_warnings(store.read_summary()))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from bench.judge.benchmark import unknown_reason
 from bench.results.result import CellSummary, Reason, Summary
 from reports.numbers import counted, lead, listed, rate, rate_interval, times
 from reports.verdicts import Comparison, Contest, Labelled, Verdict
@@ -242,4 +243,4 @@ def _first_reason(cell: CellSummary) -> Reason:
     for reason in cell.reasons:
         if reason.invalidates:
             return reason
-    return Reason("unknown", "no run is valid, and no reason was recorded", invalidates=True)
+    return unknown_reason()

@@ -13,6 +13,7 @@ import msgspec
 
 from bench.environment.calibration import CALIBRATION_FILE, calibration_path
 from bench.environment.links import LINKS_FILE, Links
+from bench.judge.hosts import clock_reasons, finding_reasons, limiting
 from bench.plan.locustfile import source_of
 from bench.plan.make import BenchRequest
 from bench.plan.placement import Placement, place, place_on_server
@@ -37,9 +38,6 @@ from session.stage import Load, Stage, Way
 from testapp.data import expected_body, tokens
 
 LOAD_GROUP = "load"
-
-
-CLOCK_ERROR_SECONDS = 0.05
 
 
 def make_stage(
@@ -103,12 +101,7 @@ def make_stage(
         store.write_file(CALIBRATION_FILE, ceilings.read_bytes())
     _verify(stage, progress)
     clock_error = max(error for _, error in offsets.result().values())
-    if clock_error > CLOCK_ERROR_SECONDS:
-        late = Reason(
-            "clocks_uncertain",
-            f"the hosts' clocks are known to {clock_error * 1000:.0f} ms only: windows are cut no better",
-            remedy="See what slows the connections to the hosts",
-        )
+    for late in clock_reasons(clock_error):
         progress.warn(late.text)
         warnings.append(late)
     equal = "every server starts" if plan.locustfile else "answers equal"
@@ -131,13 +124,10 @@ def _check_ready(
     """What binds the plan stops it here; what only limits is said. What the links carry, if there are any."""
     progress.step("checking what the hosts can carry")
     findings, links = check_fleet(fleet, demand_of(plan), port=request.port, results=request.results_root)
-    for one in findings:
-        # Frequency scaling is said by warn_of_hosts; other programs' share is judged in every run.
-        if one.state == "limits" and one.what not in ("frequency", "cores"):
-            progress.note("Limit", f"{one.host}: {one.what}: {one.text}")
-            if one.what != "link":
-                code = f"host_{one.what.replace(' ', '_')}"
-                warnings.append(Reason(code, f"{one.host}: {one.text}", one.remedy))
+    found = limiting(findings)
+    for one in found:
+        progress.note("Limit", f"{one.host}: {one.what}: {one.text}")
+    warnings.extend(finding_reasons(found))
     return links
 
 

@@ -8,7 +8,8 @@ from collections.abc import Sequence
 import msgspec
 
 from bench.errors import AgentError, AsgibenchError, ConnectionLost, DiskFull, LoadError, ServerStartError
-from bench.judge.limit import is_spoilt_by_machine
+from bench.judge.benchmark import rate_unknown, run_failed, run_repeated
+from bench.judge.judge import is_spoilt_by_machine
 from bench.plan.make import OVERHEAD_GUESS_SECONDS
 from bench.plan.plan import PlannedRun
 from bench.plan.rate import offered_rate
@@ -62,7 +63,7 @@ def run_plan(
         except AsgibenchError as error:
             in_a_row += 1
             first_error = first_error or error
-            warnings.append(Reason("run_failed", f"{run.id} failed: {error.message}", remedy=error.remedy))
+            warnings.append(run_failed(run, error))
             progress.warn(f"{run.id}: {error}")
             if in_a_row >= FAILURES_IN_A_ROW or isinstance(error, ConnectionLost | DiskFull):
                 raise
@@ -77,10 +78,9 @@ def run_plan(
 
 def _skip_unknown_rate(run: PlannedRun, progress: Progress, warnings: list[Reason]) -> None:
     """A share of a maximum that no valid run has shown yet; --resume tries it again."""
-    text = f"{run.id} was skipped: no valid closed-loop run shows the maximum that its rate is a share of"
-    remedy = "See why the closed-loop run is void, or state a rate in requests a second"
-    warnings.append(Reason("rate_unknown", text, remedy))
-    progress.warn(text)
+    reason = rate_unknown(run)
+    warnings.append(reason)
+    progress.warn(reason.text)
 
 
 def _run_with_retry(
@@ -109,7 +109,7 @@ def _run_with_retry(
             if attempt == ATTEMPTS:
                 raise
             progress.warn(f"{run.id}: {error.message}; trying it once more")
-            repeated.append(Reason("run_repeated", f"{run.id} was run again: {error.message}", error.remedy))
+            repeated.append(run_repeated(run, error))
             stage = _mended(stage, error, f"{run.id}-{attempt}", progress)
     raise AssertionError("unreachable")
 

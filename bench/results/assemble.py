@@ -8,7 +8,8 @@ from datetime import UTC, datetime
 import msgspec
 
 from bench.environment.links import Links, link_use
-from bench.judge.limit import CpuUse, HostUse, LoadUse, PidChange, RunFigures, judge
+from bench.judge.figures import CpuUse, HostUse, LoadUse, PidChange, RunFigures
+from bench.judge.judge import judge
 from bench.plan.plan import PlannedRun
 from bench.results.latency import Latency
 from bench.results.result import (
@@ -21,7 +22,6 @@ from bench.results.result import (
     MemoryPoint,
     NetworkUse,
     OpenLoop,
-    Reason,
     RunResult,
     Second,
     Timing,
@@ -158,13 +158,13 @@ def run_result(measured: Measured) -> RunResult:
             expected_transactions_per_request=measured.endpoint.transactions_per_request,
             samples_complete=all(found.complete for found in samples.values()),
             samples_missed_share=max(map(_missed_share, samples.values())),
+            slices_missing={worker: len(seconds) for worker, seconds in measured.window.gaps.items()},
             open_loop=measured.open_loop,
             window_seconds=measured.window.seconds,
             arrivals=timeline.profile.arrivals,
             generator_is_measured=measured.run.cell.is_of_method,
         )
     )
-    reasons = (*judgement.as_reasons(), *_gap_reasons(measured.window))
     requests = measured.window.requests
     return RunResult(
         version=RESULT_VERSION,
@@ -202,8 +202,8 @@ def run_result(measured: Measured) -> RunResult:
         database=database,
         timing=_timing(timeline),
         limit=judgement.as_limit(),
-        valid=not any(reason.invalidates for reason in reasons),
-        reasons=reasons,
+        valid=judgement.valid,
+        reasons=judgement.as_reasons(),
         attempt=measured.attempt,
         network=_network(measured, samples),
         open_loop=measured.open_loop,
@@ -331,18 +331,6 @@ def _missed_share(samples: Samples) -> float:
     taken = len(samples.samples)
     missed = samples.footer.missed if samples.footer else 0
     return missed / (taken + missed) if taken + missed else 1.0
-
-
-def _gap_reasons(window: Window) -> tuple[Reason, ...]:
-    return tuple(
-        Reason(
-            "SlicesMissing",
-            f"load worker {worker} has no figures for {len(seconds)} of {window.seconds} seconds",
-            remedy="See the load host: its worker was held up",
-            invalidates=True,
-        )
-        for worker, seconds in window.gaps.items()
-    )
 
 
 def _present(found: Bytes | None) -> Bytes | None:

@@ -18,6 +18,7 @@ from typing import Any
 import msgspec
 
 from bench.errors import ResultError
+from bench.judge.benchmark import DERIVED_CODES, benchmark_reasons, left_out, merged, not_run
 from bench.plan.plan import Plan
 from bench.results.latency import latency_schema, median_latency
 from bench.results.result import (
@@ -33,16 +34,15 @@ from bench.results.result import (
 )
 
 CONFIDENCE = 0.95
-DERIVED_WARNINGS = ("incomplete", "one_block", "invalid_runs")
-"""The codes of the warnings that ``summarise`` gives; any others in a summary were added by the session."""
 
 
-def summarise(plan: Plan, runs: Sequence[RunResult]) -> Summary:
+def summarise(plan: Plan, runs: Sequence[RunResult], added: Sequence[Reason] = ()) -> Summary:
     """Every planned cell over its valid runs, in the plan's order of servers, then endpoints, then workers.
 
     A cell without a valid run is summed up over all its runs and has ``valid=False`` with the reasons.
     Latency is the median over runs of each percentile (not a percentile of all requests together); its
     maximum is the greatest of all. Memory: medians over runs, except the peak, which is the greatest.
+    ``added`` are the warnings that the sessions had to give, of the hosts and of runs that failed.
     Raises ResultError for a run that the plan doesn't hold, and for a cell measured with two versions.
     """
     _check_runs(plan, runs)
@@ -59,8 +59,13 @@ def summarise(plan: Plan, runs: Sequence[RunResult]) -> Summary:
         runs_done=len(runs),
         cells=cells,
         skipped=plan.skipped,
-        warnings=_warnings(plan, runs),
+        warnings=(*benchmark_reasons(plan, runs), *dict.fromkeys(added)),
     )
+
+
+def added_warnings(summary: Summary) -> tuple[Reason, ...]:
+    """The warnings of a summary that its sessions have added: plan and runs don't give them again."""
+    return tuple(reason for reason in summary.warnings if reason.code not in DERIVED_CODES)
 
 
 def estimate(values: Sequence[float]) -> Estimate:
@@ -222,48 +227,14 @@ def _open_loop(found: Sequence[OpenLoop]) -> OpenLoop | None:
 
 
 def _cell_reasons(cell: Cell, runs: Sequence[RunResult], all_runs: Sequence[RunResult]) -> tuple[Reason, ...]:
-    if not runs and cell.rate_share is not None and _is_maximum_void(cell, all_runs):
-        return (
-            Reason(
-                "rate_unknown",
-                f"{cell.rate_share * 100:g} % of its maximum is unknown: no closed-loop run is valid",
-                "See why its closed-loop runs are void, or state a rate in requests a second",
-                invalidates=True,
-            ),
-        )
+    """Of its valid runs first, then why others are left out; without a valid run, of all its runs."""
     if not runs:
-        return (Reason("not_run", "it has not been run yet", "Go on with --resume", invalidates=True),)
+        return (not_run(cell, all_runs),)
     valid = [run for run in runs if run.valid]
     if not valid:
-        return _merged(runs, len(runs))
-    left_out = [run for run in runs if not run.valid]
-    reasons = list(_merged(valid, len(runs)))
-    for reason in _merged(left_out, len(runs)):
-        if reason.invalidates:
-            text = f"left out of the figures: {reason.text}"
-            reasons.append(Reason(reason.code, text, reason.remedy, invalidates=False))
-    return tuple(reasons)
-
-
-def _is_maximum_void(cell: Cell, all_runs: Sequence[RunResult]) -> bool:
-    closed = [run for run in all_runs if run.cell == cell.closed_loop]
-    return bool(closed) and not any(run.valid for run in closed)
-
-
-def _merged(runs: Sequence[RunResult], of: int) -> tuple[Reason, ...]:
-    """One reason a code with the number of runs that gave it; those that void a run come first."""
-    by_code: dict[str, list[Reason]] = {}
-    for run in runs:
-        for code in dict.fromkeys(reason.code for reason in run.reasons):
-            same = [reason for reason in run.reasons if reason.code == code]
-            # One that voids a run outweighs a remark of the same code.
-            by_code.setdefault(code, []).append(max(same, key=lambda reason: reason.invalidates))
-    merged = []
-    for reasons in by_code.values():
-        first = max(reasons, key=lambda reason: reason.invalidates)
-        text = first.text if of == 1 else f"{first.text} ({len(reasons)} of {of} runs)"
-        merged.append(msgspec.structs.replace(first, text=text))
-    return tuple(sorted(merged, key=lambda reason: not reason.invalidates))
+        return merged(runs, len(runs))
+    void = merged([run for run in runs if not run.valid], len(runs))
+    return (*merged(valid, len(runs)), *(left_out(reason) for reason in void if reason.invalidates))
 
 
 def _bytes(values: Sequence[Bytes]) -> Bytes | None:
@@ -289,24 +260,3 @@ def _median(values: Sequence[float]) -> float | None:
 
 def _commonest(names: Sequence[str]) -> str:
     return Counter(names).most_common(1)[0][0] if names else "none_found"
-
-
-def _warnings(plan: Plan, runs: Sequence[RunResult]) -> tuple[Reason, ...]:
-    warnings = []
-    missing = len(plan.runs) - len(runs)
-    if missing > 0:
-        warnings.append(
-            Reason(
-                "incomplete", f"{missing} of {len(plan.runs)} planned runs are missing", "Go on with --resume"
-            )
-        )
-    if plan.profile.blocks == 1:
-        warnings.append(
-            Reason("one_block", "one run each: no interval", "--profile review repeats every cell")
-        )
-    invalid = sum(not run.valid for run in runs)
-    if invalid:
-        warnings.append(
-            Reason("invalid_runs", f"{invalid} of {len(runs)} runs say nothing about their server")
-        )
-    return tuple(warnings)

@@ -14,7 +14,7 @@ import msgspec
 import psutil
 import pytest
 
-from bench.judge.limit import MACHINE_REASONS
+from bench.judge.judge import MACHINE_REASONS
 from inventory.lab import LabHost, LabSpec
 from inventory.read import read_inventory
 from remote.ssh.connect import connect, host_keys_of

@@ -10,7 +10,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from bench.judge.limit import CpuUse, HostUse, LoadUse, RunFigures, judge
+from bench.judge.figures import CpuUse, HostUse, LoadUse, RunFigures
+from bench.judge.judge import judge
 from bench.samples.samples import host_cpu, network_use, parse_samples
 from remote.onhost.agent import main as agent_main
 

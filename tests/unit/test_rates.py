@@ -11,7 +11,8 @@ import pytest
 
 from bench.catalogue.read import load_profiles
 from bench.errors import CatalogueError, UsageError
-from bench.judge.limit import CpuUse, HostUse, Judgement, LoadUse, RunFigures, is_spoilt_by_machine, judge
+from bench.judge.figures import CpuUse, HostUse, LoadUse, RunFigures
+from bench.judge.judge import Judgement, is_spoilt_by_machine, judge
 from bench.plan.plan import plan_runs
 from bench.plan.rate import Rate, offered_rate, parse_rate, parse_rates
 from bench.results.latency import Latency

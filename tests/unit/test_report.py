@@ -493,9 +493,11 @@ def test_what_bounds_the_figures_is_said() -> None:
     summary = summarise(made.plan, made.runs)
     said = {reason.code: reason.text for reason in cautions(made.plan, made.environment, summary, made.runs)}
     assert said["one_block"] == "One run each: no interval"
-    assert said["shared_host"] == "The load generator shared lab-server with the server"
+    assert said["shared_host"] == (
+        "The load generator shares lab-server with the server; each has its own cores if the system can pin"
+    )
     assert said["no_pss"] == "PSS is not available on macOS: memory is RSS and USS"
-    assert said["not_pinned"] == "Processes can’t be pinned to cores on lab-server"
+    assert said["not_pinned"] == "Processes can't be pinned to cores on lab-server"
     linux = example()
     found = cautions(linux.plan, linux.environment, summarise(linux.plan, linux.runs), linux.runs)
     assert [reason.code for reason in found] == ["frequency_scaling"]
