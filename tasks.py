@@ -17,7 +17,12 @@ from typing import Any
 from invoke import Collection, Context, task
 from rich.console import Console
 
+from testapp.workloads import WORKLOADS
+
 ROOT = Path(__file__).resolve().parent
+USUAL_ENDPOINTS = [one.name for one in WORKLOADS.values() if one.default_place is not None]
+OTHER_ENDPOINTS = [name for name in WORKLOADS if name not in USUAL_ENDPOINTS]
+ENDPOINTS_HELP = "; also ".join(", ".join(names) for names in (USUAL_ENDPOINTS, OTHER_ENDPOINTS) if names)
 
 
 def answers_for_errors(command: Callable[..., int | None]) -> Callable[..., None]:
@@ -87,7 +92,7 @@ def _names(given: str) -> tuple[str, ...]:
         "hosts": "an inventory's name (inventory/NAME.yml or .ini) or its path",
         "servers": "catalogue entries, separated by commas",
         "set": "versions of the servers: current (default), paper, or both side by side",
-        "endpoints": "shortbody, longbody, orders, separated by commas",
+        "endpoints": f"separated by commas; default: {ENDPOINTS_HELP}",
         "profile": "how long and how hard: quick, review, paper, or one of your own",
         "name": "the folder below results/; default: date, time and inventory",
         "seed": "for the order of the runs and the test data; default: the time",
@@ -362,7 +367,7 @@ def _in_dev(context: Context, command: str) -> int:
 @task(
     help={
         "hosts": "an inventory's name or path",
-        "endpoints": "shortbody, longbody, orders, separated by commas",
+        "endpoints": f"separated by commas; default: {ENDPOINTS_HELP}",
         "json": "write {host: {endpoint: {engine, wrk, fast_http_user}}} to this file",
         "rounds": "how often each client has its turn",
         "results": "the folder for results; default: results/ here",

@@ -31,17 +31,20 @@ from bench.environment.calibration import (
 )
 from bench.environment.hosts import Inventory
 from bench.errors import AsgibenchError, LoadError, ServerStartError, SeveralHostsFailed, UsageError
-from bench.spec import ENDPOINTS, Endpoint
-from bench.wire.load import Expect, LoadSpec, Rotate
+from bench.spec import Endpoint
+from bench.wire.load import Expect, LoadSpec
 from inventory.read import read_inventory
 from loadgen.cluster import Cluster, LoadHost, start_cluster
+from loadgen.endpoints import known_endpoints
 from loadgen.stats import StoppedRun, cut_window
+from loadgen.traffic import bearer
 from remote.fleet import Fleet, open_fleet
 from remote.guarded import GuardedHost, GuardRefusal, new_session
 from remote.provision.provision import Environment, Provisioned, provision
 from remote.provision.ship import travelling_files
 from remote.ssh.ask import terminal
-from testapp.data import LONG_BODY, SHORT_BODY, expected_body, tokens
+from testapp.data import tokens
+from testapp.workloads import WORKLOADS
 
 LOAD_GROUP = "load"
 CONNECTIONS = 50
@@ -163,7 +166,7 @@ def calibrate(request: CalibrateRequest, report: Report) -> Calibrated:
     A host that fails doesn't cost the others theirs. Raises UsageError, InventoryError, what connecting
     raises, and the hosts' failure where none could be measured.
     """
-    endpoints = _endpoints(request.endpoints)
+    endpoints = known_endpoints().chosen(request.endpoints)
     if not 1 <= request.rounds <= MOST_ROUNDS:
         raise UsageError(f"{request.rounds} rounds", remedy=f"give 1 to {MOST_ROUNDS}")
     inventory = read_inventory(request.hosts, root=request.root)
@@ -204,7 +207,7 @@ def _failure(failures: Sequence[tuple[str, AsgibenchError]]) -> AsgibenchError |
 
 def bodies() -> dict[str, bytes]:
     """What the trivial server answers, by endpoint: the test app's own bodies, orders always one user's."""
-    return {"shortbody": SHORT_BODY, "longbody": LONG_BODY, "orders": expected_body(SEED, 0)}
+    return {name: workload.bodies(SEED)[0] for name, workload in WORKLOADS.items()}
 
 
 @contextlib.contextmanager
@@ -217,14 +220,6 @@ def _holding(inventory: Inventory, report: Report) -> Iterator[Fleet]:
     finally:
         for host, failure in fleet.release().items():
             report(f"{host} could not be told to stop ({failure}); its guard stops everything by itself")
-
-
-def _endpoints(names: Sequence[str]) -> tuple[Endpoint, ...]:
-    known = {endpoint.name: endpoint for endpoint in ENDPOINTS}
-    for name in names:
-        if name not in known:
-            raise UsageError(f"there is no endpoint {name!r}", remedy=f"There are {', '.join(known)}")
-    return tuple(known[name] for name in dict.fromkeys(names or known))
 
 
 def _version(root: Path) -> str:
@@ -492,7 +487,7 @@ def _load_spec(bench: Bench, endpoint: Endpoint, epoch: float) -> LoadSpec:
     body = bodies()[endpoint.name]
     rotate = None
     if endpoint.rotates_tokens:
-        rotate = Rotate("Authorization", tokens(SEED), prefix="Bearer ")
+        rotate = bearer(tokens(SEED))
     return LoadSpec(
         host=ADDRESS,
         port=bench.origin.port,

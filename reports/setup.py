@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from bench.environment.hosts import HostFacts
 from bench.plan.plan import Environment, Plan
 from bench.results.result import RunResult
-from bench.spec import Endpoint, Profile
+from bench.spec import Profile
 from reports.numbers import MISSING, counted, gigabytes, listed
 from reports.tables import Row, Table, words
 
@@ -123,14 +123,10 @@ def _rate_facts(profile: Profile) -> tuple[Fact, ...]:
 
 def endpoints_table(plan: Plan) -> Table:
     rows = tuple(
-        Row((endpoint.name, _request(endpoint), endpoint.content_type or MISSING, endpoint.description))
+        Row((endpoint.name, endpoint.request, endpoint.content_type or MISSING, endpoint.description))
         for endpoint in plan.endpoints
     )
     return Table("Endpoints", words("Name", "Request", "Content type", "What it does"), rows)
-
-
-def _request(endpoint: Endpoint) -> str:
-    return "the locustfile’s own" if endpoint.is_users_own else f"GET {endpoint.path}"
 
 
 def _first_runs(plan: Plan, runs: Sequence[RunResult]) -> dict[str, RunResult]:

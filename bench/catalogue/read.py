@@ -16,7 +16,7 @@ from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from bench.catalogue.versions import FLAGS_WORD, for_version
 from bench.errors import CatalogueError, UsageError
 from bench.plan.rate import parse_rates
-from bench.spec import ENDPOINTS, Profile, ServerSpec, Settings, VersionRange
+from bench.spec import Profile, ServerSpec, Settings, VersionRange
 
 APP = "testapp.app:app"
 SERVERS_FILE = Path(__file__).with_name("servers.toml")
@@ -49,8 +49,10 @@ class Catalogue(msgspec.Struct, frozen=True):
         raise UsageError(f"there is no server {name!r}", remedy=f"{guess}There are {', '.join(names)}")
 
 
-def load_catalogue(extra: Path | None = None) -> Catalogue:
+def load_catalogue(endpoints: Collection[str], extra: Path | None = None) -> Catalogue:
     """What is shipped, and what the user's own file adds. Its ``default_servers`` replace ours.
+
+    ``endpoints`` are the names that an entry may have as unsupported.
 
     Raises CatalogueError naming the file and the entry.
     """
@@ -60,7 +62,7 @@ def load_catalogue(extra: Path | None = None) -> Catalogue:
         content = _read(path)
         for name, table in _tables(content, "servers", path):
             spec = _entry(name, _completed(name, table, servers, path), ServerSpec, path)
-            _check_server(spec, path)
+            _check_server(spec, endpoints, path)
             _check_family(spec, servers, path)
             _add(servers, spec, path)
         defaults = _default_names(content, servers, path) or defaults
@@ -217,7 +219,7 @@ def _default_names(content: dict[str, Any], servers: Collection[str], path: Path
     return names
 
 
-def _check_server(spec: ServerSpec, path: Path) -> None:
+def _check_server(spec: ServerSpec, endpoints: Collection[str], path: Path) -> None:
     if not spec.command or not spec.environment_group:
         raise CatalogueError(
             f"{path}: {spec.name} has an empty command or environment_group", remedy="say how it is started"
@@ -227,8 +229,7 @@ def _check_server(spec: ServerSpec, path: Path) -> None:
         _check_filled(_in_range(spec, one), path)
     if not spec.version_ranges:
         _check_filled(spec, path)
-    endpoints = {endpoint.name for endpoint in ENDPOINTS}
-    _check_keys(spec, "unsupported_endpoints", spec.unsupported_endpoints, endpoints, path)
+    _check_keys(spec, "unsupported_endpoints", spec.unsupported_endpoints, set(endpoints), path)
 
 
 def _in_range(spec: ServerSpec, one: VersionRange) -> ServerSpec:

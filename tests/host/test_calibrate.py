@@ -31,11 +31,11 @@ from bench.environment.calibration import (
     table_lines,
 )
 from bench.errors import HostBusy, ResultError, UsageError
-from bench.spec import ENDPOINTS
 from inventory.read import read_inventory
 from loadgen.calibrate import CalibrateRequest, Programs, bodies, calibrate, calibrate_host, parse_wrk
 from remote.fleet import open_fleet
 from remote.guarded import new_session
+from tests.helpers.endpoints import ENDPOINTS
 from tests.helpers.program import LOCAL_INVENTORY, ROOT, Finished, command, processes_naming, run, work_folder
 
 SERVER = ROOT / "loadgen" / "ceiling_server.py"

@@ -12,7 +12,7 @@ from bench.plan.plan import PlannedRun
 from bench.results.assemble import Measured, Timeline, run_result
 from bench.results.result import Cell, Latency, LoadWorker, RunResult
 from bench.results.window import Window
-from bench.spec import ENDPOINTS
+from tests.helpers.endpoints import ENDPOINTS
 from tests.helpers.results_example import QUICK, SERVERS
 from tests.unit.test_samples import WALL, end, head, sample
 

@@ -9,10 +9,11 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from bench.catalogue.read import command_of, config_text, load_catalogue, load_profiles
+from bench.catalogue.read import command_of, config_text, load_profiles
 from bench.catalogue.versions import for_version
 from bench.errors import CatalogueError, UsageError
 from bench.spec import Profile, ServerSpec
+from tests.helpers.endpoints import load_catalogue
 
 MINIMAL = """
 [servers.mine]

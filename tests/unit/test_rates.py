@@ -16,7 +16,6 @@ from bench.plan.plan import plan_runs
 from bench.plan.rate import Rate, offered_rate, parse_rate, parse_rates
 from bench.results.result import Cell, Latency, OpenLoop, Reason, RunResult
 from bench.results.summary import summarise
-from bench.spec import ENDPOINTS
 from bench.wire.histogram import Histogram
 from bench.wire.slices import Slice
 from loadgen.stats import cut_window, open_loop_of
@@ -26,6 +25,7 @@ from reports.render import page_html, render
 from reports.tables import cells_csv
 from reports.terminal import closing_lines
 from reports.verdicts import contests
+from tests.helpers.endpoints import ENDPOINTS
 from tests.helpers.results_example import RATED, SERVERS, Example, example
 
 CELL = Cell("uvicorn", "shortbody", 1, 50, "lab")
