@@ -386,8 +386,8 @@ def calibrate(
 ) -> int:
     """Each load host's ceiling: requests/s of one core by our engine, wrk and FastHttpUser."""
     from bench.environment.calibration import table_lines
-    from loadgen.calibrate import CalibrateRequest
-    from loadgen.calibrate import calibrate as measure
+    from loadgen.calibrate.whole import CalibrateRequest
+    from loadgen.calibrate.whole import calibrate as measure
 
     request = CalibrateRequest(
         root=ROOT,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import tomllib
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,6 +19,7 @@ from bench.plan.locustfile import UserLocustfile, read_locustfile
 from bench.plan.plan import PLAN_VERSION, Plan, plan_runs
 from bench.plan.rate import parse_rates
 from bench.spec import Arrivals, Endpoint, Profile, ServerSpec, VersionSet
+from bench.version import asgibench_version
 
 LOCK_FILE = "uv.lock"
 VERSION_SETS: dict[str, tuple[VersionSet, ...]] = {
@@ -110,7 +110,7 @@ def make_plan(request: BenchRequest, inventory: Inventory, known: KnownEndpoints
         command=_command_again(request, seed),
         created_at=created.isoformat(timespec="seconds"),
         lock_sha256=hashlib.sha256((request.root / LOCK_FILE).read_bytes()).hexdigest(),
-        asgibench_version=_version(request.root),
+        asgibench_version=asgibench_version(request.root),
         locustfile=locustfile,
     )
 
@@ -192,7 +192,3 @@ def _command_again(request: BenchRequest, seed: int) -> tuple[str, ...]:
     if request.locustfile is not None:
         words += ["--locustfile", str(request.locustfile)]
     return tuple(words)
-
-
-def _version(root: Path) -> str:
-    return str(tomllib.loads((root / "pyproject.toml").read_text())["project"]["version"])

@@ -33,7 +33,7 @@ SHIPPED = {
     "loadgen/onhost/clients/fast_http_user.py": {"locust"},
     "loadgen/onhost/worker/user_locustfile.py": {"loadgen", "locust", "gevent"},
     "loadgen/onhost/calibration/ceiling_server.py": set(),
-    "loadgen/onhost/calibration/fast_http_user.py": {"locust", "gevent"},
+    "loadgen/onhost/calibration/fast_http_user.py": {"bench", "locust", "gevent"},
     "testapp/app.py": {"starlette", "testapp"},
     "testapp/pool.py": {"asyncpg"},
     "testapp/workload.py": {"starlette", "testapp"},
