@@ -22,13 +22,13 @@ import pytest
 import trio
 from starlette.types import ASGIApp, Message
 
-from bench.spec import Endpoint
 from testapp.app import create_app
 from testapp.counts import COUNTED, AnswerCounts, read_counts
 from testapp.data import USER_COUNT, orders_of, tokens, user_of
+from testapp.workload import Workload
 from testapp.workloads import WORKLOADS, longbody, shortbody
 from testapp.workloads.orders import expected_body, render_orders
-from tests.helpers.endpoints import ENDPOINTS, load_catalogue
+from tests.helpers.endpoints import KNOWN_ENDPOINTS, load_catalogue
 from tests.helpers.environments import (
     LOOPBACK,
     ROOT,
@@ -88,20 +88,26 @@ def skip_unless_it_serves_orders(server: RunningServer) -> None:
         pytest.skip(server.spec.unsupported_endpoints["orders"])
 
 
-@pytest.mark.parametrize("endpoint", ENDPOINTS, ids=lambda endpoint: endpoint.name)
-def test_every_server_gives_the_same_answer(server: RunningServer, endpoint: Endpoint) -> None:
-    """Status, type, length and body are those of the endpoint, whichever server is asked."""
-    if not serves(server, endpoint.name):
-        pytest.skip(server.spec.unsupported_endpoints[endpoint.name])
-    user_index = 3
-    bodies = WORKLOADS[endpoint.name].bodies(SEED)
-    expected = bodies[user_index if endpoint.rotates_tokens else 0]
-    answer = server.ask(endpoint.path, headers=bearer(tokens(SEED)[user_index]))
-    assert (answer.status, answer.headers["content-type"]) == (200, endpoint.content_type)
+@pytest.mark.parametrize("workload", WORKLOADS.values(), ids=lambda workload: workload.name)
+def test_every_server_gives_the_same_answer(server: RunningServer, workload: Workload) -> None:
+    """Status, type, length and body are those of the workload, whichever server is asked; it is counted."""
+    if not serves(server, workload.name):
+        pytest.skip(server.spec.unsupported_endpoints[workload.name])
+    user_index = 3 if workload.rotates_tokens else 0
+    expected = workload.bodies(SEED)[user_index]
+    counted = read_counts(server.counts)
+    answer = server.ask(
+        workload.path,
+        method=workload.method,
+        headers={**bearer(tokens(SEED)[user_index]), **workload.headers},
+        body=workload.request_body(SEED),
+    )
+    assert (answer.status, answer.headers["content-type"]) == (workload.status, workload.content_type)
     assert answer.headers["content-length"] == str(len(expected))
     assert "transfer-encoding" not in answer.headers
     assert hashlib.sha256(answer.body).digest() == hashlib.sha256(expected).digest()
-    assert endpoint.length_bytes in (None, len(answer.body))
+    assert workload.length_bytes in (None, len(answer.body))
+    assert read_counts(server.counts) == {**counted, workload.name: counted[workload.name] + 1}
 
 
 def test_each_user_gets_their_own_orders(server: RunningServer) -> None:
@@ -195,11 +201,8 @@ def test_the_app_counts_what_it_answers(server: RunningServer) -> None:
         for _ in range(times):
             server.ask(path, method=method)
     after = read_counts(server.counts)
-    assert {name: after[name] - before[name] for name in after} == {
-        "shortbody": 3,
-        "longbody": 2,
-        "orders": 1,
-    }
+    expected = {**dict.fromkeys(COUNTED, 0), "shortbody": 3, "longbody": 2, "orders": 1}
+    assert {name: after[name] - before[name] for name in after} == expected
 
 
 def test_a_connection_is_kept_for_thousands_of_requests(server: RunningServer) -> None:
@@ -281,7 +284,7 @@ def test_counts_outlive_a_killed_server(tmp_path: Path) -> None:
         assert server.process.wait(timeout=STOP_SECONDS) == -signal.SIGKILL
         assert shipped_program("counts", str(server.counts)) == (
             0,
-            {"shortbody": 5, "longbody": 0, "orders": 0},
+            {**dict.fromkeys(COUNTED, 0), "shortbody": 5},
         )
 
 
@@ -414,7 +417,7 @@ def test_the_data_has_the_shape_that_is_promised() -> None:
     assert 1_000 < min(sizes) < max(sizes) < 1_200
     assert len(shortbody.BODY) == 22
     assert len(longbody.BODY) == 430_000
-    assert tuple(endpoint.name for endpoint in ENDPOINTS) == COUNTED
+    assert KNOWN_ENDPOINTS.names == COUNTED
 
 
 @pytest.mark.parametrize("user_index", [-1, USER_COUNT])

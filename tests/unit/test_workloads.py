@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -20,6 +21,7 @@ from testapp.workload import Workload
 from testapp.workloads import WORKLOADS
 from tests.helpers.endpoints import ENDPOINTS, KNOWN_ENDPOINTS
 
+ROOT = Path(__file__).resolve().parents[2]
 SEED = 7
 EVERY = pytest.mark.parametrize("workload", WORKLOADS.values(), ids=lambda workload: workload.name)
 OWN = Endpoint("mine", "", "", None)
@@ -40,6 +42,16 @@ def test_a_workload_is_what_it_says(workload: Workload) -> None:
     lengths = {len(body) for body in bodies}
     assert workload.length_bytes in lengths if len(lengths) == 1 else workload.length_bytes is None
     assert len(workload.request_body(SEED)) == workload.request_length_bytes
+
+
+def test_the_document_lists_every_workload() -> None:
+    rows = [
+        f"| `{one.name}` | `{one.request}` | {one.description} | "
+        f"{'yes' if one.name in KNOWN_ENDPOINTS.defaults else 'no'} |"
+        for one in KNOWN_ENDPOINTS.endpoints
+    ]
+    document = (ROOT / "docs" / "workloads.md").read_text().splitlines()
+    assert [line for line in document if line.startswith("| `")] == rows
 
 
 @EVERY
