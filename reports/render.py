@@ -15,8 +15,8 @@ from bench.plan.plan import Plan
 from bench.results.result import RunResult, Summary
 from bench.results.store import Store
 from bench.results.summary import DERIVED_WARNINGS, summarise
-from reports.page import Page, page_of
-from reports.tables import cells_csv
+from reports.page.report import Page, page_of
+from reports.tables.table import cells_csv
 
 
 def render(store_directory: Path) -> str:

@@ -13,7 +13,7 @@ from bench.spec import ENDPOINTS, Endpoint, Profile
 from loadgen.live import LiveSeconds
 from loadgen.stats import StoppedRun
 from remote.server import log_tail
-from reports.progress import LiveFigures, Progress
+from reports.terminal.progress import LiveFigures, Progress
 from session.stage import Stage
 
 EPOCH_LEAD_SECONDS = 0.1

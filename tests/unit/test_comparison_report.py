@@ -16,8 +16,8 @@ import pytest
 from bench.errors import GateFailed, GateUndecided, ResultError, UsageError
 from bench.results.comparison import Comparison, compare, gate, gate_error
 from bench.results.result import RunResult
-from reports.comparison import open_results, page_of, read_measured, write_comparison
-from reports.comparison_terminal import comparison_lines
+from reports.comparison.page import open_results, page_of, read_measured, write_comparison
+from reports.comparison.terminal import comparison_lines
 from tests.helpers.results_example import QUICK, RATED, Example, environment, example, failing, is_cell
 from tests.unit.test_comparison import measured, other, scaled
 

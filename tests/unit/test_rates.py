@@ -19,12 +19,12 @@ from bench.results.summary import summarise
 from bench.spec import ENDPOINTS
 from bench.wire.histogram import Histogram
 from loadgen.stats import Slice, cut_window, open_loop_of
-from reports.page import page_of
-from reports.rates import stated_rates
+from reports.charts.rates import stated_rates
+from reports.page.report import page_of
 from reports.render import page_html, render
-from reports.tables import cells_csv
-from reports.terminal import closing_lines
-from reports.verdicts import contests
+from reports.tables.table import cells_csv
+from reports.terminal.closing import closing_lines
+from reports.words.verdicts import contests
 from tests.helpers.results_example import RATED, SERVERS, Example, example
 
 CELL = Cell("uvicorn", "shortbody", 1, 50, "lab")

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 from bench.plan.plan import Plan
 from bench.results.result import CellSummary, Estimate, RunResult, Summary
-from reports.numbers import times
-from reports.paper import ENDPOINTS, SERVERS, VERSIONS
-from reports.verdicts import paired_ratio, throughput
+from reports.paper.figures import ENDPOINTS, SERVERS, VERSIONS
+from reports.words.numbers import times
+from reports.words.verdicts import paired_ratio, throughput
 
 TOLERANCE = 1.1
 """A claimed ratio c is met between c/1.1 and 1.1 c."""

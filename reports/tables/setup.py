@@ -10,8 +10,8 @@ from bench.environment.hosts import HostFacts
 from bench.plan.plan import Environment, Plan
 from bench.results.result import RunResult
 from bench.spec import Endpoint, Profile
-from reports.numbers import MISSING, counted, gigabytes, listed
-from reports.tables import Row, Table, words
+from reports.tables.table import Row, Table, words
+from reports.words.numbers import MISSING, counted, gigabytes, listed
 
 CLOCK = "Clock against the controller"
 TOLD_ELSEWHERE = ("command", "pid", "parent_pid")  # the command stands above; pids are of one run

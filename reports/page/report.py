@@ -9,18 +9,17 @@ from dataclasses import dataclass
 from bench.environment.calibration import Calibration
 from bench.plan.plan import Environment, Plan
 from bench.results.result import Reason, RunResult, Summary
-from reports import paper
-from reports.busy import busy_figure
-from reports.ceilings import ceilings_table
-from reports.charts import Figure
-from reports.claims import judge_claims, servers_compared
-from reports.latency import latency_figure
-from reports.memory import memory_figure, memory_over_time_figure
-from reports.method import Method, method_of
-from reports.numbers import counted, duration, listed, percent
-from reports.rates import StatedRates, stated_rates
-from reports.sentences import Answer, answer, headline, validity
-from reports.setup import (
+from reports.charts.busy import busy_figure
+from reports.charts.latency import latency_figure
+from reports.charts.memory import memory_figure, memory_over_time_figure
+from reports.charts.panels import Figure
+from reports.charts.rates import StatedRates, stated_rates
+from reports.charts.speed import drift_figure, ratio_figure, throughput_figure
+from reports.paper import figures as paper
+from reports.paper.claims import judge_claims, servers_compared
+from reports.paper.method import Method, method_of
+from reports.tables.ceilings import ceilings_table
+from reports.tables.setup import (
     Fact,
     ServerView,
     asked_table,
@@ -32,8 +31,7 @@ from reports.setup import (
     server_views,
     told_table,
 )
-from reports.speed import drift_figure, ratio_figure, throughput_figure
-from reports.tables import (
+from reports.tables.table import (
     Row,
     Table,
     claims_table,
@@ -43,8 +41,10 @@ from reports.tables import (
     verdict_table,
     words,
 )
-from reports.trust import agent_shares, cautions, load_share, overhead_share
-from reports.verdicts import LEVEL_MARGIN, contests, label_of
+from reports.words.numbers import counted, duration, listed, percent
+from reports.words.sentences import Answer, answer, headline, validity
+from reports.words.trust import agent_shares, cautions, load_share, overhead_share
+from reports.words.verdicts import LEVEL_MARGIN, contests, label_of
 
 
 @dataclass(frozen=True)

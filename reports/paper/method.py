@@ -13,13 +13,13 @@ from statistics import median
 from bench.plan.plan import Environment, Plan
 from bench.results.result import CLIENT_TITLES, CellSummary, RunResult, Summary
 from bench.spec import Client, LoadPlace
-from reports import paper
-from reports.numbers import MISSING, counted, listed, megabytes, milliseconds, percent, rate, times
-from reports.sentences import LIMITS, refused_because
-from reports.setup import Fact
-from reports.tables import Row, Table, group, numbers, tone, words
-from reports.trust import cell_server_share
-from reports.verdicts import runs_of
+from reports.paper import figures as paper
+from reports.tables.setup import Fact
+from reports.tables.table import Row, Table, group, numbers, tone, words
+from reports.words.numbers import MISSING, counted, listed, megabytes, milliseconds, percent, rate, times
+from reports.words.sentences import LIMITS, refused_because
+from reports.words.trust import cell_server_share
+from reports.words.verdicts import runs_of
 
 _MORE = 1.10
 """What our engine gets beyond a client's figure by less than this is no more than two runs differ."""

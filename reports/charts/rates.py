@@ -10,10 +10,10 @@ from markupsafe import Markup
 
 from bench.plan.plan import Plan
 from bench.results.result import CellSummary, OpenLoop, Summary
-from reports.charts import Axis, Figure, Plot, Series, Style, line_key, line_panel, slug, style_of
-from reports.numbers import MISSING, counted, listed, milliseconds, rate
-from reports.svg import log_ticks, nice_ticks
-from reports.tables import Row, Table, named, numbers, tone, words
+from reports.charts.panels import Axis, Figure, Plot, Series, Style, line_key, line_panel, slug, style_of
+from reports.charts.svg import log_ticks, nice_ticks
+from reports.tables.table import Row, Table, named, numbers, tone, words
+from reports.words.numbers import MISSING, counted, listed, milliseconds, rate
 
 BEHIND = "ServerBehindRate"
 """The code by which a valid run says that it missed its rate; what else missed one is void."""

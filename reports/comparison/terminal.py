@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from bench.results.comparison import CellComparison, Change, Comparison, Gate
 from bench.results.likeness import Difference
-from reports.changes import (
+from reports.comparison.changes import (
     Group,
     figure_of,
     flip_sentences,
@@ -19,8 +19,8 @@ from reports.changes import (
     title_of,
     worse_sentences,
 )
-from reports.comparison import notes
-from reports.fingerprints import host_differences, python_sentence, software_differences
+from reports.comparison.fingerprints import host_differences, python_sentence, software_differences
+from reports.comparison.page import notes
 
 _LEGEND = "B over A of medians [95 % interval]; ~ is within noise"
 _TITLES = ("", "A, req/s", "B, req/s", "requests/s", "p99", "RSS", "CPU a request", "req/s a core")

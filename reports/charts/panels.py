@@ -10,9 +10,9 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
-from reports.svg import Scale, joined, line, mark, nice_ticks, number, panel, tag, text
-from reports.tables import Table
-from reports.verdicts import Labelled
+from reports.charts.svg import Scale, joined, line, mark, nice_ticks, number, panel, tag, text
+from reports.tables.table import Table
+from reports.words.verdicts import Labelled
 
 WIDTH = 340.0
 LEFT, RIGHT = 6.0, 334.0

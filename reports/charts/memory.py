@@ -8,7 +8,7 @@ from markupsafe import Markup
 
 from bench.plan.plan import Plan
 from bench.results.result import Bytes, CellSummary, MemoryPoint, RunResult, ranking_cells
-from reports.charts import (
+from reports.charts.panels import (
     Axis,
     DotRow,
     Figure,
@@ -25,10 +25,10 @@ from reports.charts import (
     spoken,
     style_of,
 )
-from reports.numbers import MISSING, megabytes
-from reports.svg import nice_ticks
-from reports.tables import Row, Table, named, numbers, tone, words
-from reports.verdicts import Labelled
+from reports.charts.svg import nice_ticks
+from reports.tables.table import Row, Table, named, numbers, tone, words
+from reports.words.numbers import MISSING, megabytes
+from reports.words.verdicts import Labelled
 
 _MOST_POINTS = 100
 _MOST_TABLE_ROWS = 30

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 from bench.environment.calibration import Calibration, HostCeiling
 from bench.results.result import CellSummary, LoadWorker, RunResult
-from reports.numbers import percent, rate
-from reports.tables import Row, Table, group, named, numbers, tone, words
-from reports.verdicts import Labelled, runs_of
+from reports.tables.table import Row, Table, group, named, numbers, tone, words
+from reports.words.numbers import percent, rate
+from reports.words.verdicts import Labelled, runs_of
 
 UNKNOWN = "–"
 

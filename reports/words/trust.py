@@ -9,8 +9,8 @@ import msgspec
 
 from bench.plan.plan import Environment, Plan
 from bench.results.result import CellSummary, Reason, RunResult, Summary
-from reports.numbers import listed
-from reports.verdicts import runs_of
+from reports.words.numbers import listed
+from reports.words.verdicts import runs_of
 
 _CLOCK_ERROR_SECONDS = 0.01
 

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from bench.results.result import CellSummary, Reason, Summary
-from reports.numbers import counted, lead, listed, rate, rate_interval, times
-from reports.verdicts import Comparison, Contest, Labelled, Verdict
+from reports.words.numbers import counted, lead, listed, rate, rate_interval, times
+from reports.words.verdicts import Comparison, Contest, Labelled, Verdict
 
 _NAMED_LABELS = 4
 _SAME = 0.005

@@ -16,7 +16,7 @@ from statistics import stdev
 
 from bench.results.result import CellSummary, Estimate, RunResult, Summary
 from bench.results.summary import estimate, half_width
-from reports.numbers import counted
+from reports.words.numbers import counted
 
 LEVEL_MARGIN = 1.05
 """Servers whose ratio surely lies between 1/1.05 and 1.05 are called level: no reason to choose by."""

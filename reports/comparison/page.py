@@ -23,7 +23,9 @@ from bench.results.comparison import (
 from bench.results.likeness import Difference
 from bench.results.result import CellSummary, RunResult
 from bench.results.store import Store
-from reports.changes import (
+from reports.charts.panels import DotRow, Figure, Mark, dot_panel, line_key, mark_key, slug, spoken
+from reports.charts.speed import ratio_axis
+from reports.comparison.changes import (
     INTERVALS,
     NO_INTERVAL,
     Group,
@@ -37,13 +39,16 @@ from reports.changes import (
     title_of,
     worse_sentences,
 )
-from reports.charts import DotRow, Figure, Mark, dot_panel, line_key, mark_key, slug, spoken
-from reports.fingerprints import benchmark_facts, host_differences, python_sentence, software_differences
-from reports.numbers import MISSING, listed
+from reports.comparison.fingerprints import (
+    benchmark_facts,
+    host_differences,
+    python_sentence,
+    software_differences,
+)
 from reports.render import rendered
-from reports.sentences import Answer
-from reports.speed import ratio_axis
-from reports.tables import Row, Table, group, numbers, words
+from reports.tables.table import Row, Table, group, numbers, words
+from reports.words.numbers import MISSING, listed
+from reports.words.sentences import Answer
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from statistics import median
 
 from bench.plan.plan import Plan
 from bench.results.result import CellSummary, RunResult
-from reports.charts import (
+from reports.charts.panels import (
     Axis,
     DotRow,
     Figure,
@@ -25,10 +25,10 @@ from reports.charts import (
     spoken,
     style_of,
 )
-from reports.numbers import percent, rate, rate_interval, times
-from reports.svg import nice_ticks
-from reports.tables import Row, Table, numbers, tone, words
-from reports.verdicts import LEVEL_MARGIN, Contest, Labelled, compare, runs_of
+from reports.charts.svg import nice_ticks
+from reports.tables.table import Row, Table, numbers, tone, words
+from reports.words.numbers import percent, rate, rate_interval, times
+from reports.words.verdicts import LEVEL_MARGIN, Contest, Labelled, compare, runs_of
 
 _RATIO_TICKS = (0.1, 0.2, 0.33, 0.5, 0.67, 0.8, 0.9, 1, 1.1, 1.25, 1.5, 2, 3, 5, 10, 20, 50, 100)
 

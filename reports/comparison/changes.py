@@ -10,8 +10,8 @@ import msgspec
 
 from bench.results.comparison import CellComparison, Change, Comparison, Flip, Gate, Metric, Ratio
 from bench.results.result import Cell, CellSummary, Estimate
-from reports.numbers import MISSING, counted, listed, megabytes, microseconds, milliseconds, rate, times
-from reports.sentences import Answer, refused_because
+from reports.words.numbers import MISSING, counted, listed, megabytes, microseconds, milliseconds, rate, times
+from reports.words.sentences import Answer, refused_because
 
 NO_INTERVAL = (
     "No interval is to be had where A or B has a single valid run of a cell: such a ratio may be noise. "

@@ -8,8 +8,8 @@ from bench.environment.hosts import HostFacts
 from bench.plan.plan import Environment
 from bench.results.comparison import Comparison, Measured
 from bench.results.likeness import Difference
-from reports.numbers import MISSING, counted, listed
-from reports.setup import CLOCK, TOLD_ELSEWHERE, facts_shown, setting_value
+from reports.tables.setup import CLOCK, TOLD_ELSEWHERE, facts_shown, setting_value
+from reports.words.numbers import MISSING, counted, listed
 
 
 def python_sentence(comparison: Comparison) -> tuple[bool, str]:

@@ -6,10 +6,10 @@ from collections import Counter
 from collections.abc import Sequence
 
 from bench.results.result import CellSummary, RunResult, Summary
-from reports.numbers import counted, percent, rate
-from reports.sentences import LIMITS, ONE_RUN, against_next, refused_because
-from reports.trust import load_share
-from reports.verdicts import Contest, Verdict, contests, label_of
+from reports.words.numbers import counted, percent, rate
+from reports.words.sentences import LIMITS, ONE_RUN, against_next, refused_because
+from reports.words.trust import load_share
+from reports.words.verdicts import Contest, Verdict, contests, label_of
 
 
 def closing_lines(summary: Summary, runs: Sequence[RunResult]) -> list[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from bench.results.result import CellSummary, RunResult
-from reports.charts import (
+from reports.charts.panels import (
     Axis,
     DotRow,
     Figure,
@@ -15,11 +15,11 @@ from reports.charts import (
     slug,
     spoken,
 )
-from reports.numbers import percent
-from reports.svg import nice_ticks
-from reports.tables import named, trust_table
-from reports.trust import cell_load_share, cell_server_share
-from reports.verdicts import Labelled
+from reports.charts.svg import nice_ticks
+from reports.tables.table import named, trust_table
+from reports.words.numbers import percent
+from reports.words.trust import cell_load_share, cell_server_share
+from reports.words.verdicts import Labelled
 
 
 def busy_figure(contests: Labelled, runs: Sequence[RunResult]) -> Figure:

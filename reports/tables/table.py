@@ -9,9 +9,9 @@ from dataclasses import dataclass
 
 from bench.plan.plan import Environment, Plan
 from bench.results.result import Bytes, CellSummary, RunResult, Summary
-from reports import paper
-from reports.claims import Claim
-from reports.numbers import (
+from reports.paper import figures as paper
+from reports.paper.claims import Claim
+from reports.words.numbers import (
     MISSING,
     megabytes,
     microseconds,
@@ -20,9 +20,9 @@ from reports.numbers import (
     rate,
     rate_interval,
 )
-from reports.sentences import LIMITS, against_next, refused_because
-from reports.trust import cell_load_share, cell_server_share, load_share, server_system
-from reports.verdicts import Labelled
+from reports.words.sentences import LIMITS, against_next, refused_because
+from reports.words.trust import cell_load_share, cell_server_share, load_share, server_system
+from reports.words.verdicts import Labelled
 
 
 @dataclass(frozen=True)

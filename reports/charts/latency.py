@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bench.plan.plan import Plan
 from bench.results.result import CellSummary
-from reports.charts import (
+from reports.charts.panels import (
     Axis,
     Figure,
     Plot,
@@ -14,9 +14,9 @@ from reports.charts import (
     slug,
     style_of,
 )
-from reports.svg import log_ticks
-from reports.tables import latency_table
-from reports.verdicts import Labelled
+from reports.charts.svg import log_ticks
+from reports.tables.table import latency_table
+from reports.words.verdicts import Labelled
 
 _PERCENTILES = ((0.0, "p50"), (1.0, "p90"), (2.0, "p99"), (3.0, "p99.9"), (4.0, "max"))
 
