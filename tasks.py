@@ -189,8 +189,8 @@ def compare(
     """Ratios of two benchmarks of one plan, on other hosts or at another time; prints the page's path."""
     from bench.results.comparison import compare as compare_measured
     from bench.results.comparison import gate, gate_error
-    from reports.comparison.page import open_results, read_measured, write_comparison
     from reports.comparison.terminal import comparison_lines
+    from reports.comparison.write import open_results, read_measured, write_comparison
 
     share = _share(fail_over, "fail-over") if fail_over else None
     root = Path(results) if results else ROOT / "results"

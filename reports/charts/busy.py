@@ -16,9 +16,10 @@ from reports.charts.panels import (
     spoken,
 )
 from reports.charts.svg import nice_ticks
-from reports.tables.table import named, trust_table
+from reports.tables.busy import busy_table
+from reports.tables.table import named
 from reports.words.numbers import percent
-from reports.words.trust import cell_load_share, cell_server_share
+from reports.words.shares import cell_load_share, cell_server_share
 from reports.words.verdicts import Labelled
 
 
@@ -48,7 +49,7 @@ def busy_figure(contests: Labelled, runs: Sequence[RunResult]) -> Figure:
             mark_key("diamond", "mark s1", "busiest load worker (worst run)"),
         ),
         tuple(panels),
-        (trust_table(contests, runs),),
+        (busy_table(contests, runs),),
     )
 
 

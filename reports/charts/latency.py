@@ -15,7 +15,7 @@ from reports.charts.panels import (
     style_of,
 )
 from reports.charts.svg import log_ticks
-from reports.tables.table import latency_table
+from reports.tables.latency import latency_table
 from reports.words.verdicts import Labelled
 
 _PERCENTILES = ((0.0, "p50"), (1.0, "p90"), (2.0, "p99"), (3.0, "p99.9"), (4.0, "max"))

@@ -10,14 +10,14 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
-from reports.charts.svg import Scale, joined, line, mark, nice_ticks, number, panel, tag, text
+from reports.charts.svg import SHAPES, Scale, joined, line, mark, nice_ticks, number, panel, tag, text
 from reports.tables.table import Table
 from reports.words.verdicts import Labelled
 
 WIDTH = 340.0
 LEFT, RIGHT = 6.0, 334.0
 ROW_HEIGHT = 40.0
-_COLOURS, _SHAPES = 5, ("circle", "square", "triangle", "diamond", "cross", "bar")
+_COLOURS = 5
 _DASHES = ("solid", "dashed", "dotted")
 
 
@@ -49,7 +49,7 @@ class Style:
 
     @property
     def shape(self) -> str:
-        return _SHAPES[self.index % len(_SHAPES)]
+        return SHAPES[self.index % len(SHAPES)]
 
     @property
     def mark_class(self) -> str:

@@ -57,11 +57,6 @@ def line(x1: float, y1: float, x2: float, y2: float, class_: str) -> Markup:
     return tag("path", d=f"M{number(x1)} {number(y1)}L{number(x2)} {number(y2)}", class_=class_)
 
 
-def polyline(points: Sequence[tuple[float, float]], class_: str) -> Markup:
-    path = "L".join(f"{number(x)} {number(y)}" for x, y in points)
-    return tag("path", d=f"M{path}", class_=class_)
-
-
 def mark(shape: str, x: float, y: float, class_: str, size: float = 4.5) -> Markup:
     """A data point. Shapes tell the series apart where colours can't."""
     if shape == "circle":

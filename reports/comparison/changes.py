@@ -11,7 +11,7 @@ import msgspec
 from bench.results.comparison import CellComparison, Change, Comparison, Flip, Gate, Metric, Ratio
 from bench.results.result import Cell, CellSummary, Estimate
 from reports.words.numbers import MISSING, counted, listed, megabytes, microseconds, milliseconds, rate, times
-from reports.words.sentences import Answer, refused_because
+from reports.words.sentences import EndpointAnswer, refused_because
 
 NO_INTERVAL = (
     "No interval is to be had where A or B has a single valid run of a cell: such a ratio may be noise. "
@@ -99,7 +99,7 @@ def headline(comparison: Comparison) -> str:
     return f"B against A in {total}: {', '.join(parts)}{flips}"
 
 
-def answer(group: Group) -> Answer:
+def answer(group: Group) -> EndpointAnswer:
     """One sentence by requests/s, one on each other figure that differs beyond noise, one a refused cell."""
     valid = [cell for cell in group.cells if cell.is_valid]
     refusals = tuple(
@@ -107,11 +107,11 @@ def answer(group: Group) -> Answer:
     )
     others = tuple(text for index in range(1, 5) if (text := _other_figure(valid, index)))
     if not valid:
-        return Answer(group.label, "refused", f"No comparison on {group.label}.", (), refusals)
+        return EndpointAnswer(group.label, "refused", f"No comparison on {group.label}.", (), refusals)
     sentence = f"On {group.label}, {_by_change(valid)}."
     sure = all(cell.ratios[0].low is not None for cell in valid)
     tone = "sure" if sure and not refusals else "open"
-    return Answer(group.label, tone, sentence, others, refusals)
+    return EndpointAnswer(group.label, tone, sentence, others, refusals)
 
 
 def invalid_because(cell: CellComparison) -> str:

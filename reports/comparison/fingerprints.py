@@ -8,7 +8,8 @@ from bench.environment.hosts import HostFacts
 from bench.plan.plan import Environment
 from bench.results.comparison import Comparison, Measured
 from bench.results.likeness import Difference
-from reports.tables.setup import CLOCK, TOLD_ELSEWHERE, facts_shown, setting_value
+from reports.tables.hosts import CLOCK, facts_shown
+from reports.tables.servers import TOLD_ELSEWHERE, setting_value
 from reports.words.numbers import MISSING, counted, listed
 
 

@@ -12,6 +12,10 @@ CITATION = (
     "IJSEA 13(03), 30–35. DOI 10.7753/IJSEA1303.1007"
 )
 MACHINE = "one MacBook Pro 2019 (2.6 GHz 6-core Intel Core i7, 16 GB), shared by the server and the load"
+RSS_NOTE = (
+    "RSS, MB: median in the window. The paper doesn’t say when it sampled, nor whether its MB are 10⁶ or 2²⁰ "
+    "bytes."
+)
 VERSIONS = {"uvicorn": "0.27.0.post1", "daphne": "4.0.0", "hypercorn": "0.16.0"}
 SERVERS = ("uvicorn", "daphne", "hypercorn")
 ENDPOINTS = ("longbody", "shortbody", "orders")

@@ -14,11 +14,10 @@ from bench.plan.plan import Environment, Plan
 from bench.results.result import CLIENT_TITLES, CellSummary, RunResult, Summary
 from bench.spec import Client, LoadPlace
 from reports.paper import figures as paper
-from reports.tables.setup import Fact
-from reports.tables.table import Row, Table, group, numbers, tone, words
+from reports.tables.table import Fact, Table, TableRow, group, numbers, tone, words
 from reports.words.numbers import MISSING, counted, listed, megabytes, milliseconds, percent, rate, times
 from reports.words.sentences import LIMITS, refused_because
-from reports.words.trust import cell_server_share
+from reports.words.shares import cell_server_share
 from reports.words.verdicts import runs_of
 
 _MORE = 1.10
@@ -45,11 +44,16 @@ class Method:
     ranked_by: str
 
 
+def is_of_method(summary: Summary) -> bool:
+    """Whether some cell makes its load as the paper made it."""
+    return any(cell.cell.is_of_method for cell in summary.cells)
+
+
 def method_of(
     plan: Plan, environment: Environment, summary: Summary, runs: Sequence[RunResult]
 ) -> Method | None:
     """None where the plan makes its load in the usual way only."""
-    if not any(cell.cell.is_of_method for cell in summary.cells):
+    if not is_of_method(summary):
         return None
     cells = [cell for cell in summary.cells if not cell.is_open_loop and cell.endpoint in paper.ENDPOINTS]
     ours = _Ours(plan, environment, cells, runs)
@@ -126,9 +130,9 @@ def _server_cores(plan: Plan, environment: Environment) -> int | None:
 
 
 def _apart(ours: _Ours, endpoints: Sequence[str]) -> Table:
-    paper_row = Row(("The paper", *(_paper_apart(endpoint) for endpoint in endpoints)), "muted")
+    paper_row = TableRow(("The paper", *(_paper_apart(endpoint) for endpoint in endpoints)), "muted")
     rows = [
-        Row((ours.title(*way), *(_cells_apart(ours.by(endpoint, *way)) for endpoint in endpoints)))
+        TableRow((ours.title(*way), *(_cells_apart(ours.by(endpoint, *way)) for endpoint in endpoints)))
         for way in ours.ways
     ]
     return Table(
@@ -137,6 +141,7 @@ def _apart(ours: _Ours, endpoints: Sequence[str]) -> Table:
         (paper_row, *rows),
         "A client that is slower than the servers makes them look alike. Figures that say nothing are left "
         "out, and with them the servers that they are of.",
+        style="apart",
     )
 
 
@@ -166,7 +171,7 @@ def _spread(figures: dict[str, float]) -> str:
 
 
 def _endpoint(ours: _Ours, endpoint: str) -> EndpointMethod:
-    rows: list[Row] = []
+    rows: list[TableRow] = []
     sentences = []
     for server in ours.plan.servers:
         cells = ours.of(endpoint, server.name)
@@ -180,7 +185,7 @@ def _endpoint(ours: _Ours, endpoint: str) -> EndpointMethod:
         *numbers("Requests/s", "Of the paper’s", "RSS, MB", "Of the paper’s RSS"),
         *words("What made the figure"),
     )
-    table = Table(paper.TITLES[endpoint], columns, tuple(rows))
+    table = Table(paper.TITLES[endpoint], columns, tuple(rows), style="stacked")
     return EndpointMethod(paper.TITLES[endpoint], tuple(sentences), table)
 
 
@@ -197,14 +202,14 @@ def _heading(endpoint: str, package: str, cells: Sequence[CellSummary]) -> str:
     )
 
 
-def _row(ours: _Ours, cell: CellSummary) -> Row:
+def _row(ours: _Ours, cell: CellSummary) -> TableRow:
     title = ours.title(cell.client, cell.load_on)
     if not cell.valid:
         because = f"says nothing: {refused_because(cell)}"
-        return Row((f"{title} (refused)", *((MISSING,) * 4), because), tone(cell))
+        return TableRow((f"{title} (refused)", *((MISSING,) * 4), because), tone(cell))
     figures = paper.FIGURES.get((cell.endpoint, ours.package(cell.server)))
     speed, rss = cell.requests_per_second.median, cell.rss_bytes.median
-    return Row(
+    return TableRow(
         (
             title,
             rate(speed),

@@ -6,16 +6,14 @@ from collections.abc import Sequence
 
 from bench.environment.calibration import Calibration, HostCeiling
 from bench.results.result import CellSummary, LoadWorker, RunResult
-from reports.tables.table import Row, Table, group, named, numbers, tone, words
-from reports.words.numbers import percent, rate
+from reports.tables.table import Table, TableRow, group, named, numbers, tone, words
+from reports.words.numbers import MISSING, percent, rate
 from reports.words.verdicts import Labelled, runs_of
-
-UNKNOWN = "–"
 
 
 def ceilings_table(contests: Labelled, runs: Sequence[RunResult], calibration: Calibration | None) -> Table:
     """The worst load worker of each cell, over all its runs, beside its core's ceiling."""
-    rows: list[Row] = []
+    rows: list[TableRow] = []
     for label, contest in contests:
         rows.append(group(label))
         rows += [_row(cell, runs, calibration) for cell in contest.cells]
@@ -46,21 +44,21 @@ def _note(calibration: Calibration | None) -> str:
     )
 
 
-def _row(cell: CellSummary, runs: Sequence[RunResult], calibration: Calibration | None) -> Row:
+def _row(cell: CellSummary, runs: Sequence[RunResult], calibration: Calibration | None) -> TableRow:
     busiest = [
         (run, max(run.load_workers, key=_cpu_share)) for run in runs_of(cell, runs) if run.load_workers
     ]
     if not busiest:
-        return Row((named(cell), UNKNOWN, UNKNOWN, UNKNOWN, UNKNOWN), tone(cell))
+        return TableRow((named(cell), MISSING, MISSING, MISSING, MISSING), tone(cell))
     run, worker = max(busiest, key=lambda pair: _cpu_share(pair[1]))
     asked = worker.requests / run.timing.window_seconds
     ceiling = _ceiling(worker, cell.endpoint, calibration)
-    return Row(
+    return TableRow(
         (
             named(cell),
             rate(asked),
-            UNKNOWN if ceiling is None else rate(ceiling),
-            UNKNOWN if ceiling is None else percent(asked / ceiling),
+            MISSING if ceiling is None else rate(ceiling),
+            MISSING if ceiling is None else percent(asked / ceiling),
             percent(_cpu_share(worker)),
         ),
         tone(cell),

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from bench.results.result import CellSummary, RunResult, Summary
 from reports.words.numbers import counted, percent, rate
 from reports.words.sentences import LIMITS, ONE_RUN, against_next, refused_because
-from reports.words.trust import load_share
+from reports.words.shares import load_share
 from reports.words.verdicts import Contest, Verdict, contests, label_of
 
 

@@ -25,7 +25,7 @@ ONE_RUN = "one run each: no interval; --profile review repeats"
 
 
 @dataclass(frozen=True)
-class Answer:
+class EndpointAnswer:
     """What is said of one contest. ``refusals`` are printed in red, each with what to do about it.
 
     ``tone`` is ``sure`` (ahead or level), ``open`` (not resolved, no interval, nothing to compare) or
@@ -39,15 +39,15 @@ class Answer:
     refusals: tuple[str, ...]
 
 
-def answer(contest: Contest, label: str) -> Answer:
+def answer(contest: Contest, label: str) -> EndpointAnswer:
     """One sentence on the leader, one on each further step down, one on each refused cell."""
     steps, limits = tuple(step_sentence(step) for step in contest.steps), _limits(contest)
     if not contest.refused:
         settled = bool(contest.steps) and contest.steps[0].verdict in (Verdict.AHEAD, Verdict.LEVEL)
         tone = "sure" if settled else "open"
-        return Answer(label, tone, _leader(contest, label), (*steps[1:], *limits), ())
+        return EndpointAnswer(label, tone, _leader(contest, label), (*steps[1:], *limits), ())
     others = (*_leaving_out(contest, steps), *limits)
-    return Answer(label, "refused", _refused_sentence(contest, label), others, _refusals(contest))
+    return EndpointAnswer(label, "refused", _refused_sentence(contest, label), others, _refusals(contest))
 
 
 def headline(contests: Labelled) -> str:

@@ -16,10 +16,11 @@ from bench.plan.plan import plan_runs
 from bench.results.result import Cell, RunResult
 from bench.results.summary import summarise
 from bench.spec import ENDPOINTS
+from reports.exporters.csv import cells_csv
 from reports.paper import figures as paper
 from reports.paper.method import Method, method_of
 from reports.render import write_report
-from reports.tables.table import Table, cells_csv
+from reports.tables.table import Table
 from reports.words.verdicts import contests
 from tests.helpers.results_example import PAPER, QUICK, SERVERS, environment, example, papers_method
 

@@ -1,4 +1,4 @@
-"""Figures of memory: its peaks, and its course beside requests a second."""
+"""Memory beside requests a second over the time of a run."""
 
 from __future__ import annotations
 
@@ -7,78 +7,25 @@ from collections.abc import Mapping, Sequence
 from markupsafe import Markup
 
 from bench.plan.plan import Plan
-from bench.results.result import Bytes, CellSummary, MemoryPoint, RunResult, ranking_cells
+from bench.results.result import MemoryPoint, RunResult, ranking_cells
 from reports.charts.panels import (
     Axis,
-    DotRow,
     Figure,
-    Mark,
     Plot,
     Series,
     Style,
-    dot_panel,
     line_key,
     line_panel,
     linear_axis,
-    mark_key,
     slug,
-    spoken,
     style_of,
 )
 from reports.charts.svg import nice_ticks
-from reports.tables.table import Row, Table, named, numbers, tone, words
+from reports.tables.table import Table, TableRow, numbers
 from reports.words.numbers import MISSING, megabytes
-from reports.words.verdicts import Labelled
 
 _MOST_POINTS = 100
 _MOST_TABLE_ROWS = 30
-
-
-def memory_figure(contests: Labelled) -> Figure:
-    cells = [cell for _, contest in contests for cell in contest.cells]
-    highest = max((cell.rss_bytes.peak or 0 for cell in cells), default=0) / 1e6
-    axis = linear_axis("MB", highest, ",.0f")
-    panels, tables = [], []
-    for label, contest in contests:
-        rows = [_memory_row(cell) for cell in contest.cells]
-        panels.append(
-            dot_panel(
-                f"memory-{slug(label)}",
-                label,
-                f"Peak memory on {label} in MB. " + spoken(rows),
-                axis,
-                rows,
-            )
-        )
-        tables.append(
-            Table(
-                f"Peaks on {label}, MB",
-                (*words("Server"), *numbers("RSS idle", "RSS peak", "PSS peak")),
-                tuple(
-                    Row(
-                        (
-                            cell.server,
-                            megabytes(cell.rss_bytes.idle),
-                            megabytes(cell.rss_bytes.peak),
-                            megabytes(_peak(cell.pss_bytes)),
-                        ),
-                        tone(cell),
-                    )
-                    for cell in contest.cells
-                ),
-            )
-        )
-    keys = [mark_key("circle", "mark s0", "RSS peak"), mark_key("bar", "mark s4", "RSS idle")]
-    if any(_peak(cell.pss_bytes) is not None for cell in cells):
-        keys.insert(1, mark_key("diamond", "mark s1", "PSS peak"))
-    return Figure(
-        "memory-peaks",
-        "Peak memory",
-        "All of a server’s processes, summed. The axes begin at 0 and are the same. Less is better.",
-        tuple(keys),
-        tuple(panels),
-        tuple(tables),
-    )
 
 
 def memory_over_time_figure(plan: Plan, runs: Sequence[RunResult]) -> Figure | None:
@@ -109,22 +56,6 @@ def memory_over_time_figure(plan: Plan, runs: Sequence[RunResult]) -> Figure | N
         tuple(_memory_panel(name, own, styles, highest / 1e6, plan) for name, own in by_name),
         tuple(_memory_time_table(name, own) for name, own in by_name),
     )
-
-
-def _memory_row(cell: CellSummary) -> DotRow:
-    marks = []
-    if cell.rss_bytes.idle is not None:
-        marks.append(Mark(cell.rss_bytes.idle / 1e6, "bar", "mark s4", 3.5))
-    pss = _peak(cell.pss_bytes)
-    if pss is not None:
-        marks.append(Mark(pss / 1e6, "diamond", "mark s1", 4.0))
-    if cell.rss_bytes.peak is not None:
-        marks.append(Mark(cell.rss_bytes.peak / 1e6, "circle", "mark s0", 4.0))
-    return DotRow(named(cell), megabytes(cell.rss_bytes.peak), tuple(marks), None, is_refused=not cell.valid)
-
-
-def _peak(amounts: Bytes | None) -> int | None:
-    return None if amounts is None else amounts.peak
 
 
 def _middle_run(runs: Sequence[RunResult]) -> RunResult | None:
@@ -191,7 +122,7 @@ def _memory_time_table(name: str, own: Mapping[str, RunResult]) -> Table:
         for endpoint in endpoints:
             nearest = min(own[endpoint].memory, key=lambda point: abs(point.seconds - second))
             cells += [megabytes(nearest.rss_bytes), _requests(answered[endpoint].get(second))]
-        rows.append(Row(tuple(cells)))
+        rows.append(TableRow(tuple(cells)))
     titles = [
         title for endpoint in endpoints for title in (f"{endpoint}: RSS, MB", f"{endpoint}: requests/s")
     ]
