@@ -8,7 +8,7 @@ from bench.results.result import RunResult
 from reports.charts.panels import Axis, DotRow, Figure, Mark, dot_panel, line_key, mark_key, slug, spoken
 from reports.tables.table import Table, TableRow, numbers, words
 from reports.words.numbers import times
-from reports.words.verdicts import LEVEL_MARGIN, Labelled, compare
+from reports.words.verdicts import LEVEL_MARGIN, Labelled, pair_verdict
 
 _RATIO_TICKS = (0.1, 0.2, 0.33, 0.5, 0.67, 0.8, 0.9, 1, 1.1, 1.25, 1.5, 2, 3, 5, 10, 20, 50, 100)
 
@@ -17,7 +17,7 @@ def ratio_figure(contests: Labelled, runs: Sequence[RunResult]) -> Figure | None
     """The leader against each other ranked server; None where no pair has an interval."""
     panels, tables = [], []
     for label, contest in contests:
-        pairs = [compare(contest.ranked[0], cell, runs) for cell in contest.ranked[1:]]
+        pairs = [pair_verdict(contest.ranked[0], cell, runs) for cell in contest.ranked[1:]]
         known = [(pair, pair.ratio.low, pair.ratio.high, pair.ratio.median) for pair in pairs]
         rows = [
             DotRow(

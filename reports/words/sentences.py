@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from bench.results.result import CellSummary, Reason, Summary
 from reports.words.numbers import counted, lead, listed, rate, rate_interval, times
-from reports.words.verdicts import Comparison, Contest, Labelled, Verdict
+from reports.words.verdicts import Contest, Labelled, PairVerdict, Verdict
 
 _NAMED_LABELS = 4
 _SAME = 0.005
@@ -59,12 +59,12 @@ def headline(contests: Labelled) -> str:
     return "; ".join(f"{before}{_where(labels, total)}{after}" for (before, after), labels in found.items())
 
 
-def step_sentence(step: Comparison) -> str:
+def step_sentence(step: PairVerdict) -> str:
     """One server against the next below it."""
     return f"{_step_clause(step, step.other.server)}."
 
 
-def interval_words(step: Comparison) -> str:
+def interval_words(step: PairVerdict) -> str:
     """``95 % interval 34 to 39 %; 10 blocks``, or as factors where the lead is one."""
     ratio = step.ratio
     if ratio.low is None or ratio.high is None or ratio.median is None:
@@ -75,7 +75,7 @@ def interval_words(step: Comparison) -> str:
     return f"95 % interval {lead(ratio.low)} to {lead(ratio.high)} %; {blocks}"
 
 
-def against_next(step: Comparison) -> str:
+def against_next(step: PairVerdict) -> str:
     """For a table or the terminal: ``+37 % [34, 39] over the next``."""
     ratio = step.ratio
     if ratio.median is None:
@@ -198,7 +198,7 @@ def _alone(cell: CellSummary, label: str) -> str:
     )
 
 
-def _step_clause(step: Comparison, other: str) -> str:
+def _step_clause(step: PairVerdict, other: str) -> str:
     better, ratio = step.better.server, step.ratio.median
     if ratio is None:
         return f"{better} and {other} share no block in which both are valid: no ratio"
@@ -219,12 +219,12 @@ def _by(ratio: float, other: str) -> str:
     return f"{lead(ratio)} % more requests/s than {other}"
 
 
-def _no_interval(step: Comparison) -> str:
+def _no_interval(step: PairVerdict) -> str:
     runs = (step.better.requests_per_second.runs, step.other.requests_per_second.runs)
     return "one run each" if runs == (1, 1) else "only one block holds a valid run of both: no interval"
 
 
-def _ratio_words(step: Comparison) -> str:
+def _ratio_words(step: PairVerdict) -> str:
     ratio = step.ratio
     if ratio.median is None or ratio.low is None or ratio.high is None:
         return "unknown"
@@ -232,7 +232,7 @@ def _ratio_words(step: Comparison) -> str:
     return f"{times(ratio.median)} (95 % interval {times(ratio.low)} to {times(ratio.high)}; {blocks})"
 
 
-def _more(step: Comparison) -> str:
+def _more(step: PairVerdict) -> str:
     if step.more_blocks is None:
         return "more blocks would hardly settle it"
     return f"about {counted(step.more_blocks, 'more block')} needed"

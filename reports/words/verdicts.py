@@ -31,7 +31,7 @@ class Verdict(Enum):
 
 
 @dataclass(frozen=True)
-class Comparison:
+class PairVerdict:
     """``ratio`` is ``better``'s figure over ``other``'s. ``more_blocks`` is set where UNRESOLVED."""
 
     better: CellSummary
@@ -54,7 +54,7 @@ class Contest:
     connections: int
     ranked: tuple[CellSummary, ...]
     refused: tuple[CellSummary, ...]
-    steps: tuple[Comparison, ...]
+    steps: tuple[PairVerdict, ...]
 
     @property
     def cells(self) -> tuple[CellSummary, ...]:
@@ -101,15 +101,15 @@ def paired_ratio(
     return estimate([ours[block] / theirs[block] for block in sorted(ours.keys() & theirs.keys())])
 
 
-def compare(better: CellSummary, other: CellSummary, runs: Sequence[RunResult]) -> Comparison:
+def pair_verdict(better: CellSummary, other: CellSummary, runs: Sequence[RunResult]) -> PairVerdict:
     ratio = paired_ratio(better, other, runs)
     if ratio.low is None or ratio.high is None:
-        return Comparison(better, other, ratio, Verdict.UNKNOWN)
+        return PairVerdict(better, other, ratio, Verdict.UNKNOWN)
     if ratio.low >= 1 / LEVEL_MARGIN and ratio.high <= LEVEL_MARGIN:
-        return Comparison(better, other, ratio, Verdict.LEVEL)
+        return PairVerdict(better, other, ratio, Verdict.LEVEL)
     if ratio.low > 1:
-        return Comparison(better, other, ratio, Verdict.AHEAD)
-    return Comparison(better, other, ratio, Verdict.UNRESOLVED, _more_blocks(better, other, runs))
+        return PairVerdict(better, other, ratio, Verdict.AHEAD)
+    return PairVerdict(better, other, ratio, Verdict.UNRESOLVED, _more_blocks(better, other, runs))
 
 
 def runs_of(cell: CellSummary, runs: Sequence[RunResult]) -> tuple[RunResult, ...]:
@@ -119,7 +119,7 @@ def runs_of(cell: CellSummary, runs: Sequence[RunResult]) -> tuple[RunResult, ..
 def _contest(cells: Sequence[CellSummary], runs: Sequence[RunResult]) -> Contest:
     valid = [cell for cell in cells if cell.valid and cell.requests_per_second.median is not None]
     ranked = sorted(valid, key=lambda cell: -(cell.requests_per_second.median or 0.0))
-    steps = tuple(compare(better, other, runs) for better, other in pairwise(ranked))
+    steps = tuple(pair_verdict(better, other, runs) for better, other in pairwise(ranked))
     refused = tuple(cell for cell in cells if cell not in valid)
     return Contest(*_key(cells[0]), tuple(ranked), refused, steps)
 
