@@ -6,8 +6,9 @@ import threading
 
 import msgspec
 
+from bench.results.latency import NANOSECONDS
 from bench.wire.histogram import Histogram
-from loadgen.stats import NANOSECONDS, Slice
+from bench.wire.slices import Slice
 
 
 class LiveSecond(msgspec.Struct, frozen=True):

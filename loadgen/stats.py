@@ -7,70 +7,11 @@ from statistics import median
 
 import msgspec
 
-from bench.results.result import Latency, LoadWorker, OpenLoop, Second
-from bench.results.window import Pairs, Window
+from bench.results.latency import latency_of
+from bench.results.result import LoadWorker, OpenLoop, Second
+from bench.results.window import Window
 from bench.wire.histogram import Histogram
-
-NANOSECONDS = 1e9
-
-
-class Slice(msgspec.Struct, frozen=True):
-    """One second of one load worker; protocol.md says what each field is."""
-
-    k: int
-    requests: int
-    failures: dict[str, int]
-    bytes_received: int
-    connects: int
-    reconnects: int
-    connections: int
-    histogram: Pairs
-    failure_histogram: Pairs
-    engine_cpu_seconds: float
-    locust_cpu_seconds: float
-    loop_lag_seconds_max: float
-    send_lag: Pairs = ()
-    service_histogram: Pairs = ()
-    backlog_max: int = 0
-    backlog_dropped: int = 0
-    core_wait_seconds: float = 0.0
-    engine_busy_poll_seconds: float = 0.0
-
-    @property
-    def engine_work_seconds(self) -> float:
-        """The engine's CPU without what it spent looking for answers that weren't there yet."""
-        return max(0.0, self.engine_cpu_seconds - self.engine_busy_poll_seconds)
-
-    @property
-    def answered(self) -> int:
-        """Good and failed requests together, as Locust counts them."""
-        return self.requests + sum(self.failures.values())
-
-
-class Totals(msgspec.Struct, frozen=True):
-    """A load worker's sums over the whole run."""
-
-    worker: str
-    requests: int
-    failures: dict[str, int]
-    sent: int
-    completed: int
-    in_flight_at_stop: int
-    bytes_received: int
-    connects: int
-    reconnects: int
-    elsewhere: int = 0
-
-    @property
-    def answered(self) -> int:
-        return self.requests + sum(self.failures.values())
-
-
-class LocustTotals(msgspec.Struct, frozen=True):
-    """Locust's own statistics of the run; ``requests`` includes ``failures``."""
-
-    requests: int
-    failures: int
+from bench.wire.slices import LocustTotals, Pairs, Slice, Totals
 
 
 class StoppedRun(msgspec.Struct, frozen=True):
@@ -120,21 +61,6 @@ def open_loop_of(window: Window, offered_rate_per_second: float) -> OpenLoop:
         send_lag_seconds=latency_of(window.send_lag),
         backlog_max=window.backlog_max,
         backlog_dropped=window.backlog_dropped,
-    )
-
-
-def latency_of(pairs: Iterable[Sequence[int]]) -> Latency | None:
-    """Quantiles of a merged histogram in seconds; None when it is empty."""
-    histogram = Histogram.from_pairs(pairs)
-    if histogram.count == 0:
-        return None
-    return Latency(
-        p50=histogram.quantile(0.5) / NANOSECONDS,
-        p90=histogram.quantile(0.9) / NANOSECONDS,
-        p99=histogram.quantile(0.99) / NANOSECONDS,
-        p99_9=histogram.quantile(0.999) / NANOSECONDS,
-        max=histogram.maximum / NANOSECONDS,
-        mean=histogram.mean / NANOSECONDS,
     )
 
 

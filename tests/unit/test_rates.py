@@ -14,11 +14,13 @@ from bench.errors import CatalogueError, UsageError
 from bench.judge.limit import CpuUse, HostUse, Judgement, LoadUse, RunFigures, is_spoilt_by_machine, judge
 from bench.plan.plan import plan_runs
 from bench.plan.rate import Rate, offered_rate, parse_rate, parse_rates
-from bench.results.result import Cell, Latency, OpenLoop, Reason, RunResult
+from bench.results.latency import Latency
+from bench.results.result import Cell, OpenLoop, Reason, RunResult
 from bench.results.summary import summarise
 from bench.spec import ENDPOINTS
 from bench.wire.histogram import Histogram
-from loadgen.stats import Slice, cut_window, open_loop_of
+from bench.wire.slices import Slice
+from loadgen.stats import cut_window, open_loop_of
 from reports.charts.rates import rates_figure
 from reports.exporters.csv import cells_csv
 from reports.page.html import page_html
