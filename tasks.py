@@ -129,8 +129,8 @@ def bench(
 ) -> int:
     """Measure the servers on the hosts; the report's path is the last line on stdout."""
     from bench.plan.make import BenchRequest
-    from reports.progress import Progress
-    from reports.terminal import closing_lines
+    from reports.terminal.closing import closing_lines
+    from reports.terminal.progress import Progress
     from session.finish import verdict_error
     from session.prepare import describe
     from session.whole import bench as measure
@@ -194,8 +194,8 @@ def compare(
     """Ratios of two benchmarks of one plan, on other hosts or at another time; prints the page's path."""
     from bench.results.comparison import compare as compare_measured
     from bench.results.comparison import gate, gate_error
-    from reports.comparison import open_results, read_measured, write_comparison
-    from reports.comparison_terminal import comparison_lines
+    from reports.comparison.terminal import comparison_lines
+    from reports.comparison.write import open_results, read_measured, write_comparison
 
     share = _share(fail_over, "fail-over") if fail_over else None
     root = Path(results) if results else ROOT / "results"
@@ -234,7 +234,7 @@ def check(
 ) -> int:
     """What the hosts and their links can carry, and what of it stops or limits the plan."""
     from bench.plan.make import BenchRequest
-    from reports.readiness import finding_lines, terminal_columns
+    from reports.terminal.findings import finding_lines, terminal_columns
     from session.prepare import check_environment
 
     request = BenchRequest(

@@ -15,7 +15,7 @@ from loadgen.live import LiveSeconds
 from loadgen.stats import StoppedRun
 from loadgen.traffic import REQUEST_TIMEOUT_SECONDS
 from remote.server import log_tail
-from reports.progress import LiveFigures, Progress
+from reports.terminal.progress import LiveFigures, Progress
 from session.stage import Stage
 
 EPOCH_LEAD_SECONDS = 0.1

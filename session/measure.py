@@ -21,7 +21,7 @@ from loadgen.stats import cut_window, open_loop_of, per_second
 from remote.database import read_counters
 from remote.parallel import prompt_pool
 from remote.server import Deployment, RunningServer, start_server, stop_server
-from reports.progress import LiveFigures, Progress
+from reports.terminal.progress import LiveFigures, Progress
 from session.collect import bring_home
 from session.drive import drive_load
 from session.ready import wait_for_all

@@ -28,7 +28,7 @@ from remote.provision.provision import Provisioned, check_wheels, provision, rea
 from remote.provision.ship import travelling_files
 from remote.readiness import check_fleet
 from remote.server import Deployment, check_answers, start_server, stop_server
-from reports.progress import Progress
+from reports.terminal.progress import Progress
 from session.announce import database_shown
 from session.doubts import warn_of_hosts
 from session.prepare import demand_of

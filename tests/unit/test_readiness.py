@@ -34,7 +34,7 @@ from remote.onhost import link_probe
 from remote.onhost.bootstrap import leftovers
 from remote.readiness import not_ready
 from remote.survey import clean_hosts
-from reports.readiness import finding_lines
+from reports.terminal.findings import finding_lines
 from tests.helpers.endpoints import ENDPOINTS, LONGBODY
 from tests.helpers.program import LOCAL_INVENTORY, ROOT, work_folder
 
