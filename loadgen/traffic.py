@@ -109,7 +109,7 @@ class WorkloadTraffic(Traffic):
             port=port,
             method=self.workload.method,
             path=self.workload.path,
-            headers={**COMMON_HEADERS, **self.workload.headers},
+            headers={**COMMON_HEADERS, **dict(self.workload.headers)},
             body=base64.b64encode(self.request_body).decode(),
             rotate=bearer(self.tokens) if self.tokens else None,
             expect=self.expect,

@@ -8,7 +8,7 @@ answer inside ``answerer``.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, ClassVar
 
 if TYPE_CHECKING:
@@ -36,7 +36,8 @@ class Workload(ABC):
 
     # The request.
     method: ClassVar[str] = "GET"
-    headers: ClassVar[Mapping[str, str]] = {}  # besides Host, Content-Length, User-Agent and Accept
+    # (name, value) of each header besides Host, Content-Length, User-Agent and Accept.
+    headers: ClassVar[tuple[tuple[str, str], ...]] = ()
     request_length_bytes: ClassVar[int] = 0  # of its body
     rotates_tokens: ClassVar[bool] = False  # each request carries the bearer token of the next user
     protocol: ClassVar[str] = "http/1.1"

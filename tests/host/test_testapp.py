@@ -99,7 +99,7 @@ def test_every_server_gives_the_same_answer(server: RunningServer, workload: Wor
     answer = server.ask(
         workload.path,
         method=workload.method,
-        headers={**bearer(tokens(SEED)[user_index]), **workload.headers},
+        headers={**bearer(tokens(SEED)[user_index]), **dict(workload.headers)},
         body=workload.request_body(SEED),
     )
     assert (answer.status, answer.headers["content-type"]) == (workload.status, workload.content_type)

@@ -67,7 +67,7 @@ def test_the_load_asks_for_what_the_workload_answers(workload: Workload) -> None
     assert spec.expect.length == workload.length_bytes
     right = tuple(hashlib.sha256(body).hexdigest() for body in workload.bodies(SEED))
     assert spec.expect.body_sha256 == (right if workload.is_hashed else ())
-    assert workload.headers.items() <= spec.headers.items()
+    assert dict(workload.headers).items() <= spec.headers.items()
 
 
 def test_a_locustfile_has_the_tokens_and_every_counted_path() -> None:
