@@ -6,7 +6,7 @@ from bench.judge.hosts import host_reasons
 from bench.plan.placement import Placement
 from bench.results.result import Reason
 from remote.fleet import Fleet
-from reports.progress import Progress
+from reports.terminal.progress import Progress
 
 
 def warn_of_hosts(fleet: Fleet, placement: Placement, progress: Progress, warnings: list[Reason]) -> None:

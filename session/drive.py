@@ -3,26 +3,25 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import math
 import time
 
 from bench.errors import AsgibenchError, LoadError, ServerStartError
 from bench.plan.plan import PlannedRun
-from bench.spec import ENDPOINTS, Endpoint, Profile
-from bench.wire.load import Expect, LoadSpec, Rotate
+from bench.spec import Profile
+from bench.wire.load import LoadSpec
 from loadgen.live import LiveSeconds
 from loadgen.stats import StoppedRun
+from loadgen.traffic import REQUEST_TIMEOUT_SECONDS
 from remote.server import log_tail
-from reports.progress import LiveFigures, Progress
+from reports.terminal.progress import LiveFigures, Progress
 from session.stage import Stage
 
 EPOCH_LEAD_SECONDS = 0.1
 
 
 WATCH_SECONDS = 0.5
-
-
-REQUEST_TIMEOUT_SECONDS = 10
 
 
 HASH_SAMPLE_EVERY = 100
@@ -33,7 +32,6 @@ def drive_load(
     run: PlannedRun,
     rate: float | None,
     label: str,
-    endpoint: Endpoint,
     progress: Progress,
 ) -> tuple[StoppedRun, float, float, float]:
     """(the load's data, its epoch, when it was told to stop, when all was collected), on our clock."""
@@ -41,7 +39,7 @@ def drive_load(
     live = LiveSeconds(len(stage.cluster.worker_hosts))
     epoch = time.time() + EPOCH_LEAD_SECONDS
     end = epoch + profile.warmup_seconds + profile.window_seconds
-    spec = _load_spec(stage, run, rate, endpoint, epoch)
+    spec = _load_spec(stage, run, rate, epoch)
     try:
         stage.cluster.start_run(label, spec, run.cell.connections, live.take)
         _check_ramp(time.time() - epoch, profile)
@@ -68,32 +66,24 @@ def _check_ramp(took_seconds: float, profile: Profile) -> None:
         )
 
 
-def _load_spec(
-    stage: Stage, run: PlannedRun, rate: float | None, endpoint: Endpoint, epoch: float
-) -> LoadSpec:
+def _load_spec(stage: Stage, run: PlannedRun, rate: float | None, epoch: float) -> LoadSpec:
     workers = stage.cluster.worker_hosts
-    rotate = None
-    if endpoint.rotates_tokens or endpoint.is_users_own:
-        rotate = Rotate("Authorization", stage.tokens, prefix="Bearer ")
-    return LoadSpec(
-        host=stage.fleet.server.host.address,
-        port=stage.port,
-        path=endpoint.path,
+    closed = stage.traffic[run.cell.endpoint].load_spec(
+        stage.fleet.server.host.address,
+        stage.port,
         epoch=epoch,
-        headers={"User-Agent": "asgibench", "Accept": "*/*"},
-        rotate=rotate,
-        expect=Expect(
-            length=endpoint.length_bytes, body_sha256=tuple(stage.body_sha256.get(endpoint.name, ()))
-        ),
         hash_sample_every=HASH_SAMPLE_EVERY,
-        timeout_seconds=REQUEST_TIMEOUT_SECONDS,
         clock_offsets={worker: stage.clock_offsets[name] for worker, name in workers.items()},
-        counted_paths=tuple(one.path for one in ENDPOINTS),
-        mode="closed" if rate is None else "open",
+    )
+    if rate is None:
+        return closed
+    return dataclasses.replace(
+        closed,
+        mode="open",
         rate_per_second=rate,
         arrivals=stage.plan.profile.arrivals,
         seed=stage.plan.seed + run.position,
-        max_backlog=0 if rate is None else _max_backlog(rate, len(workers)),
+        max_backlog=_max_backlog(rate, len(workers)),
     )
 
 

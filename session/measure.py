@@ -17,12 +17,12 @@ from bench.results.result import DatabaseCounters, RunResult
 from bench.results.window import Window
 from bench.spec import Endpoint
 from bench.wire.slices import Pairs
-from loadgen.stats import StoppedRun, cut_window, open_loop_of, per_second
+from loadgen.stats import cut_window, open_loop_of, per_second
 from remote.database import read_counters
 from remote.parallel import prompt_pool
 from remote.server import Deployment, RunningServer, start_server, stop_server
-from reports.progress import LiveFigures, Progress
-from session.collect import Home, bring_home
+from reports.terminal.progress import LiveFigures, Progress
+from session.collect import bring_home
 from session.drive import drive_load
 from session.ready import wait_for_all
 from session.stage import Stage
@@ -55,7 +55,7 @@ def measure_run(
         )
         time.sleep(profile.idle_rest_seconds)
         load_began = time.time()
-        stopped, epoch, load_stopped, load_collected = drive_load(stage, run, rate, label, endpoint, progress)
+        stopped, epoch, load_stopped, load_collected = drive_load(stage, run, rate, label, progress)
         time.sleep(profile.after_rest_seconds)
         rested = time.time()
     except BaseException:
@@ -101,7 +101,9 @@ def measure_run(
             in_flight=sum(one.in_flight_at_stop for one in stopped.totals.values()),
             locust_requests=stopped.locust.requests,
             spool_requests=home.spool_requests,
-            server_requests=_server_requests(endpoint, home, stopped),
+            server_requests=stage.traffic[endpoint.name].count_by_app(
+                home.server_counts, sum(one.elsewhere for one in stopped.totals.values())
+            ),
             counters_before=before,
             counters_after=home.counters,
             samples=home.samples,
@@ -162,15 +164,6 @@ def database_counters(stage: Stage, endpoint: Endpoint) -> DatabaseCounters | No
     if stage.database is None or not endpoint.uses_database:
         return None
     return read_counters(stage.database)
-
-
-def _server_requests(endpoint: Endpoint, home: Home, stopped: StoppedRun) -> int | None:
-    """The server's own count of the same requests. A user's own file may ask for what nobody counts: None."""
-    if not endpoint.is_users_own:
-        return home.server_counts.get(endpoint.name)
-    if any(one.elsewhere for one in stopped.totals.values()):
-        return None
-    return sum(home.server_counts.values())
 
 
 def _database_host(stage: Stage) -> str:

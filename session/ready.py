@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import platform
 from collections.abc import Mapping
 from concurrent.futures import Future, wait
@@ -20,8 +19,8 @@ from bench.plan.placement import Placement, place, place_on_server
 from bench.plan.plan import Environment, Plan
 from bench.results.result import Reason
 from bench.results.store import Store
-from bench.spec import Endpoint
 from loadgen.cluster import LoadHost, client_file, start_cluster, user_file
+from loadgen.traffic import traffic_of
 from remote.agents import AgentHost, Agents, start_agents
 from remote.database import TOOLS_GROUP, Database, Place, start_database, use_database
 from remote.fleet import Fleet
@@ -29,13 +28,12 @@ from remote.parallel import on_all, prompt_pool
 from remote.provision.provision import Provisioned, check_wheels, provision, read_locks
 from remote.provision.ship import travelling_files
 from remote.readiness import check_fleet
-from remote.server import Deployment, check_same_answers, start_server, stop_server
-from reports.progress import Progress
+from remote.server import Deployment, check_answers, start_server, stop_server
+from reports.terminal.progress import Progress
 from session.announce import database_shown
 from session.doubts import warn_of_hosts
 from session.prepare import demand_of
 from session.stage import Load, Stage, Way
-from testapp.data import expected_body, tokens
 
 LOAD_GROUP = "load"
 
@@ -86,8 +84,7 @@ def make_stage(
         cluster=cluster.result(),
         agents=agents.result(),
         clock_offsets={name: offset for name, (offset, _) in offsets.result().items()},
-        tokens=tokens(plan.seed),
-        body_sha256=_expected_bodies(plan),
+        traffic={one.name: traffic_of(one, plan.seed) for one in plan.endpoints},
         port=request.port,
         loads=loads,
         way=way,
@@ -173,7 +170,7 @@ def _provision(fleet: Fleet, root: Path, plan: Plan, progress: Progress) -> dict
 def _start_database(
     fleet: Fleet, plan: Plan, provisioned: Mapping[str, Provisioned], placement: Placement
 ) -> Database | None:
-    if not any(endpoint.uses_database or endpoint.is_users_own for endpoint in plan.endpoints):
+    if not any(endpoint.may_use_database for endpoint in plan.endpoints):
         return None
     places = {
         one.host.name: Place(
@@ -269,32 +266,17 @@ def _deployment(
     )
 
 
-def _expected_bodies(plan: Plan) -> dict[str, tuple[str, ...]]:
-    """SHA-256 of every right body, computed here from the seed: no server is asked what is right."""
-    names = {endpoint.name for endpoint in plan.endpoints if endpoint.rotates_tokens}
-    count = len(tokens(plan.seed))
-    return {
-        name: tuple(hashlib.sha256(expected_body(plan.seed, user)).hexdigest() for user in range(count))
-        for name in names
-    }
-
-
 def _verify(stage: Stage, progress: Progress) -> None:
-    """Start each server once and compare all their answers before any load."""
+    """Start each server once and check all its answers before any load."""
     answers = {}
-    known = [one for one in stage.plan.endpoints if not one.is_users_own]
+    known = [one for traffic in stage.traffic.values() if (one := traffic.first_request()) is not None]
     for name, deployment in stage.deployments.items():
         progress.step(f"checking the answers of {name}")
-        endpoints = [one for one in known if one.name not in deployment.spec.unsupported_endpoints]
-        requests = [(endpoint, _headers(stage, endpoint)) for endpoint in endpoints]
+        requests = [one for one in known if one.endpoint.name not in deployment.spec.unsupported_endpoints]
         running = start_server(stage.fleet.server, deployment, requests)
         stop_server(stage.fleet.server)
         answers[name] = running.answers
-    check_same_answers(answers, known)
-
-
-def _headers(stage: Stage, endpoint: Endpoint) -> dict[str, str]:
-    return {"Authorization": f"Bearer {stage.tokens[0]}"} if endpoint.rotates_tokens else {}
+    check_answers(answers, known)
 
 
 def _environment(

@@ -17,7 +17,7 @@ from bench.results.result import Cell, Reason, RunResult
 from bench.results.store import Store
 from remote.guarded import GuardRefusal
 from remote.server import stop_server
-from reports.progress import Progress
+from reports.terminal.progress import Progress
 from session.finish import summary_of
 from session.measure import measure_run, sampled
 from session.stage import Stage

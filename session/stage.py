@@ -9,6 +9,7 @@ from bench.plan.placement import Placement
 from bench.plan.plan import Plan
 from bench.spec import Client, LoadPlace
 from loadgen.cluster import Cluster, LoadHost
+from loadgen.traffic import Traffic
 from remote.agents import Agents
 from remote.database import Database
 from remote.fleet import Fleet
@@ -28,6 +29,7 @@ class Stage(msgspec.Struct, frozen=True):
     """The hosts made ready: all that a run needs.
 
     ``cluster`` makes the load in the way ``way``, one of ``loads``; ``placement`` is that of it.
+    ``traffic`` is by the endpoint's name.
     """
 
     plan: Plan
@@ -38,8 +40,7 @@ class Stage(msgspec.Struct, frozen=True):
     cluster: Cluster
     agents: Agents
     clock_offsets: dict[str, float]
-    tokens: tuple[str, ...]
-    body_sha256: dict[str, tuple[str, ...]]
+    traffic: dict[str, Traffic]
     port: int
     loads: dict[Way, Load]
     way: Way

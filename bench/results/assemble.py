@@ -143,7 +143,7 @@ def run_result(measured: Measured) -> RunResult:
             link=link_use(measured.links, _bytes_by_host(measured.window)),
             host=_host_use(measured, here, server_cpu, database_cpu),
             load_hosts=_load_hosts(measured, samples),
-            database=_use(database_cpu) if _may_use_database(measured.endpoint) else None,
+            database=_use(database_cpu) if measured.endpoint.may_use_database else None,
             database_is_foreign=not measured.database_host,
             database_on_server_cores=measured.database_host == measured.server_host,
             shared_cores=len(measured.host_cores),
@@ -208,10 +208,6 @@ def run_result(measured: Measured) -> RunResult:
         network=_network(measured, samples),
         open_loop=measured.open_loop,
     )
-
-
-def _may_use_database(endpoint: Endpoint) -> bool:
-    return endpoint.uses_database or endpoint.is_users_own
 
 
 def _use(cpu: TreeCpu | None) -> CpuUse | None:
