@@ -32,6 +32,8 @@ POISSON_DEVIATIONS = 3.0
 CONNECTIONS_BUSY = 0.80
 # Half of the latency halves what a server's speed can change.
 SEND_LAG_PART = 0.5
+# One in a hundred of those due: they waited longest of all, so the true p99 is above every percentile shown.
+BACKLOG_DROPPED_SHARE = 0.01
 
 
 def is_rate_missed(figures: RunFigures) -> bool:
@@ -152,6 +154,30 @@ class SentLate(Rule, frozen=True):
             f"of a p99 latency of {self.p99_latency_seconds * 1e3:.1f} ms requests may have waited "
             f"{self.send_lag_seconds * 1e3:.1f} ms to be sent: load worker {self.worker} was held up for "
             f"{self.loop_lag_seconds * 1e3:.1f} ms at most"
+        )
+
+
+class BacklogDropped(Rule, frozen=True):
+    """Requests that were due found the backlog full and were never sent: they are in no latency."""
+
+    dropped: int
+    share: float  # of the requests that were due
+    remedy: str = "State a lower rate, or compare by the share of requests that were answered"
+
+    @classmethod
+    def find(cls, figures: RunFigures, thresholds: Thresholds) -> Iterator[BacklogDropped]:
+        found = figures.open_loop
+        if found is None or not found.backlog_dropped:
+            return
+        share = found.backlog_dropped / (figures.requests + figures.failed + found.backlog_dropped)
+        if share >= BACKLOG_DROPPED_SHARE:
+            yield cls(found.backlog_dropped, share)
+
+    @property
+    def text(self) -> str:
+        return (
+            f"{self.dropped:,} requests, {self.share:.1%} of those due, found the backlog full and were "
+            "never sent: no percentile includes them, so p99 and above are too low"
         )
 
 
