@@ -167,9 +167,9 @@ def bench(
 @answers_for_errors
 def report(context: Context, name: str, debug: bool = False) -> None:
     """Judge and render a benchmark again from its results; prints the report's path."""
-    from session.finish import render_again
+    from session.finish import render_again, stored_results
 
-    print(_shown(render_again(ROOT / "results", name)))
+    print(_shown(render_again(stored_results(ROOT / "results", name))))
 
 
 @task(

@@ -12,7 +12,7 @@ from bench.plan.make import BenchRequest
 from bench.plan.plan import Plan
 from bench.results.result import Reason
 from bench.results.store import Store, result_names
-from bench.results.summary import DERIVED_WARNINGS
+from bench.results.summary import added_warnings
 
 
 def open_store(request: BenchRequest, plan: Plan) -> tuple[Store, Plan]:
@@ -60,8 +60,8 @@ def _latest_name(root: Path) -> str:
     return max(names, key=lambda name: Store.open(root, name).read_plan().created_at)
 
 
-def kept_warnings(store: Store) -> list[Reason]:
-    """What earlier sessions had to say of this benchmark."""
+def kept_warnings(store: Store) -> tuple[Reason, ...]:
+    """The warnings that earlier sessions gave. Raises ResultError where summary.json is damaged."""
     if not (store.directory / "summary.json").is_file():
-        return []
-    return [one for one in store.read_summary().warnings if one.code not in DERIVED_WARNINGS]
+        return ()
+    return added_warnings(store.read_summary())

@@ -14,10 +14,10 @@ from bench.plan.plan import PlannedRun
 from bench.plan.rate import offered_rate
 from bench.results.result import Cell, Reason, RunResult
 from bench.results.store import Store
+from bench.results.summary import summarise
 from remote.guarded import GuardRefusal
 from remote.server import stop_server
 from reports.progress import Progress
-from session.finish import summary_of
 from session.measure import measure_run, sampled
 from session.stage import Stage
 
@@ -69,7 +69,7 @@ def run_plan(
             continue
         in_a_row = 0
         measured.append(result)
-        store.write_summary(summary_of(stage.plan, measured, warnings))
+        store.write_summary(summarise(stage.plan, measured, warnings))
         progress.end_run(result)
         progress.expect((len(left) - index - 1) * per_run)
     return first_error

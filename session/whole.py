@@ -35,7 +35,7 @@ def bench(request: BenchRequest, progress: Progress) -> Outcome:
     done = store.done_run_ids()
     left = [run for run in plan.runs if run.id not in done]
     announce(progress, plan, prepared.inventory, len(left))
-    warnings = kept_warnings(store)
+    warnings = list(kept_warnings(store))
     error: AsgibenchError | None = None
     if left:
         try:
