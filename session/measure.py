@@ -13,8 +13,9 @@ from bench.plan.placement import load_cores, load_on_server_cores, server_core_c
 from bench.plan.plan import PlannedRun
 from bench.results.assemble import Measured, Timeline, run_result
 from bench.results.result import DatabaseCounters, RunResult
-from bench.results.window import Pairs, Window
+from bench.results.window import Window
 from bench.spec import Endpoint
+from bench.wire.slices import Pairs
 from loadgen.stats import StoppedRun, cut_window, latency_of, open_loop_of, per_second
 from remote.database import read_counters
 from remote.parallel import prompt_pool
