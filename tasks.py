@@ -29,8 +29,10 @@ def answers_for_errors(command: Callable[..., int | None]) -> Callable[..., None
 
         debug = options.get("debug", False)
         for number in (signal.SIGTERM, signal.SIGHUP):
-            # A closed terminal, too, ends in order: hosts given back, results saved.
-            signal.signal(number, signal.default_int_handler)
+            # A closed terminal ends it in order too: hosts given back, results saved. `nohup` and its like
+            # ask for the contrary by an ignored signal.
+            if signal.getsignal(number) is not signal.SIG_IGN:
+                signal.signal(number, signal.default_int_handler)
         try:
             status = command(context, *arguments, **options) or 0
         except KeyboardInterrupt:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import time
-import tomllib
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -32,6 +31,7 @@ from bench.environment.calibration import (
 from bench.environment.hosts import Inventory
 from bench.errors import AsgibenchError, LoadError, ServerStartError, SeveralHostsFailed, UsageError
 from bench.spec import ENDPOINTS, Endpoint
+from bench.version import asgibench_version
 from bench.wire.load import Expect, LoadSpec, Rotate
 from inventory.read import read_inventory
 from loadgen.cluster import Cluster, LoadHost, start_cluster
@@ -184,7 +184,7 @@ def calibrate(request: CalibrateRequest, report: Report) -> Calibrated:
         version=CALIBRATION_VERSION,
         environment=inventory.name,
         created_at=datetime.now(UTC).isoformat(timespec="seconds"),
-        asgibench_version=_version(request.root),
+        asgibench_version=asgibench_version(request.root),
         connections=CONNECTIONS,
         window_seconds=request.window_seconds,
         hosts=hosts,
@@ -225,10 +225,6 @@ def _endpoints(names: Sequence[str]) -> tuple[Endpoint, ...]:
         if name not in known:
             raise UsageError(f"there is no endpoint {name!r}", remedy=f"There are {', '.join(known)}")
     return tuple(known[name] for name in dict.fromkeys(names or known))
-
-
-def _version(root: Path) -> str:
-    return str(tomllib.loads((root / "pyproject.toml").read_text())["project"]["version"])
 
 
 # ---------------------------------------------------------------- a host
