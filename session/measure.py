@@ -11,7 +11,17 @@ import msgspec
 from bench.errors import AsgibenchError
 from bench.plan.placement import load_cores, load_on_server_cores, server_core_count
 from bench.plan.plan import PlannedRun
-from bench.results.assemble import Measured, Timeline, run_result
+from bench.results.assemble import run_result
+from bench.results.evidence import (
+    AgentEvidence,
+    CoresGiven,
+    DatabaseEvidence,
+    LoadEvidence,
+    Planned,
+    RunEvidence,
+    ServerEvidence,
+    Timeline,
+)
 from bench.results.result import DatabaseCounters, RunResult
 from bench.results.window import Window
 from bench.spec import Endpoint
@@ -69,44 +79,33 @@ def measure_run(
     )
     stopped_at = time.time()
     result = run_result(
-        Measured(
-            run=run,
-            attempt=attempt,
-            spec=deployment.spec,
-            endpoint=endpoint,
-            server_version=deployment.version,
-            server_command=server.command,
-            server_pids=server.worker_pids,
-            server_configuration=server.configuration,
-            server_cores=server_core_count(stage.placement, guarded.facts, run.cell.workers),
-            host_cores=stage.placement.server or guarded.facts.cores_usable,
-            database_cores=len(stage.placement.database or stage.fleet.database.facts.cores_usable),
-            agent_on_server_cores=run.cell.load_on == "server"
-            or not stage.placement.shared
-            or stage.placement.server is None,
-            load_cores=load_cores(
-                stage.placement, {name: one.facts for name, one in stage.fleet.hosts.items()}
+        RunEvidence(
+            planned=Planned(run, attempt, deployment.spec, endpoint),
+            cores=_cores(stage, run),
+            server=ServerEvidence(
+                host=guarded.host.name,
+                version=deployment.version,
+                command=server.command,
+                pids=server.worker_pids,
+                configuration=server.configuration,
+                requests=_server_requests(endpoint, home, stopped),
             ),
-            load_on_server_cores=load_on_server_cores(stage.placement, guarded.host.name),
-            window=window,
-            latency=latency_of(window.histogram),
-            seconds=lambda rss: per_second(
-                stopped.slices,
-                rss,
-                warmup_seconds=profile.warmup_seconds,
-                window_seconds=profile.window_seconds,
+            load=LoadEvidence(
+                window=window,
+                latency=latency_of(window.histogram),
+                seconds=per_second(
+                    stopped.slices,
+                    warmup_seconds=profile.warmup_seconds,
+                    window_seconds=profile.window_seconds,
+                ),
+                engine_requests=sum(one.answered for one in stopped.totals.values()),
+                in_flight_at_stop=sum(one.in_flight_at_stop for one in stopped.totals.values()),
+                locust_requests=stopped.locust.requests,
+                spool_requests=home.spool_requests,
+                open_loop=None if rate is None else open_loop_of(window, rate),
             ),
-            engine_requests=sum(one.answered for one in stopped.totals.values()),
-            in_flight=sum(one.in_flight_at_stop for one in stopped.totals.values()),
-            locust_requests=stopped.locust.requests,
-            spool_requests=home.spool_requests,
-            server_requests=_server_requests(endpoint, home, stopped),
-            counters_before=before,
-            counters_after=home.counters,
-            samples=home.samples,
-            server_host=guarded.host.name,
-            database_host=_database_host(stage),
-            clock_offsets=stage.clock_offsets,
+            database=DatabaseEvidence(_database_host(stage), before, home.counters),
+            agents=AgentEvidence(home.samples, stage.clock_offsets),
             timeline=Timeline(
                 began=began,
                 ready=ready,
@@ -118,7 +117,6 @@ def measure_run(
                 stopped=stopped_at,
                 profile=profile,
             ),
-            open_loop=None if rate is None else open_loop_of(window, rate),
             links=stage.links,
         )
     )
@@ -128,6 +126,18 @@ def measure_run(
         # No time of its own in the header: the same samples are the same bytes.
         **{f"samples-{host}.jsonl.gz": gzip.compress(data, mtime=0) for host, data in home.samples.items()},
     }
+
+
+def _cores(stage: Stage, run: PlannedRun) -> CoresGiven:
+    placement, guarded = stage.placement, stage.fleet.server
+    return CoresGiven(
+        server=placement.server or guarded.facts.cores_usable,
+        server_fills=server_core_count(placement, guarded.facts, run.cell.workers),
+        database_count=len(placement.database or stage.fleet.database.facts.cores_usable),
+        load=load_cores(placement, {name: one.facts for name, one in stage.fleet.hosts.items()}),
+        load_workers_on_server=load_on_server_cores(placement, guarded.host.name),
+        agent_on_server=run.cell.load_on == "server" or not placement.shared or placement.server is None,
+    )
 
 
 def _histograms(window: Window, rate: float | None) -> dict[str, Pairs]:
