@@ -128,9 +128,9 @@ def bench(
     from bench.plan.make import BenchRequest
     from reports.progress import Progress
     from reports.terminal import closing_lines
+    from session.benchmark import bench as measure
     from session.finish import verdict_error
     from session.prepare import describe
-    from session.whole import bench as measure
 
     request = BenchRequest(
         root=ROOT,

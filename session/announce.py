@@ -12,7 +12,7 @@ from reports.progress import Progress
 
 def announce(progress: Progress, plan: Plan, inventory: Inventory, left: int) -> None:
     profile = plan.profile
-    seconds = plan.load_seconds / len(plan.runs) * left + OVERHEAD_GUESS_SECONDS * left
+    seconds = (plan.run_seconds + OVERHEAD_GUESS_SECONDS) * left
     length = f"{seconds:.0f} s" if seconds < 100 else f"{seconds / 60:.0f} min"
     progress.note(
         "Plan",

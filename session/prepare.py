@@ -16,7 +16,7 @@ from bench.results.result import CLIENT_TITLES
 from inventory.read import read_inventory
 from loadgen.cluster import client_file, master_command, user_file, worker_command
 from remote.readiness import Checked, answer_bytes, check_hosts
-from session.ready import LOAD_GROUP
+from session.parties.load import LOAD_GROUP
 
 
 def prepare(request: BenchRequest) -> Prepared:
