@@ -73,9 +73,10 @@ class LoadParty:
     def make_ready_for(self, cell: Cell) -> None:
         """End the load workers that are up, and start those that make this cell's load. Raises LoadError."""
         way: Way = (cell.client, cell.load_on)
+        everywhere = () if self.is_up else [host for one in self._setups.values() for host in one.hosts]
         # A start that fails leaves none that could be used, and the next run tries again.
         self.is_up = False
-        self._cluster = self._cluster.restart(self._setups[way].hosts)
+        self._cluster = self._cluster.restart(self._setups[way].hosts, left_on=everywhere)
         self._way = way
         self.is_up = True
 
