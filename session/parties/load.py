@@ -11,6 +11,7 @@ from bench.errors import AsgibenchError, LoadError
 from bench.plan.placement import Placement, place_on_server
 from bench.plan.plan import Plan
 from bench.results.evidence import LoadEvidence
+from bench.results.latency import latency_of
 from bench.results.result import Cell
 from bench.spec import Client, LoadPlace, Profile
 from bench.wire.load import LoadSpec
@@ -23,7 +24,7 @@ from loadgen.cluster import (
     start_cluster,
     user_file,
 )
-from loadgen.stats import StoppedRun, cut_window, latency_of, open_loop_of, parse_spool, per_second
+from loadgen.stats import StoppedRun, cut_window, open_loop_of, parse_spool, per_second
 from remote.fleet import Fleet
 from remote.guarded import GuardedHost
 from remote.parallel import on_all

@@ -61,7 +61,7 @@ class FakeLoad:
 
 
 class Bed:
-    """A stage whose next attempts fail with ``failures`` or bring ``results``, in turn; else all goes well."""
+    """A stage whose next attempts fail with ``failures`` or bring ``results``, in turn; else all is well."""
 
     def __init__(self, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
         self.store = store
