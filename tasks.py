@@ -65,7 +65,7 @@ def _number(given: str, name: str) -> int:
     from bench.errors import UsageError
 
     if not given.isdigit():
-        raise UsageError(f"--{name} is a whole number, not {given!r}", remedy=f"give --{name} 1, say")
+        raise UsageError(f"--{name} is a whole number, not {given!r}", remedy=f"Give --{name} 1, for example")
     return int(given)
 
 
@@ -75,7 +75,8 @@ def _share(given: str, name: str) -> float:
     found = re.fullmatch(r"(\d{1,2}(?:\.\d+)?) ?%", given.strip())
     if found is None:
         raise UsageError(
-            f"--{name} is a percentage from 0% to below 100%, not {given!r}", remedy=f"give --{name} 5%, say"
+            f"--{name} is a percentage from 0% to below 100%, not {given!r}",
+            remedy=f"Give --{name} 5%, for example",
         )
     return float(found[1]) / 100
 
