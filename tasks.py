@@ -17,7 +17,12 @@ from typing import Any
 from invoke import Collection, Context, task
 from rich.console import Console
 
+from testapp.workloads import WORKLOADS
+
 ROOT = Path(__file__).resolve().parent
+USUAL_ENDPOINTS = [one.name for one in WORKLOADS.values() if one.default_place is not None]
+OTHER_ENDPOINTS = [name for name in WORKLOADS if name not in USUAL_ENDPOINTS]
+ENDPOINTS_HELP = "; also ".join(", ".join(names) for names in (USUAL_ENDPOINTS, OTHER_ENDPOINTS) if names)
 
 
 def answers_for_errors(command: Callable[..., int | None]) -> Callable[..., None]:
@@ -90,7 +95,7 @@ def _names(given: str) -> tuple[str, ...]:
         "hosts": "an inventory's name (inventory/NAME.yml or .ini) or its path",
         "servers": "catalogue entries, separated by commas",
         "set": "versions of the servers: current (default), paper, or both side by side",
-        "endpoints": "shortbody, longbody, orders, separated by commas",
+        "endpoints": f"separated by commas; default: {ENDPOINTS_HELP}",
         "profile": "how long and how hard: quick, review, paper, or one of your own",
         "name": "the folder below results/; default: date, time and inventory",
         "seed": "for the order of the runs and the test data; default: the time",
@@ -127,8 +132,8 @@ def bench(
 ) -> int:
     """Measure the servers on the hosts; the report's path is the last line on stdout."""
     from bench.plan.make import BenchRequest
-    from reports.progress import Progress
-    from reports.terminal import closing_lines
+    from reports.terminal.closing import closing_lines
+    from reports.terminal.progress import Progress
     from session.benchmark import bench as measure
     from session.finish import verdict_error
     from session.prepare import describe
@@ -192,8 +197,8 @@ def compare(
     """Ratios of two benchmarks of one plan, on other hosts or at another time; prints the page's path."""
     from bench.results.comparison import compare as compare_measured
     from bench.results.comparison import gate, gate_error
-    from reports.comparison import open_results, read_measured, write_comparison
-    from reports.comparison_terminal import comparison_lines
+    from reports.comparison.terminal import comparison_lines
+    from reports.comparison.write import open_results, read_measured, write_comparison
 
     share = _share(fail_over, "fail-over") if fail_over else None
     root = Path(results) if results else ROOT / "results"
@@ -232,7 +237,7 @@ def check(
 ) -> int:
     """What the hosts and their links can carry, and what of it stops or limits the plan."""
     from bench.plan.make import BenchRequest
-    from reports.readiness import finding_lines, terminal_columns
+    from reports.terminal.findings import finding_lines, terminal_columns
     from session.prepare import check_environment
 
     request = BenchRequest(
@@ -365,7 +370,7 @@ def _in_dev(context: Context, command: str) -> int:
 @task(
     help={
         "hosts": "an inventory's name or path",
-        "endpoints": "shortbody, longbody, orders, separated by commas",
+        "endpoints": f"separated by commas; default: {ENDPOINTS_HELP}",
         "json": "write {host: {endpoint: {engine, wrk, fast_http_user}}} to this file",
         "rounds": "how often each client has its turn",
         "results": "the folder for results; default: results/ here",
@@ -384,8 +389,8 @@ def calibrate(
 ) -> int:
     """Each load host's ceiling: requests/s of one core by our engine, wrk and FastHttpUser."""
     from bench.environment.calibration import table_lines
-    from loadgen.calibrate import CalibrateRequest
-    from loadgen.calibrate import calibrate as measure
+    from loadgen.calibrate.whole import CalibrateRequest
+    from loadgen.calibrate.whole import calibrate as measure
 
     request = CalibrateRequest(
         root=ROOT,

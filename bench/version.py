@@ -1,4 +1,4 @@
-"""The version of asgibench that plans, results and ceilings are marked with."""
+"""The version of asgibench in a checkout."""
 
 from __future__ import annotations
 
@@ -7,5 +7,4 @@ from pathlib import Path
 
 
 def asgibench_version(root: Path) -> str:
-    """As the checkout at ``root`` has it in its pyproject.toml."""
     return str(tomllib.loads((root / "pyproject.toml").read_text())["project"]["version"])

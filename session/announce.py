@@ -7,7 +7,7 @@ from bench.plan.make import OVERHEAD_GUESS_SECONDS
 from bench.plan.plan import Plan
 from bench.plan.rate import parse_rates
 from bench.spec import Profile
-from reports.progress import Progress
+from reports.terminal.progress import Progress
 
 
 def announce(progress: Progress, plan: Plan, inventory: Inventory, left: int) -> None:

@@ -13,7 +13,7 @@ from bench.results.summary import summarise
 from remote.fleet import Fleet, open_fleet
 from remote.guarded import new_session
 from remote.ssh.ask import terminal
-from reports.progress import Progress
+from reports.terminal.progress import Progress
 from session.announce import announce
 from session.finish import Outcome, finish
 from session.prepare import prepare

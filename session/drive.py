@@ -14,11 +14,11 @@ from bench.spec import Profile
 from bench.wire.load import LoadSpec
 from loadgen.live import LiveSeconds
 from loadgen.stats import StoppedRun
-from reports.progress import LiveFigures, Progress
+from loadgen.traffic import REQUEST_TIMEOUT_SECONDS, Traffic
+from reports.terminal.progress import LiveFigures, Progress
 from session.attempt import Attempt
 from session.parties import Parties
 from session.parties.server import BegunServer
-from session.traffic import REQUEST_TIMEOUT_SECONDS, Traffic
 
 EPOCH_LEAD_SECONDS = 0.1
 WATCH_SECONDS = 0.5

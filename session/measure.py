@@ -29,14 +29,14 @@ from bench.results.evidence import (
 from bench.results.result import Cell, DatabaseCounters
 from bench.spec import Endpoint
 from bench.wire.slices import Pairs
+from loadgen.traffic import Traffic
 from remote.parallel import prompt_pool, wait_for_all
-from reports.progress import LiveFigures, Progress
+from reports.terminal.progress import LiveFigures, Progress
 from session.attempt import Attempt, MeasuredRun
 from session.drive import Driven, drive_load
 from session.parties import Parties
 from session.parties.agents import Targets
 from session.parties.server import BegunServer, StoppedServer
-from session.traffic import Traffic
 
 
 def measure_run(

@@ -15,14 +15,16 @@ from bench.plan.rate import parse_rates
 from bench.results.result import CLIENT_TITLES
 from inventory.read import read_inventory
 from loadgen.cluster import client_file, master_command, user_file, worker_command
-from remote.readiness import Checked, answer_bytes, check_hosts
+from loadgen.endpoints import known_endpoints
+from loadgen.traffic import answer_bytes, traffic_of
+from remote.readiness import Checked, check_hosts
 from session.parties.load import LOAD_GROUP
 
 
 def prepare(request: BenchRequest) -> Prepared:
     """The inventory and the plan. Raises UsageError, CatalogueError, InventoryError."""
     inventory = read_inventory(request.hosts, root=request.root)
-    return Prepared(inventory, make_plan(request, inventory))
+    return Prepared(inventory, make_plan(request, inventory, known_endpoints()))
 
 
 def describe(request: BenchRequest) -> list[str]:
@@ -78,6 +80,6 @@ def demand_of(plan: Plan) -> Demand:
     return Demand(
         connections=profile.connections,
         backlog=max(spec.settings.backlog for spec in plan.servers),
-        response_bytes=answer_bytes(plan.endpoints, plan.seed),
+        response_bytes=answer_bytes(traffic_of(one, plan.seed) for one in plan.endpoints),
         rates=tuple(rate.per_second for rate in parse_rates(profile.rates) if rate.per_second is not None),
     )

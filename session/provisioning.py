@@ -12,7 +12,7 @@ from remote.fleet import Fleet
 from remote.parallel import on_all
 from remote.provision.provision import Provisioned, check_wheels, provision, read_locks
 from remote.provision.ship import travelling_files
-from reports.progress import Progress
+from reports.terminal.progress import Progress
 from session.parties.load import LOAD_GROUP
 
 

@@ -19,7 +19,7 @@ from bench.plan.plan import Plan, PlannedRun
 from bench.plan.rate import offered_rate
 from bench.results.result import Cell, Reason, RunResult
 from bench.results.store import Store
-from reports.progress import Progress
+from reports.terminal.progress import Progress
 from session.attempt import Attempt, RunOutcome
 from session.doubts import rate_unknown, run_failed, run_repeated
 from session.measure import measure_run

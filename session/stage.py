@@ -14,12 +14,13 @@ from bench.plan.placement import Placement, place
 from bench.plan.plan import Environment, Plan
 from bench.results.result import Reason
 from bench.results.store import Store
+from loadgen.traffic import Traffic, traffic_of
 from remote.fleet import Fleet
 from remote.parallel import on_all, prompt_pool, wait_for_all
 from remote.provision.provision import Provisioned
 from remote.readiness import check_fleet
-from remote.server import check_same_answers
-from reports.progress import Progress
+from remote.server import check_answers
+from reports.terminal.progress import Progress
 from session.announce import database_shown
 from session.doubts import clock_reasons, finding_reasons, host_reasons, limiting
 from session.parties import Parties
@@ -29,7 +30,6 @@ from session.parties.load import LoadParty, LoadSetup, Way, load_setups
 from session.parties.server import ServerParty
 from session.prepare import demand_of
 from session.provisioning import provision_hosts
-from session.traffic import Traffic, traffic_of
 
 Clocks = dict[str, tuple[float, float]]
 """{host: (its clock minus ours, how far that may be wrong)} in seconds, by the guards."""
@@ -126,13 +126,13 @@ def _start_parties(
 
 
 def _check_answers(server: ServerParty, traffic: Mapping[str, Traffic], progress: Progress) -> None:
-    """Start each server once and compare all their answers before any load. Raises AnswersDiffer."""
+    """Start each server once and check all its answers before any load. Raises AnswersDiffer."""
+    known = [request for one in traffic.values() if (request := one.first_request()) is not None]
     answers = {}
     for name in server.deployments:
         progress.step(f"checking the answers of {name}")
-        answers[name] = server.take_answers(name, tuple(traffic.values()))
-    known = [one.endpoint for one in traffic.values() if not one.endpoint.is_users_own]
-    check_same_answers(answers, known)
+        answers[name] = server.take_answers(name, known)
+    check_answers(answers, known)
 
 
 def _environment(

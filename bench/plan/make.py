@@ -14,10 +14,11 @@ from bench.catalogue.read import Catalogue, load_catalogue, load_profiles
 from bench.catalogue.versions import for_version, read_lock
 from bench.environment.hosts import Inventory
 from bench.errors import UsageError
+from bench.plan.endpoints import KnownEndpoints
 from bench.plan.locustfile import UserLocustfile, read_locustfile
 from bench.plan.plan import PLAN_VERSION, Plan, plan_runs
 from bench.plan.rate import parse_rates
-from bench.spec import ENDPOINTS, Arrivals, Endpoint, Profile, ServerSpec, VersionSet
+from bench.spec import Arrivals, Endpoint, Profile, ServerSpec, VersionSet
 from bench.version import asgibench_version
 
 LOCK_FILE = "uv.lock"
@@ -36,10 +37,11 @@ Value = TypeVar("Value")
 
 
 class BenchRequest(msgspec.Struct, frozen=True):
-    """What the user asked for. Empty ``servers`` or ``endpoints``: the catalogue's defaults.
+    """What the user asked for.
 
-    Empty ``rates`` or ``arrivals``: the profile's. Empty ``version_set``: the entries that ``servers`` name;
-    else (current, paper, both) each of ``servers`` in that set.
+    Empty ``servers``: the catalogue's defaults. Empty ``endpoints``: the usual ones. Empty ``rates`` or
+    ``arrivals``: the profile's. Empty ``version_set``: the entries that ``servers`` name; else (current,
+    paper, both) each of ``servers`` in that set.
     """
 
     root: Path
@@ -70,26 +72,26 @@ class Prepared(msgspec.Struct, frozen=True):
     plan: Plan
 
 
-def make_plan(request: BenchRequest, inventory: Inventory) -> Plan:
-    """The seeded plan of what was asked for. Raises UsageError or CatalogueError."""
+def make_plan(request: BenchRequest, inventory: Inventory, known: KnownEndpoints) -> Plan:
+    """The seeded plan of what was asked for, of ``known`` endpoints. Raises UsageError or CatalogueError."""
     if not 0 < request.port < 65_536:
         raise UsageError(f"there is no port {request.port}", remedy="Choose one from 1 to 65535")
     if request.locustfile is not None and request.rates:
         raise UsageError("a user's locustfile sets its own pace", remedy="Leave --rate out")
-    catalogue = load_catalogue(request.catalogue)
+    catalogue = load_catalogue(known.names, request.catalogue)
     profile = _with_rates(_named(load_profiles(request.catalogue), request.profile, "profile"), request)
     lock = read_lock(request.root / LOCK_FILE)
     servers = tuple(
         for_version(spec, lock.version_of(spec))
         for spec in chosen_servers(catalogue, request.servers, request.version_set or profile.version_set)
     )
-    locustfile = None if request.locustfile is None else read_locustfile(request.locustfile)
+    locustfile = None if request.locustfile is None else read_locustfile(request.locustfile, known.names)
     if locustfile is not None and profile.clients != ("engine",):
         raise UsageError(
             f"profile {profile.name} brings clients of its own, {', '.join(profile.clients)}",
             remedy="Leave --locustfile out, or choose another profile",
         )
-    endpoints = _endpoints(request, locustfile)
+    endpoints = _endpoints(request, known, locustfile)
     created = datetime.now(UTC)
     seed = request.seed if request.seed is not None else int(created.timestamp())
     runs, skipped = plan_runs(servers, endpoints, profile, inventory.name, seed)
@@ -158,10 +160,11 @@ def _with_rates(profile: Profile, request: BenchRequest) -> Profile:
     return msgspec.structs.replace(profile, rates=request.rates or profile.rates, arrivals=arrivals)
 
 
-def _endpoints(request: BenchRequest, locustfile: UserLocustfile | None) -> tuple[Endpoint, ...]:
-    known = {endpoint.name: endpoint for endpoint in ENDPOINTS}
+def _endpoints(
+    request: BenchRequest, known: KnownEndpoints, locustfile: UserLocustfile | None
+) -> tuple[Endpoint, ...]:
     if locustfile is None:
-        return tuple(_named(known, name, "endpoint") for name in dict.fromkeys(request.endpoints or known))
+        return known.chosen(request.endpoints)
     if request.endpoints:
         raise UsageError(
             "--endpoints says what our engine asks for, and --locustfile brings requests of its own",

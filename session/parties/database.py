@@ -47,7 +47,7 @@ class DatabaseParty(msgspec.Struct, frozen=True):
         existing = fleet.inventory.existing_database
         host = "" if existing is not None else fleet.database.host.name
         cores_usable = fleet.database.facts.cores_usable
-        if not any(endpoint.uses_database or endpoint.is_users_own for endpoint in endpoints):
+        if not any(endpoint.may_use_database for endpoint in endpoints):
             return cls(None, host, cores_usable)
         places = {
             one.host.name: Place(

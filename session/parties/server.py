@@ -11,6 +11,7 @@ from bench.errors import AsgibenchError, ServerStartError
 from bench.results.evidence import ServerEvidence
 from bench.results.result import Cell
 from bench.spec import ServerSpec
+from loadgen.traffic import Traffic
 from remote.database import TOOLS_GROUP
 from remote.guarded import GuardedHost
 from remote.provision.provision import Provisioned
@@ -18,13 +19,13 @@ from remote.server import (
     PROCESS_NAME,
     Answer,
     Deployment,
+    FirstRequest,
     RunningServer,
     log_tail,
     read_counts,
     start_server,
     stop_server,
 )
-from session.traffic import Traffic
 
 
 class BegunServer(msgspec.Struct, frozen=True):
@@ -71,16 +72,15 @@ class ServerParty(msgspec.Struct, frozen=True):
         """Where clients reach it."""
         return self.host.host.address
 
-    def take_answers(self, server: str, traffic: Sequence[Traffic]) -> dict[str, Answer]:
-        """Start one server, take an answer of each endpoint that it serves, and stop it again.
+    def take_answers(self, server: str, requests: Sequence[FirstRequest]) -> dict[str, Answer]:
+        """Start one server, ask it for every endpoint that it serves, and stop it again.
 
         Returns the answers by endpoint. Raises PortTaken, HostUnsuitable, ServerStartError.
         """
         deployment = self.deployments[server]
         unsupported = deployment.spec.unsupported_endpoints
-        wanted = [one.first_request() for one in traffic if one.endpoint.name not in unsupported]
-        requests = [one for one in wanted if one is not None]
-        running = start_server(self.host, deployment, requests)
+        wanted = [one for one in requests if one.endpoint.name not in unsupported]
+        running = start_server(self.host, deployment, wanted)
         stop_server(self.host)
         return running.answers
 

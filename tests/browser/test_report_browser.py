@@ -12,7 +12,7 @@ import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from bench.results.comparison import compare, gate
-from reports.comparison import read_measured, write_comparison
+from reports.comparison.write import read_measured, write_comparison
 from session.finish import render_again
 from tests.helpers.results_example import (
     QUICK,

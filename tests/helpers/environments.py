@@ -10,7 +10,6 @@ import os
 import pwd
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -24,6 +23,7 @@ from typing import Any
 from bench.catalogue.command import command_of, config_text
 from bench.catalogue.versions import for_version, read_lock
 from bench.spec import ServerSpec
+from tests.helpers.ports import free_port
 
 ROOT = Path(__file__).resolve().parents[2]
 LOOPBACK = "127.0.0.1"
@@ -53,11 +53,13 @@ class RunningServer:
     log: Path
     host: str = LOOPBACK
 
-    def ask(self, path: str, *, method: str = "GET", headers: Mapping[str, str] | None = None) -> Answer:
+    def ask(
+        self, path: str, *, method: str = "GET", headers: Mapping[str, str] | None = None, body: bytes = b""
+    ) -> Answer:
         """One request over a connection of its own."""
         connection = http.client.HTTPConnection(self.host, self.port, timeout=START_SECONDS)
         try:
-            return ask_over(connection, path, method=method, headers=headers)
+            return ask_over(connection, path, method=method, headers=headers, body=body)
         finally:
             connection.close()
 
@@ -68,8 +70,9 @@ def ask_over(
     *,
     method: str = "GET",
     headers: Mapping[str, str] | None = None,
+    body: bytes = b"",
 ) -> Answer:
-    connection.request(method, path, headers=dict(headers or {}))
+    connection.request(method, path, body or None, dict(headers or {}))
     response = connection.getresponse()
     body = response.read()
     return Answer(response.status, {key.lower(): value for key, value in response.getheaders()}, body)
@@ -115,12 +118,6 @@ def _cache_folder() -> Path:
     if os.geteuid() != 0 or all(parent.stat().st_mode & 0o001 for parent in (ROOT, *ROOT.parents)):
         return ROOT / ".tools" / "test-envs"
     return Path(tempfile.gettempdir()) / "asgibench-test-envs"
-
-
-def free_port(host: str = LOOPBACK) -> int:
-    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
-        probe.bind((host, 0))
-        return int(probe.getsockname()[1])
 
 
 @contextmanager

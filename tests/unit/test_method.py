@@ -15,12 +15,13 @@ from bench.plan.placement import load_on_server_cores, place, place_on_server
 from bench.plan.plan import plan_runs
 from bench.results.result import Cell, RunResult
 from bench.results.summary import summarise
-from bench.spec import ENDPOINTS
-from reports import paper
-from reports.method import Method, method_of
-from reports.tables import Table, cells_csv
-from reports.verdicts import contests
+from reports.exporters.csv import cells_csv
+from reports.paper import figures as paper
+from reports.paper.method import Method, method_of
+from reports.tables.table import Table
+from reports.words.verdicts import contests
 from session.finish import render_again
+from tests.helpers.endpoints import ENDPOINTS
 from tests.helpers.results_example import PAPER, QUICK, SERVERS, environment, example, papers_method
 
 MADE = papers_method()

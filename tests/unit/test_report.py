@@ -20,14 +20,16 @@ from bench.errors import ResultError
 from bench.results.result import Limit, Reason, RunResult
 from bench.results.store import Store
 from bench.results.summary import summarise
-from reports import numbers, paper
-from reports.claims import judge_claims, servers_compared
-from reports.sentences import ONE_RUN, answer, headline
-from reports.svg import Scale, log_ticks, nice_ticks, panel, text
-from reports.tables import cells_csv, paper_table
-from reports.terminal import closing_lines
-from reports.trust import cautions
-from reports.verdicts import Contest, Labelled, Verdict, contests, label_of
+from reports.charts.svg import Scale, log_ticks, nice_ticks, panel, text
+from reports.exporters.csv import cells_csv
+from reports.paper import figures as paper
+from reports.paper.claims import judge_claims, servers_compared
+from reports.paper.tables import paper_table
+from reports.terminal.closing import closing_lines
+from reports.words import numbers
+from reports.words.cautions import cautions
+from reports.words.sentences import ONE_RUN, answer, headline
+from reports.words.verdicts import Contest, Labelled, Verdict, contests, label_of
 from session.finish import render_again
 from tests.helpers.results_example import (
     QUICK,

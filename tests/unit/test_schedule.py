@@ -26,7 +26,7 @@ from bench.errors import (
 from bench.judge.limit import MACHINE_REASONS
 from bench.results.result import Cell, Reason, RunResult
 from bench.results.store import Store
-from reports.progress import Progress
+from reports.terminal.progress import Progress
 from session import schedule
 from session.attempt import Attempt, MeasuredRun, RunOutcome
 from session.schedule import run_plan
