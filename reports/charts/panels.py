@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
-from reports.charts.svg import SHAPES, Scale, joined, line, mark, nice_ticks, number, panel, tag, text
+from reports.charts.svg import SHAPES, Scale, joined, line, lines, mark, nice_ticks, number, panel, tag, text
 from reports.tables.table import Table
 from reports.words.verdicts import Labelled
 
@@ -126,12 +126,9 @@ def dot_panel(identifier: str, title: str, description: str, axis: Axis, rows: S
     if axis.band is not None:
         left, right = scale(axis.band[0]), scale(axis.band[1])
         parts.append(tag("rect", x=left, y=top, width=right - left, height=bottom - top, class_="band"))
-    for value, label in axis.ticks:
-        x = scale(value)
-        parts += [
-            line(x, top, x, bottom, "grid"),
-            text(x, bottom + 15, label, "tick", _anchor(x)),
-        ]
+    ticks = [(scale(value), label) for value, label in axis.ticks]
+    parts.append(lines([(x, top, x, bottom) for x, _ in ticks], "grid"))
+    parts += [text(x, bottom + 15, label, "tick", _anchor(x)) for x, label in ticks]
     for index, row in enumerate(rows):
         parts.append(_dot_row(row, top + ROW_HEIGHT * index, scale))
     parts.append(text(RIGHT, bottom + 31, axis.title, "axis-title", "end"))
@@ -203,11 +200,8 @@ def _plot(plot: Plot, top: float) -> tuple[Markup, float]:
     x = Scale(plot.x.low, plot.x.high, left, right, plot.x.is_log)
     y = Scale(plot.y.low, plot.y.high, end, start, plot.y.is_log)
     parts = [text(LEFT, top + 11, plot.y.title, "axis-title")]
-    for value, label in plot.y.ticks:
-        parts += [
-            line(left, y(value), right, y(value), "grid"),
-            text(left - 5, y(value) + 4, label, "tick", "end"),
-        ]
+    parts.append(lines([(left, y(value), right, y(value)) for value, _ in plot.y.ticks], "grid"))
+    parts += [text(left - 5, y(value) + 4, label, "tick", "end") for value, label in plot.y.ticks]
     for value, label in plot.x.ticks:
         parts.append(text(x(value), end + 15, label, "tick", "middle"))
     for value, label in plot.upright:
