@@ -43,7 +43,7 @@ class Figure:
 
 @dataclass(frozen=True)
 class Style:
-    """How one series is told from another: by shape or dash, and by colour. ``index`` is its place."""
+    """What distinguishes one series from others: shape or dash, and colour. ``index`` is its place."""
 
     index: int
 
@@ -97,7 +97,7 @@ class Axis:
 
 @dataclass(frozen=True)
 class Series:
-    """Points (x, y) in data units, joined in this order; drawn with marks unless ``shape`` is None."""
+    """Points (x, y) in data units, joined in this order. They have marks unless ``shape`` is None."""
 
     label: str
     points: tuple[tuple[float, float], ...]
@@ -108,7 +108,7 @@ class Series:
 
 @dataclass(frozen=True)
 class Plot:
-    """A rectangle of a panel with axes of its own. ``marks_x`` are upright lines with labels."""
+    """A rectangle of a panel with axes of its own. ``upright`` are lines at x, with labels."""
 
     title: str
     x: Axis
@@ -119,7 +119,7 @@ class Plot:
 
 
 def dot_panel(identifier: str, title: str, description: str, axis: Axis, rows: Sequence[DotRow]) -> Markup:
-    """Position on one axis for each row; the axis is labelled below."""
+    """A dot plot: each row's marks at their places on one axis, which is labelled below."""
     top, bottom = 30.0, 30.0 + ROW_HEIGHT * len(rows)
     scale = Scale(axis.low, axis.high, LEFT + 8, RIGHT - 8, axis.is_log)
     parts = [text(LEFT, 16, title, "panel-title")]
@@ -136,7 +136,7 @@ def dot_panel(identifier: str, title: str, description: str, axis: Axis, rows: S
 
 
 def line_panel(identifier: str, title: str, description: str, plots: Sequence[Plot]) -> Markup:
-    """Plots one above the other."""
+    """A panel with plots one above the other."""
     parts, top = [text(LEFT, 16, title, "panel-title")], 24.0
     for plot in plots:
         body, top = _plot(plot, top)
@@ -225,7 +225,7 @@ def _path(points: Sequence[tuple[float, float]], class_: str) -> Markup:
 
 
 def _anchor(x: float) -> str:
-    """Tick labels at the rims stay inside the panel."""
+    """Where a tick's label is anchored, so that labels at the rims stay inside the panel."""
     if x < LEFT + 20:
         return "start"
     return "end" if x > RIGHT - 20 else "middle"

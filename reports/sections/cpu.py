@@ -90,12 +90,12 @@ def _every(cell: CellSummary, runs: Sequence[RunResult]) -> str:
 
 
 def _highest(contest: Contest, runs: Sequence[RunResult]) -> float:
-    """In µs; 0 where no valid run tells."""
+    """The highest figure of a valid run in µs; 0 where it is known of none."""
     return max((value for cell in contest.ranked for value in _microseconds(cell, runs)), default=0.0)
 
 
 def _microseconds(cell: CellSummary, runs: Sequence[RunResult]) -> list[float]:
-    """Of each valid run that tells, in the order of runs."""
+    """The figure of each valid run that has one, in the order of runs."""
     made = [run.cpu_seconds_per_request for run in runs_of(cell, runs) if run.valid]
     return [seconds * 1e6 for seconds in made if seconds is not None]
 

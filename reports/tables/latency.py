@@ -1,4 +1,4 @@
-"""Latency by percentile, a row a cell."""
+"""Latency by percentile, one row per cell."""
 
 from __future__ import annotations
 

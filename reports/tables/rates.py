@@ -1,4 +1,4 @@
-"""Latency at stated rates, a row a cell."""
+"""Latency at stated rates, one row per cell."""
 
 from __future__ import annotations
 
