@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 
 from bench.plan.plan import Plan
-from bench.spec import Endpoint, Profile
+from bench.spec import Profile
 from reports.page.parts import Facts, Heading, Paragraph, Part, Preformatted, Prose
 from reports.page.section import SectionSpec
 from reports.results import Results
@@ -66,14 +66,10 @@ def _rate_facts(profile: Profile) -> tuple[Fact, ...]:
 
 def _endpoints_table(plan: Plan) -> Table:
     rows = tuple(
-        TableRow((endpoint.name, _request(endpoint), endpoint.content_type or MISSING, endpoint.description))
+        TableRow((endpoint.name, endpoint.request, endpoint.content_type or MISSING, endpoint.description))
         for endpoint in plan.endpoints
     )
     return Table("Endpoints", words("Name", "Request", "Content type", "What it does"), rows)
-
-
-def _request(endpoint: Endpoint) -> str:
-    return "the locustfile’s own" if endpoint.is_users_own else f"GET {endpoint.path}"
 
 
 SECTION = SectionSpec("method", "Method", 110, _parts)
