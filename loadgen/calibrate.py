@@ -34,7 +34,7 @@ from bench.errors import AsgibenchError, LoadError, ServerStartError, SeveralHos
 from bench.spec import ENDPOINTS, Endpoint
 from bench.wire.load import Expect, LoadSpec, Rotate
 from inventory.read import read_inventory
-from loadgen.cluster import Cluster, LoadHost, start_cluster
+from loadgen.cluster import Cluster, LoadHost, load_program, start_cluster
 from loadgen.stats import StoppedRun, cut_window
 from remote.fleet import Fleet, open_fleet
 from remote.guarded import GuardedHost, GuardRefusal, new_session
@@ -281,7 +281,8 @@ def _bench(
     origin_core, client_core = _cores(guarded)
     environment = provisioned.environments[LOAD_GROUP]
     shipped = str(provisioned.shipped)
-    load_host = LoadHost(guarded, f"{environment.directory}/bin", shipped, (client_core,))
+    program = load_program("engine", None)
+    load_host = LoadHost(guarded, f"{environment.directory}/bin", shipped, (client_core,), program)
     guarded.write(f"{HOME}/.keep", b"")
     with contextlib.ExitStack() as started:
         started.callback(_stop, guarded, ORIGIN)

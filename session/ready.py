@@ -20,7 +20,7 @@ from bench.plan.plan import Environment, Plan
 from bench.results.result import Reason
 from bench.results.store import Store
 from bench.spec import Endpoint
-from loadgen.cluster import LoadHost, client_file, start_cluster, user_file
+from loadgen.cluster import LoadHost, load_program, start_cluster, user_file
 from remote.agents import AgentHost, Agents, start_agents
 from remote.database import TOOLS_GROUP, Database, Place, start_database, use_database
 from remote.fleet import Fleet
@@ -236,14 +236,14 @@ def _loads(
         if load_on == "server":
             count = workers or len(facts[fleet.server.host.name].cores_usable)
             placement = place_on_server(usual, fleet.inventory, facts, count)
-        locustfile = client_file(client) if plan.locustfile is None else user_file(plan.locustfile.name)
+        program = load_program(client, None if plan.locustfile is None else plan.locustfile.name)
         hosts = tuple(
             LoadHost(
                 guarded=fleet.hosts[name],
                 program_directory=f"{provisioned[name].environments[LOAD_GROUP].directory}/bin",
                 shipped_directory=str(provisioned[name].shipped),
                 worker_cores=cores,
-                user_file=locustfile,
+                program=program,
                 any_core=placement.server if load_on == "server" else None,
             )
             for name, cores in placement.load.items()
