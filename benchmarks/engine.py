@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import argparse
 import hashlib
-import json
 import os
 import shutil
 import socket
@@ -31,17 +30,15 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
+from bench.wire.ceiling import LocustFigure  # noqa: E402
+from bench.wire.codec import decode_line  # noqa: E402
 from bench.wire.load import Expect, LoadSpec  # noqa: E402
 from bench.wire.master import RunStopped, StartRun, StopRun  # noqa: E402
 from benchmarks.loopback import LoopbackCluster  # noqa: E402
-from loadgen.calibrate import (  # noqa: E402
-    NGINX_CONFIGURATION,
-    ONHOST,
-    WITH_CPU,
-    parse_wrk,
-)
+from loadgen.calibrate.clients.wrk import WITH_CPU, parse_wrk  # noqa: E402
+from loadgen.calibrate.origin import NGINX_CONFIGURATION  # noqa: E402
+from loadgen.calibrate.ready import ADDRESS, ONHOST  # noqa: E402
 
-ADDRESS = "127.0.0.1"
 BODIES = {"shortbody": b"x" * 22, "longbody": b"y" * 430_000}
 SETTLE_SECONDS = 1
 
@@ -80,7 +77,10 @@ def serving_nginx(folder: Path, core: int | None = None) -> Iterator[int]:
         (root / name).write_bytes(body)
     # Started by root, nginx would serve as a user that can't read our folder.
     user = "user root;" if os.geteuid() == 0 else ""
-    text = NGINX_CONFIGURATION.format(user=user, folder=folder, root=root, address=ADDRESS, port=port)
+    locations = "".join(f"location = /{name} {{ default_type text/plain; }}" for name in BODIES)
+    text = NGINX_CONFIGURATION.format(
+        user=user, folder=folder, root=root, address=ADDRESS, port=port, locations=locations
+    )
     (folder / "nginx.conf").write_text(text)
     pin = [] if core is None else ["taskset", "-c", str(core)]
     process = subprocess.Popen(
@@ -163,6 +163,7 @@ def by_fast_http_user(
     users = ["-u", str(connections), "-r", str(connections), "-H", f"http://{ADDRESS}:{port}"]
     variables = {
         "HOME": str(home),
+        "PYTHONPATH": str(ROOT),
         "ASGIBENCH_PATH": f"/{body}",
         "ASGIBENCH_WARMUP_SECONDS": str(SETTLE_SECONDS),
         "ASGIBENCH_WINDOW_SECONDS": str(seconds),
@@ -170,10 +171,10 @@ def by_fast_http_user(
     }
     command = [sys.executable, "-m", "locust", "-f", str(program), "--headless", "--only-summary", *users]
     run_client([*command, "-L", "ERROR"], core, home, variables)
-    figure = json.loads((home / "figure.json").read_text())
-    if figure["failures"]:
+    figure = decode_line(LocustFigure, (home / "figure.json").read_bytes())
+    if figure.failures:
         raise RuntimeError(f"FastHttpUser failed: {figure}")
-    return Figure(int(figure["requests"]), figure["seconds"], figure["cpu_seconds"])
+    return Figure(figure.requests, figure.seconds, figure.cpu_seconds)
 
 
 def say(client: str, body: str, connections: int, figure: Figure) -> None:

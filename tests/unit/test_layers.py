@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,13 +23,19 @@ SHIPPED = {
     "remote/onhost/bootstrap/leftovers.py": set(),
     "remote/onhost/environments.py": set(),
     "remote/onhost/agent.py": {"psutil"},
-    "testapp/app.py": {"starlette", "asyncpg", "testapp"},
+    "testapp/app.py": {"starlette", "testapp"},
+    "testapp/pool.py": {"asyncpg"},
+    "testapp/workload.py": {"starlette", "testapp"},
     "testapp/counts.py": {"testapp"},
     "testapp/data.py": {"testapp"},
     "testapp/database.py": {"asyncpg", "testapp"},
     "remote/onhost/route.py": set(),
     "testapp/postgres.py": {"testapp"},
     "testapp/process.py": {"testapp"},
+}
+SHIPPED |= {
+    path.relative_to(ROOT).as_posix(): {"starlette", "testapp"}
+    for path in (ROOT / "testapp" / "workloads").glob("*.py")
 }
 # The same of whole folders: modules by the beginning of their names.
 TRAVELLING_FOLDERS = {
@@ -91,6 +98,12 @@ def test_a_folder_that_travels_imports_what_its_host_has(folder: str) -> None:
             name for name in imported_modules(path) if name.partition(".")[0] not in sys.stdlib_module_names
         }
         assert all(name.startswith(TRAVELLING_FOLDERS[folder]) for name in own), (path, own)
+
+
+def test_a_workload_is_imported_without_any_package() -> None:
+    """By the controller, which has no Starlette."""
+    program = "import sys; sys.path.insert(0, sys.argv[1]); import testapp.workloads, testapp.counts"
+    subprocess.run([sys.executable, "-I", "-S", "-c", program, str(ROOT)], check=True, timeout=60)
 
 
 def test_locust_is_imported_in_its_own_processes_only() -> None:
