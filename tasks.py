@@ -196,7 +196,7 @@ def compare(
 ) -> int:
     """Ratios of two benchmarks of one plan, on other hosts or at another time; prints the page's path."""
     from bench.results.comparison import compare as compare_measured
-    from bench.results.comparison import gate, gate_error
+    from bench.results.gate import gate, gate_error
     from reports.comparison.terminal import comparison_lines
     from reports.comparison.write import open_results, read_measured, write_comparison
 

@@ -9,7 +9,7 @@ import msgspec
 
 from bench.environment.hosts import ExistingDatabase
 from bench.errors import DatabaseError, HostUnsuitable
-from bench.results.result import DatabaseCounters
+from bench.results.figures import DatabaseCounters
 from remote.guarded import GuardedHost
 
 TOOLS_GROUP = "host-tools"

@@ -12,7 +12,7 @@ from bench.plan.dry_run import WORKDIR, dry_run_lines, known_costs
 from bench.plan.make import BenchRequest, Prepared, make_plan
 from bench.plan.plan import Plan
 from bench.plan.rate import parse_rates
-from bench.results.result import CLIENT_TITLES
+from bench.results.cell import CLIENT_TITLES
 from inventory.read import read_inventory
 from loadgen.cluster import load_program, master_command, worker_command
 from loadgen.endpoints import known_endpoints

@@ -10,8 +10,10 @@ from collections.abc import Iterator, Sequence
 import msgspec
 
 from bench.errors import AsgibenchError
+from bench.judge.reason import Reason
 from bench.plan.plan import Plan, PlannedRun
-from bench.results.result import Cell, Reason, RunResult
+from bench.results.cell import Cell
+from bench.results.run import RunResult
 
 DERIVED_CODES = ("incomplete", "one_block", "invalid_runs")
 """The codes of ``benchmark_reasons``: plan and runs give them again, whatever was kept."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from bench.judge.thresholds import Thresholds
-from bench.results.result import Counts, DatabaseUse, OpenLoop
+from bench.results.figures import Counts, DatabaseUse, OpenLoop
 from bench.spec import Arrivals
 
 
@@ -28,7 +28,7 @@ class LoadUse(msgspec.Struct, frozen=True):
     """One load worker in the window."""
 
     worker: str
-    core_share: float  # of its busier process, in the median second
+    core_share: float  # work of its two processes, which share a core, in their median seconds
     on_server_cores: bool = False
     loop_lag_seconds: float = 0.0  # the longest time in which it didn't look at its connections
     core_wait_share: float = 0.0  # of the median second: ready to run while others had its core

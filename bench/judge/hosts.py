@@ -10,10 +10,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from bench.environment.fingerprint import unlike_pythons
 from bench.environment.hosts import HostFacts, Inventory
 from bench.environment.readiness import Finding
+from bench.judge.reason import Reason
 from bench.judge.thresholds import CLOCK_LIMITS_SECONDS, CLOCK_REMARK_SECONDS
 from bench.plan.placement import Placement
 from bench.plan.plan import Environment
-from bench.results.result import Reason
 
 _SYSTEM_TITLES = {"Darwin": "macOS", "": "the server's host"}
 

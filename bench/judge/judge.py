@@ -13,11 +13,11 @@ from typing import Literal
 import msgspec
 
 from bench.judge.figures import CpuUse, RunFigures
+from bench.judge.reason import Limit, Reason
 from bench.judge.registry import RULES
 from bench.judge.rule import LimitName, Rule
 from bench.judge.rules.rates import is_rate_missed
 from bench.judge.thresholds import Thresholds
-from bench.results.result import Limit, Reason
 
 MACHINE_REASONS = frozenset(rule.code() for rule in RULES if rule.is_of_machine)
 """Codes of what the machine did, and not we: such a run is worth another try."""

@@ -9,8 +9,8 @@ from typing import ClassVar, Literal, Self
 import msgspec
 
 from bench.judge.figures import RunFigures
+from bench.judge.reason import Reason
 from bench.judge.thresholds import Thresholds
-from bench.results.result import Reason
 
 LimitName = Literal[
     "server_cpu", "load_generator", "database", "network", "latency", "offered_rate", "none_found"

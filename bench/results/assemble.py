@@ -11,19 +11,18 @@ from bench.environment.links import link_use
 from bench.judge.figures import CpuUse, HostUse, LoadUse, PidChange, RunFigures
 from bench.judge.judge import Judgement, judge
 from bench.results.evidence import DatabaseEvidence, LoadEvidence, RunEvidence, Timeline
-from bench.results.result import (
-    RESULT_VERSION,
+from bench.results.figures import (
     Bytes,
     Counts,
     DatabaseUse,
     LoadWorker,
     MemoryPoint,
     NetworkUse,
-    RunResult,
     Second,
     Timing,
     TreeCpu,
 )
+from bench.results.run import RESULT_VERSION, RunResult
 from bench.results.window import Window
 from bench.samples.cost import missed_share
 from bench.samples.memory import TreeBytes

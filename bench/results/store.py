@@ -23,7 +23,8 @@ import msgspec
 
 from bench.errors import DiskFull, ResultError, UsageError
 from bench.plan.plan import PLAN_VERSION, Environment, Plan
-from bench.results.result import RESULT_VERSION, SUMMARY_VERSION, RunResult, Summary
+from bench.results.run import RESULT_VERSION, RunResult
+from bench.results.summary import SUMMARY_VERSION, Summary
 
 CHECKSUMS = "checksums.json"
 RUN = "run.json"

@@ -11,14 +11,16 @@ from dataclasses import dataclass
 from statistics import median
 
 from bench.plan.plan import Environment, Plan
-from bench.results.result import CLIENT_TITLES, CellSummary, RunResult, Summary
+from bench.results.cell import CLIENT_TITLES
+from bench.results.pairs import runs_of
+from bench.results.run import RunResult
+from bench.results.summary import CellSummary, Summary
 from bench.spec import Client, LoadPlace
 from reports.paper import figures as paper
 from reports.tables.table import Fact, Table, TableRow, group, numbers, tone, words
 from reports.words.numbers import MISSING, counted, listed, megabytes, milliseconds, percent, rate, times
 from reports.words.sentences import LIMITS, refused_because
 from reports.words.shares import cell_server_share
-from reports.words.verdicts import runs_of
 
 _MORE = 1.10
 """What our engine gets beyond a client's figure by less than this is no more than two runs differ."""

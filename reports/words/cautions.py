@@ -7,8 +7,10 @@ from collections.abc import Sequence
 import msgspec
 
 from bench.judge.hosts import environment_reasons, no_pss
+from bench.judge.reason import Reason
 from bench.plan.plan import Environment, Plan
-from bench.results.result import Reason, RunResult, Summary
+from bench.results.run import RunResult
+from bench.results.summary import Summary
 
 
 def cautions(

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from bench.judge.benchmark import unknown_reason
-from bench.results.result import CellSummary, Reason, Summary
+from bench.judge.reason import Reason
+from bench.results.summary import CellSummary, Summary
 from reports.words.numbers import counted, lead, listed, rate, rate_interval, times
 from reports.words.verdicts import Contest, Labelled, PairVerdict, Verdict
 

@@ -11,27 +11,25 @@ from pathlib import Path
 import msgspec
 
 from bench.environment.hosts import Host, HostFacts
+from bench.judge.reason import Limit, Reason
 from bench.judge.rules.hosts import CpuStolen
 from bench.judge.rules.load import LoadSharesCores, LoadWorkerAtLimit
 from bench.judge.rules.network import DelayedAckSuspected
 from bench.judge.rules.rates import ServerBehindRate
 from bench.plan.plan import PLAN_VERSION, Environment, Plan, PlannedRun, plan_runs
-from bench.results.latency import Latency
-from bench.results.result import (
-    RESULT_VERSION,
+from bench.results.figures import (
     Bytes,
     Counts,
     DatabaseUse,
-    Limit,
     LoadWorker,
     MemoryPoint,
     OpenLoop,
-    Reason,
-    RunResult,
     Second,
     Timing,
     TreeCpu,
 )
+from bench.results.latency import Latency
+from bench.results.run import RESULT_VERSION, RunResult
 from bench.results.store import Store
 from bench.spec import Profile, ServerSpec, Settings
 from tests.helpers.endpoints import ENDPOINTS

@@ -14,8 +14,9 @@ import msgspec
 import pytest
 
 from bench.errors import GateFailed, GateUndecided, ResultError, UsageError
-from bench.results.comparison import Comparison, compare, gate, gate_error
-from bench.results.result import RunResult
+from bench.results.comparison import Comparison, compare
+from bench.results.gate import gate, gate_error
+from bench.results.run import RunResult
 from reports.comparison.page import page_of
 from reports.comparison.terminal import comparison_lines
 from reports.comparison.write import open_results, read_measured, write_comparison

@@ -15,7 +15,7 @@ from bench.judge.registry import RULES
 from bench.judge.rule import Rule
 from bench.judge.rules.load import LoadWorkerAtLimit
 from bench.judge.thresholds import Thresholds
-from bench.results.result import Counts, DatabaseUse
+from bench.results.figures import Counts, DatabaseUse
 
 IDLE_LOAD = (LoadUse("w1", 0.3),)
 BUSY_LOAD = (LoadUse("w1", 0.97), LoadUse("w2", 0.4))

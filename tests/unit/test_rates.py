@@ -13,11 +13,14 @@ from bench.catalogue.read import load_profiles
 from bench.errors import CatalogueError, UsageError
 from bench.judge.figures import CpuUse, HostUse, LoadUse, RunFigures
 from bench.judge.judge import Judgement, is_spoilt_by_machine, judge
+from bench.judge.reason import Reason
 from bench.plan.plan import plan_runs
 from bench.plan.rate import Rate, offered_rate, parse_rate, parse_rates
+from bench.results.cell import Cell
+from bench.results.figures import OpenLoop
 from bench.results.latency import Latency
-from bench.results.result import Cell, OpenLoop, Reason, RunResult
-from bench.results.summary import summarise
+from bench.results.run import RunResult
+from bench.results.summarise import summarise
 from bench.wire.histogram import index_of
 from bench.wire.slices import Slice
 from loadgen.stats import cut_window, open_loop_of

@@ -17,9 +17,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bench.errors import ResultError
-from bench.results.result import Limit, Reason, RunResult
+from bench.judge.reason import Limit, Reason
+from bench.results.run import RunResult
 from bench.results.store import Store
-from bench.results.summary import summarise
+from bench.results.summarise import summarise
 from reports.charts.latency import latency_figure
 from reports.charts.svg import Scale, log_ticks, nice_ticks, panel, text
 from reports.exporters.csv import cells_csv

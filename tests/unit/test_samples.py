@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bench.errors import ResultError
-from bench.results.result import Bytes
+from bench.results.figures import Bytes
 from bench.samples.cost import agent_cost
 from bench.samples.memory import Phases, memory_of, memory_over
 from bench.samples.processes import core_shares_by_process, processes_of

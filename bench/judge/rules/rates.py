@@ -20,7 +20,7 @@ from bench.judge.rules.database import DatabaseAtLimit
 from bench.judge.rules.load import is_load_at_limit
 from bench.judge.rules.network import NetworkAtLimit
 from bench.judge.thresholds import Thresholds
-from bench.results.result import OpenLoop
+from bench.results.figures import OpenLoop
 
 # Two runs of one cell differ by up to 2 %: a rate missed by less can't be told from one that is met.
 RATE_MISSED_SHARE = 0.02
