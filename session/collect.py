@@ -9,11 +9,11 @@ from bench.results.result import DatabaseCounters
 from bench.spec import Endpoint
 from loadgen.cluster import LoadHost, spool_folder
 from loadgen.stats import parse_spool
+from remote.database import read_counters
 from remote.parallel import on_all, prompt_pool
 from remote.server import Deployment, log_tail, read_counts, stop_server
-from session.measure import database_counters, sampled
 from session.ready import wait_for_all
-from session.stage import Stage
+from session.stage import Stage, sampled
 
 
 class Home(msgspec.Struct, frozen=True):
@@ -63,3 +63,9 @@ def _read_spools(stage: Stage, label: str) -> int:
         return found
 
     return sum(on_all(read_one, stage.cluster.hosts, lambda host: host.guarded.host.name).values())
+
+
+def database_counters(stage: Stage, endpoint: Endpoint) -> DatabaseCounters | None:
+    if stage.database is None or not endpoint.uses_database:
+        return None
+    return read_counters(stage.database)

@@ -17,14 +17,13 @@ from bench.results.window import Window
 from bench.spec import Endpoint
 from bench.wire.slices import Pairs
 from loadgen.stats import StoppedRun, cut_window, latency_of, open_loop_of, per_second
-from remote.database import read_counters
 from remote.parallel import prompt_pool
 from remote.server import Deployment, RunningServer, start_server, stop_server
 from reports.progress import LiveFigures, Progress
-from session.collect import Home, bring_home
+from session.collect import Home, bring_home, database_counters
 from session.drive import drive_load
 from session.ready import wait_for_all
-from session.stage import Stage
+from session.stage import Stage, sampled
 
 
 def measure_run(
@@ -157,12 +156,6 @@ def _abandon(stage: Stage, label: str) -> None:
         stop_server(stage.fleet.server)
 
 
-def database_counters(stage: Stage, endpoint: Endpoint) -> DatabaseCounters | None:
-    if stage.database is None or not endpoint.uses_database:
-        return None
-    return read_counters(stage.database)
-
-
 def _server_requests(endpoint: Endpoint, home: Home, stopped: StoppedRun) -> int | None:
     """The server's own count of the same requests. A user's own file may ask for what nobody counts: None."""
     if not endpoint.is_users_own:
@@ -185,10 +178,3 @@ def _targets(stage: Stage, server: RunningServer) -> dict[str, dict[str, int]]:
     for host, pids in stage.cluster.worker_pids().items():
         targets[host].update(pids)
     return targets
-
-
-def sampled(stage: Stage) -> tuple[str, ...]:
-    """The hosts that something of a run is on."""
-    database = () if stage.database is None else (stage.fleet.database.host.name,)
-    load = (host.guarded.host.name for host in stage.cluster.hosts)
-    return tuple(dict.fromkeys((stage.fleet.server.host.name, *database, *load)))

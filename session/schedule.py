@@ -18,8 +18,8 @@ from remote.guarded import GuardRefusal
 from remote.server import stop_server
 from reports.progress import Progress
 from session.finish import summary_of
-from session.measure import measure_run, sampled
-from session.stage import Stage
+from session.measure import measure_run
+from session.stage import Stage, sampled
 
 ATTEMPTS = 2
 

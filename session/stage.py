@@ -16,6 +16,8 @@ from remote.server import Deployment
 
 Way = tuple[Client, LoadPlace]
 
+LOAD_GROUP = "load"
+
 
 class Load(msgspec.Struct, frozen=True):
     """One way of making the load: where everything runs meanwhile, and the load workers to start."""
@@ -44,3 +46,10 @@ class Stage(msgspec.Struct, frozen=True):
     loads: dict[Way, Load]
     way: Way
     links: Links | None
+
+
+def sampled(stage: Stage) -> tuple[str, ...]:
+    """The hosts that something of a run is on."""
+    database = () if stage.database is None else (stage.fleet.database.host.name,)
+    load = (host.guarded.host.name for host in stage.cluster.hosts)
+    return tuple(dict.fromkeys((stage.fleet.server.host.name, *database, *load)))
