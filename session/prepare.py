@@ -16,13 +16,15 @@ from bench.results.result import CLIENT_TITLES
 from inventory.read import read_inventory
 from loadgen.cluster import client_file, master_command, user_file, worker_command
 from remote.readiness import Checked, answer_bytes, check_hosts
-from session.ready import LOAD_GROUP
+from session.locks import asked_locks
+from session.stage import LOAD_GROUP
 
 
 def prepare(request: BenchRequest) -> Prepared:
-    """Inventory and plan. Raises UsageError, CatalogueError or InventoryError."""
+    """Inventory, locks and plan. Raises UsageError, CatalogueError, InventoryError or ProvisionError."""
     inventory = read_inventory(request.hosts, root=request.root)
-    return Prepared(inventory, make_plan(request, inventory))
+    locks = asked_locks(request)
+    return Prepared(inventory, make_plan(request, inventory, locks), locks)
 
 
 def describe(request: BenchRequest) -> list[str]:
@@ -35,6 +37,7 @@ def describe(request: BenchRequest) -> list[str]:
         port=request.port,
         load_commands={"Locust's master, on this machine": master_command("*"), **_load_commands(prepared)},
         costs=known_costs(request.results_root, inventory.name),
+        own_locks=prepared.own_locks,
         now=datetime.now(UTC),
     )
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import platform
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, wait
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
+from bench.catalogue.own_lock import OwnLock
 from bench.environment.calibration import CALIBRATION_FILE, calibration_path
 from bench.environment.links import LINKS_FILE, Links
 from bench.plan.locustfile import source_of
@@ -32,12 +33,10 @@ from remote.server import Deployment, check_same_answers, start_server, stop_ser
 from reports.progress import Progress
 from session.announce import database_shown
 from session.doubts import warn_of_hosts
+from session.locks import kept_locks
 from session.prepare import demand_of
-from session.stage import Load, Stage, Way
+from session.stage import LOAD_GROUP, Load, Stage, Way
 from testapp.data import expected_body, tokens
-
-LOAD_GROUP = "load"
-
 
 CLOCK_ERROR_SECONDS = 0.05
 
@@ -51,7 +50,7 @@ def make_stage(
     warnings: list[Reason],
 ) -> Stage:
     links = _check_ready(fleet, request, plan, progress, warnings)
-    provisioned = _provision(fleet, request.root, plan, progress)
+    provisioned = _provision(fleet, request.root, plan, kept_locks(store, plan), progress)
     facts = {name: one.facts for name, one in fleet.hosts.items()}
     placement = place(
         fleet.inventory,
@@ -141,9 +140,11 @@ def _check_ready(
     return links
 
 
-def _provision(fleet: Fleet, root: Path, plan: Plan, progress: Progress) -> dict[str, Provisioned]:
+def _provision(
+    fleet: Fleet, root: Path, plan: Plan, own_locks: Sequence[OwnLock], progress: Progress
+) -> dict[str, Provisioned]:
     inventory = fleet.inventory
-    servers = [spec.environment_group for spec in plan.servers]
+    servers = [spec.group for spec in plan.servers]
     roles = {inventory.server.name: [TOOLS_GROUP, *dict.fromkeys(servers)]}
     if inventory.database is not None:
         roles.setdefault(inventory.database.name, []).append(TOOLS_GROUP)
@@ -156,7 +157,9 @@ def _provision(fleet: Fleet, root: Path, plan: Plan, progress: Progress) -> dict
         files[user_file(plan.locustfile.name)] = source_of(plan.locustfile)
 
     # Every host is asked before any is sent something.
-    locks = read_locks((group for groups in roles.values() for group in groups), root)
+    own = {lock.group: lock.pylock for lock in own_locks}
+    groups = {group for groups in roles.values() for group in groups} - own.keys()
+    locks = {**read_locks(sorted(groups), root), **own}
     on_all(lambda name: check_wheels(fleet.hosts[name].facts, roles[name], locks), roles, str)
 
     def provision_one(name: str) -> Provisioned:
@@ -263,7 +266,7 @@ def _deployment(
 ) -> Deployment:
     spec = next(one for one in plan.servers if one.name == server)
     one = provisioned[fleet.server.host.name]
-    environment = one.environments[spec.environment_group]
+    environment = one.environments[spec.group]
     return Deployment(
         spec=spec,
         version=environment.versions[spec.package],

@@ -8,7 +8,8 @@ GET /api/process        who answers, and how the server is set up, as seen from 
 ======================  ==================================================================================
 
 Environment: ``ASGIBENCH_DATABASE_URL`` (without it, orders answers 503), ``ASGIBENCH_POOL_SIZE`` (connections
-of each process, 10), ``ASGIBENCH_COUNTS`` (a folder; see counts.py).
+of each process, 10), ``ASGIBENCH_COUNTS`` (a folder; see counts.py), ``ASGIBENCH_ACCESS_LOGGER`` (a name; see
+process.py).
 
 Orders answers 401 to a missing or unknown token, and 501 where the server runs the app on anything but
 asyncio, which asyncpg needs. What is counted is an answer that an endpoint made itself, whatever its status,

@@ -44,15 +44,11 @@ from tests.helpers.environments import (
 
 CATALOGUE = load_catalogue()
 SERVERS = [spec.name for spec in CATALOGUE.servers]
+# By the setting.
 LOOPS = {
-    "uvicorn": "uvloop.Loop",
-    "daphne": "asyncio.unix_events._UnixSelectorEventLoop",
-    "hypercorn": "asyncio.unix_events._UnixSelectorEventLoop",
-    "hypercorn-uvloop": "uvloop.Loop",
-    "hypercorn-trio": "trio",
-    "uvicorn-paper": "asyncio.unix_events._UnixSelectorEventLoop",
-    "daphne-paper": "asyncio.unix_events._UnixSelectorEventLoop",
-    "hypercorn-paper": "asyncio.unix_events._UnixSelectorEventLoop",
+    "uvloop": "uvloop.Loop",
+    "asyncio": "asyncio.unix_events._UnixSelectorEventLoop",
+    "trio": "trio",
 }
 # What a shell sees after SIGTERM: uvicorn with one worker ends by the signal.
 TERMINATED_STATUS = {"uvicorn": -signal.SIGTERM}
@@ -162,7 +158,7 @@ def test_head_has_the_length_and_no_body(server: RunningServer, name: str) -> No
 def test_the_process_tells_how_it_is_set_up(server: RunningServer) -> None:
     told = json.loads(server.ask("/api/process").body)
     assert all(isinstance(value, str | int | bool | None) for value in told.values())
-    assert told["loop"] == LOOPS[server.spec.name]
+    assert told["loop"] == LOOPS[server.spec.settings.loop]
     assert told["http_version"] == "1.1"
     assert told["tcp_nodelay"] is (server.spec.name != "hypercorn-paper")
     assert told["access_log"] in (False, None)

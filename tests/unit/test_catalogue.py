@@ -11,9 +11,9 @@ import pytest
 
 from bench.catalogue.command import command_of, config_text
 from bench.catalogue.read import SERVERS_FILE, load_catalogue, load_profiles
-from bench.catalogue.versions import for_version, read_lock
 from bench.errors import CatalogueError, UsageError
 from bench.spec import Profile, ServerSpec
+from tests.helpers.environments import resolved
 
 MINIMAL = """
 [servers.mine]
@@ -28,12 +28,11 @@ keep_alive_seconds = "5"
 
 ROOT = Path(__file__).resolve().parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
-LOCK = read_lock(ROOT / "uv.lock")
 
 
 def command(spec: ServerSpec, host: str = "127.0.0.1", workers: int = 1) -> str:
     words = command_of(
-        for_version(spec, LOCK.version_of(spec)),
+        resolved(spec),
         host=host,
         port=8000,
         workers=workers,
@@ -67,11 +66,10 @@ def test_the_catalogue_has_every_entry_of_its_file_with_its_licence() -> None:
     assert (licences["uvicorn"], licences["daphne"], licences["hypercorn"]) == ("BSD-3-Clause", "BSD", "MIT")
 
 
-def test_every_server_runs_from_a_group_of_the_project() -> None:
-    groups = PROJECT["dependency-groups"]
-    for spec in load_catalogue().servers:
-        packages = [re.split(">=|==", requirement)[0] for requirement in groups[spec.environment_group]]
-        assert spec.package in packages
+@pytest.mark.parametrize("spec", load_catalogue().servers, ids=lambda spec: spec.name)
+def test_every_servers_package_is_in_its_group_or_its_requirements(spec: ServerSpec) -> None:
+    requirements = spec.requirements or PROJECT["dependency-groups"][spec.environment_group]
+    assert spec.package in [re.split(">=|==", requirement)[0] for requirement in requirements]
 
 
 def test_every_group_of_a_host_stands_in_the_conflict_set() -> None:
@@ -81,7 +79,7 @@ def test_every_group_of_a_host_stands_in_the_conflict_set() -> None:
     groups = set(PROJECT["dependency-groups"])
     assert len(named) == len(set(named))
     assert set(named) == groups - {"uv"}
-    assert {spec.environment_group for spec in load_catalogue().servers} <= set(named)
+    assert {spec.environment_group for spec in load_catalogue().servers} - {""} <= set(named)
 
 
 @pytest.mark.parametrize(
@@ -231,7 +229,7 @@ def test_specs_survive_being_stored() -> None:
         ('"{port}"', '"{config_file}"', "must have a text, and a place"),
         ("package", 'config_file = "x"\npackage', "must have a text, and a place"),
         ("package", 'unsupported_endpoints = { order = "x" }\npackage', "there is no 'order'"),
-        ('"server-uvicorn"', '""', "empty command or environment_group"),
+        ('"server-uvicorn"', '""', "must have an environment_group or requirements"),
         ("[servers.mine]", 'default_servers = ["mien"]\n[servers.mine]', "there is no server 'mien'"),
         ("[servers.mine]", 'default_servers = "mine"\n[servers.mine]', "default_servers: Expected `array`"),
         ("[servers.mine]", "[servers.mine", "is not TOML"),
