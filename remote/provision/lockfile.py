@@ -16,13 +16,14 @@ import re
 import shutil
 import subprocess
 import tomllib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from pathlib import Path
 
 import msgspec
 from packaging.markers import Environment
 from packaging.pylock import Package, PackageWheel, Pylock, PylockSelectError, PylockValidationError
 from packaging.tags import Tag, compatible_tags, cpython_tags, mac_platforms
+from packaging.utils import parse_wheel_filename
 
 from bench.environment.hosts import HostFacts
 from bench.errors import ProvisionError
@@ -116,15 +117,36 @@ def check_platform(facts: HostFacts) -> None:
 
 def _choose(lock: Pylock, facts: HostFacts) -> tuple[LockedWheel, ...] | str:
     """The wheels, or what is missing in words."""
+    tags = list(wheel_tags(facts))
     try:
-        chosen = list(lock.select(environment=marker_environment(facts), tags=list(wheel_tags(facts))))
+        chosen = list(lock.select(environment=marker_environment(facts), tags=tags))
     except PylockSelectError as error:
-        return f"the lock does not fit it ({error})"
+        missing = _without_wheel(lock, facts, tags)
+        return _missing_text(missing) if missing else f"the lock does not fit it ({error})"
     missing = [package for package, artifact in chosen if not isinstance(artifact, PackageWheel)]
     if missing:
-        return f"no wheel of {', '.join(_title(package) for package in missing)}"
+        return _missing_text(missing)
     wheels = [_locked(package, wheel) for package, wheel in chosen if isinstance(wheel, PackageWheel)]
     return tuple(sorted(wheels, key=lambda wheel: wheel.name))
+
+
+def _without_wheel(lock: Pylock, facts: HostFacts, tags: Sequence[Tag]) -> list[Package]:
+    """The packages that the host needs and that have no wheel for it."""
+    environment: dict[str, str | Set[str]] = {name: str(v) for name, v in marker_environment(facts).items()}
+    environment |= {"extras": frozenset(), "dependency_groups": frozenset()}
+    fitting = frozenset(tags)
+    return [
+        package
+        for package in lock.packages
+        if package.marker is None or package.marker.evaluate(environment, context="lock_file")
+        if fitting.isdisjoint(
+            tag for wheel in package.wheels or () for tag in parse_wheel_filename(wheel.filename)[3]
+        )
+    ]
+
+
+def _missing_text(packages: Sequence[Package]) -> str:
+    return f"no wheel of {', '.join(_title(package) for package in packages)}"
 
 
 def marker_environment(facts: HostFacts) -> Environment:

@@ -45,7 +45,7 @@ def _kept(group: str, folders: Sequence[Path]) -> OwnLock | None:
         path = folder / file_name(group)
         try:
             return OwnLock(group, path.read_bytes())
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             continue
         except OSError as error:
             raise ProvisionError(
