@@ -93,10 +93,11 @@ def _tcp_nodelay(client: object) -> bool | None:
     """Of this process's socket that is connected to ``client``; None where there is none to be found."""
     if not isinstance(client, (tuple, list)):
         return None
+    peer = client[0], int(client[1])  # granian says the port as text
     for connection in _own_sockets():
         with contextlib.closing(connection):
             try:
-                if connection.getpeername()[:2] == tuple(client):
+                if connection.getpeername()[:2] == peer:
                     return bool(connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
             except OSError:  # it listens, or has no peer any more
                 continue
