@@ -98,6 +98,12 @@ def test_every_group_of_a_host_stands_in_the_conflict_set() -> None:
             "/e/bin/hypercorn testapp.app:app -c /w/config -b 127.0.0.1:8000 -w 1 -k asyncio --backlog 2048"
             " --keep-alive 75 --graceful-timeout 10 --log-level warning",
         ),
+        (
+            "granian",
+            "/e/bin/granian testapp.app:app --interface asgi --host 127.0.0.1 --port 8000 --workers 1"
+            " --loop uvloop --http 1 --no-ws --backlog 2048 --http1-header-read-timeout 60000"
+            " --workers-kill-timeout 10 --log-level warning --no-access-log",
+        ),
     ],
 )
 def test_a_command_is_the_settings_as_flags(name: str, expected: str) -> None:
