@@ -104,6 +104,11 @@ def test_every_group_of_a_host_stands_in_the_conflict_set() -> None:
             " --loop uvloop --http 1 --no-ws --backlog 2048 --http1-header-read-timeout 60000"
             " --workers-kill-timeout 10 --log-level warning --no-access-log",
         ),
+        (
+            "gunicorn-uvicorn",
+            "/e/bin/gunicorn testapp.app:app -c /w/config -b 127.0.0.1:8000 -w 1 --backlog 2048"
+            " --keep-alive 75 --graceful-timeout 10 --timeout 60 --log-level warning",
+        ),
     ],
 )
 def test_a_command_is_the_settings_as_flags(name: str, expected: str) -> None:
@@ -125,11 +130,18 @@ def test_an_ipv6_address_is_written_as_each_server_reads_it(name: str, word: str
     assert word in command(load_catalogue().server(name), host="::1")
 
 
-def test_only_hypercorn_needs_a_configuration_file() -> None:
-    texts = {spec.name: config_text(spec, host="::1", port=1, workers=1) for spec in load_catalogue().servers}
-    assert {texts.pop(name) for name in list(texts) if not name.startswith("hypercorn")} == {""}
-    for text in texts.values():
-        assert tomllib.loads(text) == {"keep_alive_max_requests": 10**9}
+def test_hypercorn_and_gunicorn_need_a_configuration_file() -> None:
+    servers = load_catalogue().servers
+    texts = {spec.name: config_text(spec, host="::1", port=1, workers=1) for spec in servers}
+    packages = {spec.name: spec.package for spec in servers if texts[spec.name]}
+    assert set(packages.values()) == {"hypercorn", "gunicorn"}
+    for name, package in packages.items():
+        text = texts[name]
+        if package == "hypercorn":
+            assert tomllib.loads(text) == {"keep_alive_max_requests": 10**9}
+        else:
+            compile(text, "gunicorn.conf.py", "exec")
+            assert 'loop="uvloop", http="httptools"' in text
 
 
 def test_what_a_server_does_not_honour_is_said() -> None:
