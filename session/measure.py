@@ -12,11 +12,12 @@ from bench.errors import AsgibenchError
 from bench.plan.placement import load_cores, load_on_server_cores, server_core_count
 from bench.plan.plan import PlannedRun
 from bench.results.assemble import Measured, Timeline, run_result
+from bench.results.latency import latency_of
 from bench.results.result import DatabaseCounters, RunResult
 from bench.results.window import Window
 from bench.spec import Endpoint
 from bench.wire.slices import Pairs
-from loadgen.stats import StoppedRun, cut_window, latency_of, open_loop_of, per_second
+from loadgen.stats import StoppedRun, cut_window, open_loop_of, per_second
 from remote.parallel import prompt_pool
 from remote.server import Deployment, RunningServer, start_server, stop_server
 from reports.progress import LiveFigures, Progress

@@ -10,13 +10,13 @@ import msgspec
 from bench.environment.links import Links, link_use
 from bench.judge.limit import CpuUse, HostUse, LoadUse, PidChange, RunFigures, judge
 from bench.plan.plan import PlannedRun
+from bench.results.latency import Latency
 from bench.results.result import (
     RESULT_VERSION,
     Bytes,
     Counts,
     DatabaseCounters,
     DatabaseUse,
-    Latency,
     LoadWorker,
     MemoryPoint,
     NetworkUse,

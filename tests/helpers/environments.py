@@ -10,7 +10,6 @@ import os
 import pwd
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -26,6 +25,7 @@ from bench.catalogue.own_lock import file_name, with_app, with_own_locks
 from bench.catalogue.versions import for_version, read_lock
 from bench.spec import OWN_PREFIX, ServerSpec
 from remote.provision.own_locks import own_locks
+from tests.helpers.ports import free_port
 
 ROOT = Path(__file__).resolve().parents[2]
 LOOPBACK = "127.0.0.1"
@@ -145,12 +145,6 @@ def _cache_folder() -> Path:
     if os.geteuid() != 0 or all(parent.stat().st_mode & 0o001 for parent in (ROOT, *ROOT.parents)):
         return ROOT / ".tools" / "test-envs"
     return Path(tempfile.gettempdir()) / "asgibench-test-envs"
-
-
-def free_port(host: str = LOOPBACK) -> int:
-    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
-        probe.bind((host, 0))
-        return int(probe.getsockname()[1])
 
 
 @contextmanager

@@ -10,7 +10,8 @@ import pytest
 from bench.environment.links import LINKS_VERSION, Link, Links, Transfer
 from bench.plan.plan import PlannedRun
 from bench.results.assemble import Measured, Timeline, run_result
-from bench.results.result import Cell, Latency, LoadWorker, RunResult
+from bench.results.latency import Latency
+from bench.results.result import Cell, LoadWorker, RunResult
 from bench.results.window import Window
 from bench.spec import ENDPOINTS
 from tests.helpers.results_example import QUICK, SERVERS
