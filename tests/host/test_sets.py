@@ -7,7 +7,6 @@ import re
 import shlex
 import subprocess
 import tomllib
-from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,6 @@ import jsonschema
 import msgspec
 import pytest
 
-from bench.catalogue.own_lock import OwnLock
 from bench.catalogue.read import PROFILES_FILE, SERVERS_FILE, load_catalogue, load_profiles
 from bench.catalogue.schema import catalogue_schema
 from bench.catalogue.versions import for_version, read_lock
@@ -41,13 +39,10 @@ def planned(**asked: Any) -> Plan:
     return make_plan(BenchRequest(root=ROOT, seed=1, **asked), INVENTORY)
 
 
-def told(plan: Plan, costs: KnownCosts, own_locks: Sequence[OwnLock] = ()) -> str:
+def told(plan: Plan, costs: KnownCosts) -> str:
     noon = datetime(2026, 1, 2, 12, 0, tzinfo=UTC)
     loads = {"load workers": ["python", "-m", "locust"]}
-    lines = dry_run_lines(
-        plan, INVENTORY, port=8000, load_commands=loads, costs=costs, now=noon, own_locks=own_locks
-    )
-    return "\n".join(lines)
+    return "\n".join(dry_run_lines(plan, INVENTORY, port=8000, load_commands=loads, costs=costs, now=noon))
 
 
 # ---------------------------------------------------------------- --set

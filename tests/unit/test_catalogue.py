@@ -11,9 +11,9 @@ import pytest
 
 from bench.catalogue.command import command_of, config_text
 from bench.catalogue.read import SERVERS_FILE, load_catalogue, load_profiles
+from bench.catalogue.versions import for_version, read_lock
 from bench.errors import CatalogueError, UsageError
 from bench.spec import Profile, ServerSpec
-from tests.helpers.environments import resolved
 
 MINIMAL = """
 [servers.mine]
@@ -27,12 +27,14 @@ keep_alive_seconds = "5"
 
 
 ROOT = Path(__file__).resolve().parents[2]
+LOCK = read_lock(ROOT / "uv.lock")
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 
 
 def command(spec: ServerSpec, host: str = "127.0.0.1", workers: int = 1) -> str:
+    version = LOCK.version_of(spec) if spec.environment_group else "1.0"
     words = command_of(
-        resolved(spec),
+        for_version(spec, version),
         host=host,
         port=8000,
         workers=workers,

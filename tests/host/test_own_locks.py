@@ -10,6 +10,7 @@ import os
 import threading
 import zipfile
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import msgspec
@@ -20,7 +21,7 @@ from bench.catalogue.read import load_catalogue
 from bench.catalogue.versions import for_version, read_lock
 from bench.environment.hosts import Host, Inventory
 from bench.errors import CatalogueError, ProvisionError, ResultError, UsageError
-from bench.plan.dry_run import KnownCosts
+from bench.plan.dry_run import KnownCosts, dry_run_lines
 from bench.plan.make import BenchRequest, asked_servers, make_plan
 from bench.results.store import Store
 from bench.spec import ServerSpec
@@ -28,8 +29,7 @@ from remote.provision.lockfile import wheels_for
 from remote.provision.own_locks import index_environment, index_options, own_locks, parse_pip_settings
 from session.locks import asked_locks, keep_locks, kept_locks
 from tests.helpers.environments import ROOT
-from tests.unit.test_sets import told
-from tests.unit.test_wheels import HOSTS, facts_of
+from tests.host.test_wheels import HOSTS, facts_of
 
 ENTRY = """
 [servers.mine]
@@ -320,9 +320,17 @@ def test_title_and_flags_are_those_of_the_locked_version(
 def test_the_dry_run_shows_requirements_and_the_locked_version(request_of: BenchRequest) -> None:
     (asked,) = asked_servers(request_of)
     lock = made("2.0", asked.group)
-    text = told(make_plan(request_of, INVENTORY, (lock,)), KnownCosts(), (lock,))
-    assert f"    requirements: mine>=1, starlette=={APP['starlette']}, asyncpg=={APP['asyncpg']}\n" in text
-    assert f"    locked in pylock.{asked.group}.toml: mine 2.0\n" in text
+    lines = dry_run_lines(
+        make_plan(request_of, INVENTORY, (lock,)),
+        INVENTORY,
+        port=8000,
+        load_commands={},
+        costs=KnownCosts(),
+        now=datetime(2026, 1, 2, tzinfo=UTC),
+        own_locks=(lock,),
+    )
+    assert f"    requirements: mine>=1, starlette=={APP['starlette']}, asyncpg=={APP['asyncpg']}" in lines
+    assert f"    locked in pylock.{asked.group}.toml: mine 2.0" in lines
 
 
 def test_a_version_that_depends_on_the_host_is_refused(tmp_path: Path) -> None:
