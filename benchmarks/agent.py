@@ -24,7 +24,8 @@ import psutil
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from bench.samples.samples import Samples, agent_cost, parse_samples  # noqa: E402
+from bench.samples.cost import agent_cost  # noqa: E402
+from bench.samples.read import Samples, parse_samples  # noqa: E402
 from remote.onhost import agent  # noqa: E402
 
 TARGETS = {"server": 3, "database": 10, "load": 2}
@@ -139,7 +140,7 @@ def measure_reader(reader: agent.ProcReader | agent.PsutilReader, seconds: float
 
 def report(samples: Samples, size_bytes: float, seconds: float) -> None:
     start = samples.header.wall_seconds
-    cost = agent_cost(samples, start, start + seconds + 1)
+    cost = agent_cost(samples, (start, start + seconds + 1))
     assert samples.footer is not None
     share = "" if cost.core_share is None else f"{cost.core_share:8.2%}"
     fulls = [sum(1 for sample in samples.samples if name in sample.full) for name in TARGETS]

@@ -9,7 +9,7 @@ import msgspec
 
 from bench.errors import AgentError
 from remote.guarded import GuardedHost
-from remote.parallel import on_all
+from remote.parallel import on_all, outcomes
 
 FOLDER = "agent"
 SOCKET = f"{FOLDER}/sock"
@@ -62,6 +62,10 @@ class Agents(msgspec.Struct, frozen=True):
             return data
 
         return on_all(end_one, hosts, str)
+
+    def stop(self) -> None:
+        """Stop sampling wherever it goes on, without the samples. Never raises for a host or an agent."""
+        outcomes(lambda host: self._tell(host, {"do": "end"}), self.hosts, str)
 
     def _tell(self, host: str, message: Mapping[str, Any], *, patience_seconds: float = 5.0) -> Any:
         answer = self.hosts[host].guarded.tell(SOCKET, message, patience_seconds=patience_seconds)

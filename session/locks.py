@@ -7,6 +7,7 @@ from pathlib import Path
 
 from bench.catalogue.own_lock import OwnLock, file_name
 from bench.errors import ResultError
+from bench.plan.endpoints import KnownEndpoints
 from bench.plan.make import BenchRequest, asked_servers
 from bench.plan.plan import Plan
 from bench.results.store import Store
@@ -16,7 +17,7 @@ from session.resume import latest_name
 LOCKS_FOLDER = "locks"
 
 
-def asked_locks(request: BenchRequest) -> tuple[OwnLock, ...]:
+def asked_locks(request: BenchRequest, known: KnownEndpoints) -> tuple[OwnLock, ...]:
     """The lock of each server that is asked for with requirements of its own.
 
     A benchmark that is gone on with has its own beside its plan. Else it is the one in the results' folder
@@ -26,7 +27,7 @@ def asked_locks(request: BenchRequest) -> tuple[OwnLock, ...]:
     folders: list[Path] = [root / LOCKS_FOLDER]
     if request.resume:
         folders.insert(0, root / (request.name or latest_name(root)))
-    return own_locks(asked_servers(request), folders, request.root)
+    return own_locks(asked_servers(request, known), folders, request.root)
 
 
 def keep_locks(store: Store, locks: Iterable[OwnLock]) -> None:

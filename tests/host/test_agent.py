@@ -21,15 +21,10 @@ from typing import Any
 import psutil
 import pytest
 
-from bench.samples.samples import (
-    Samples,
-    cpu_of,
-    memory_of,
-    parse_samples,
-    processes_of,
-    tree_series,
-    unreadable_reasons,
-)
+from bench.samples.memory import memory_of
+from bench.samples.processes import processes_of
+from bench.samples.read import Samples, parse_samples
+from bench.samples.tree import cpu_of, tree_of
 from remote.onhost import agent
 
 IS_LINUX = sys.platform.startswith("linux")
@@ -150,6 +145,12 @@ class Talk:
         self._socket.close()
 
 
+def lines_of(folder: Path, kind: str) -> list[dict[str, Any]]:
+    """The lines of one kind in the file of run "one"."""
+    lines = [json.loads(line) for line in (folder / "one.jsonl").read_bytes().splitlines()]
+    return [line for line in lines if line["k"] == kind]
+
+
 class RunningAgent:
     """A real agent process; ``ask`` raises nothing: refusals are answers too."""
 
@@ -177,6 +178,10 @@ class RunningAgent:
 
     def read(self, run: str = "one") -> Samples:
         return parse_samples((self.directory / f"{run}.jsonl").read_bytes())
+
+    def gone(self) -> set[str]:
+        """The targets that the file says have ended."""
+        return {line["target"] for line in lines_of(self.directory, "gone")}
 
     def end(self, run: str = "one") -> Samples:
         told = self.ask("end")
@@ -215,7 +220,7 @@ def test_memory_that_a_grandchild_holds_is_counted(running: RunningAgent) -> Non
         running.begin(server=parent.pid)
         running.until_seen("server", lambda seen: seen["processes"] == 2)
         samples = running.end()
-    memory = memory_of(samples, "server", *whole(samples))
+    memory = memory_of(tree_of(samples, "server"), whole(samples))
     assert memory.rss is not None
     assert 50 * MIB < memory.rss.median < 120 * MIB
     assert memory.uss is not None
@@ -230,16 +235,14 @@ def test_memory_taken_during_a_run_shows_as_that_much_more(running: RunningAgent
     with program(code) as server:
         assert line_of(server) == "ready"
         running.begin(server=server.pid)
-        before = running.ask("mark", name="before")["t"]
         say(server, "")
         assert line_of(server) == "ready"
         running.until_seen("server", lambda seen: seen["rss_bytes"] > 50 * MIB)
         samples = running.end()
-    points = tree_series(samples, "server")
+    points = tree_of(samples, "server").points
     assert points[0].rss_bytes is not None
     assert points[-1].rss_bytes is not None
     assert abs(points[-1].rss_bytes - points[0].rss_bytes - 50 * MIB) < MIB
-    assert abs(samples.marks["before"] - before) < 0.01
 
 
 def test_cpu_of_a_busy_loop_is_what_the_system_accounts_to_it(running: RunningAgent) -> None:
@@ -251,7 +254,7 @@ def test_cpu_of_a_busy_loop_is_what_the_system_accounts_to_it(running: RunningAg
         until(lambda: process.cpu_times().user > before.user + 1.0)
         samples = running.end()
         after = process.cpu_times()
-    cpu = cpu_of(samples, "server", *whole(samples))
+    cpu = cpu_of(tree_of(samples, "server"), whole(samples))
     assert cpu is not None
     assert cpu.cpu_seconds == pytest.approx(after.user + after.system - before.user - before.system, rel=0.1)
     assert cpu.core_share <= 1.1
@@ -268,10 +271,10 @@ def test_a_new_process_is_found_and_an_ended_one_dropped(running: RunningAgent) 
         say(server, "stop")
         running.until_seen("server", lambda seen: seen["processes"] == 1)
         samples = running.end()
-    change = processes_of(samples, "server", *whole(samples))
+    change = processes_of(tree_of(samples, "server"), whole(samples))
     assert change.appeared == change.vanished == {child}
     assert change.at_start == change.at_end == {server.pid}
-    first = next(point for point in tree_series(samples, "server") if point.processes == 2)
+    first = next(point for point in tree_of(samples, "server").points if point.processes == 2)
     assert first.t - born < 0.5
 
 
@@ -283,7 +286,7 @@ def test_a_child_in_a_session_of_its_own_belongs_to_the_tree(running: RunningAge
         child = int(line_of(server))
         running.until_seen("server", lambda seen: seen["processes"] == 2)
         samples = running.end()
-    assert child in processes_of(samples, "server", *whole(samples)).at_end
+    assert child in processes_of(tree_of(samples, "server"), whole(samples)).at_end
 
 
 def test_an_orphan_is_found_by_its_session(running: RunningAgent) -> None:
@@ -293,7 +296,7 @@ def test_an_orphan_is_found_by_its_session(running: RunningAgent) -> None:
         # The process between them may take a moment to be gone.
         running.until_seen("server", lambda seen: seen["processes"] == 2)
         samples = running.end()
-    assert processes_of(samples, "server", *whole(samples)).at_end == {server.pid, child}
+    assert processes_of(tree_of(samples, "server"), whole(samples)).at_end == {server.pid, child}
 
 
 def test_a_target_in_anothers_session_brings_no_strangers(running: RunningAgent) -> None:
@@ -301,7 +304,7 @@ def test_a_target_in_anothers_session_brings_no_strangers(running: RunningAgent)
         assert line_of(server) == "ready"
         running.begin(server=server.pid)
         samples = running.end()
-    assert processes_of(samples, "server", *whole(samples)).at_end == {server.pid}
+    assert processes_of(tree_of(samples, "server"), whole(samples)).at_end == {server.pid}
 
 
 def test_each_target_has_a_tree_of_its_own(running: RunningAgent) -> None:
@@ -312,9 +315,9 @@ def test_each_target_has_a_tree_of_its_own(running: RunningAgent) -> None:
         running.begin(server=server.pid, database=database.pid, child=child)
         samples = running.end()
     span = whole(samples)
-    assert processes_of(samples, "server", *span).at_end == {server.pid}
-    assert processes_of(samples, "database", *span).at_end == {database.pid}
-    assert processes_of(samples, "child", *span).at_end == {child}
+    assert processes_of(tree_of(samples, "server"), span).at_end == {server.pid}
+    assert processes_of(tree_of(samples, "database"), span).at_end == {database.pid}
+    assert processes_of(tree_of(samples, "child"), span).at_end == {child}
 
 
 def test_open_files_and_switches_are_told_once_a_full_interval(running: RunningAgent) -> None:
@@ -344,9 +347,8 @@ def test_it_stops_by_itself_when_all_targets_have_gone(running: RunningAgent) ->
     until(lambda: running.ask("status")["running"] is None)
     assert running.ask("peek")["kind"] == "idle"
     assert running.ask("end")["reason"] == "targets_gone"
-    samples = running.read()
-    assert samples.complete
-    assert set(samples.gone) == {"server"}
+    assert running.read().complete
+    assert running.gone() == {"server"}
 
 
 def test_a_target_that_ends_leaves_the_others_being_sampled(running: RunningAgent) -> None:
@@ -357,9 +359,9 @@ def test_a_target_that_ends_leaves_the_others_being_sampled(running: RunningAgen
         server.wait()
         until(lambda: "server" not in running.ask("peek")["targets"])
         samples = running.end()
-    assert set(samples.gone) == {"server"}
-    assert len(tree_series(samples, "database")) >= len(tree_series(samples, "server"))
-    assert memory_of(samples, "database", *whole(samples)).rss is not None
+    assert running.gone() == {"server"}
+    assert len(tree_of(samples, "database").points) >= len(tree_of(samples, "server").points)
+    assert memory_of(tree_of(samples, "database"), whole(samples)).rss is not None
 
 
 def test_a_zombie_counts_as_ended(running: RunningAgent) -> None:
@@ -573,8 +575,8 @@ def test_both_readers_see_the_same_tree(
         family = {parent.pid, *(child.pid for child in psutil.Process(parent.pid).children(recursive=True))}
     assert samples.header.reader == reader.name
     assert samples.header.system == platform.system()
-    assert processes_of(samples, "server", *whole(samples)).at_end == family
-    memory = memory_of(samples, "server", *whole(samples))
+    assert processes_of(tree_of(samples, "server"), whole(samples)).at_end == family
+    memory = memory_of(tree_of(samples, "server"), whole(samples))
     assert memory.rss is not None
     assert 50 * MIB < memory.rss.median < 120 * MIB
     assert memory.uss is not None
@@ -656,7 +658,7 @@ def test_a_process_that_vanishes_between_listing_and_reading_is_left_out(
         vanishing = VanishingReader(reader, server.pid)
         samples = sample_in_this_process(vanishing, tmp_path, server=server.pid)
     assert child in vanishing.asked
-    assert processes_of(samples, "server", *whole(samples)).at_end == {server.pid}
+    assert processes_of(tree_of(samples, "server"), whole(samples)).at_end == {server.pid}
 
 
 class RefusingReader(Delegate):
@@ -683,9 +685,11 @@ def test_a_process_that_may_not_be_read_is_null_and_said_once(
     rows = {row.pid: row for row in samples.samples[-1].processes["server"]}
     assert (rows[child].rss_kib, rows[child].cpu_seconds) == (None, None)
     assert rows[server.pid].rss_kib is not None
-    assert [(note.pid, note.why) for note in samples.notes] == [(child, "Permission denied")]
-    assert tree_series(samples, "server")[-1].rss_bytes is None
-    assert tree_series(samples, "server")[-1].unreadable == 1
+    assert [(note["pid"], note["why"]) for note in lines_of(tmp_path, "note")] == [
+        (child, "Permission denied")
+    ]
+    assert tree_of(samples, "server").points[-1].rss_bytes is None
+    assert tree_of(samples, "server").points[-1].unreadable == 1
 
 
 def test_an_unreadable_process_that_becomes_readable_is_read(tmp_path: Path) -> None:
@@ -698,7 +702,7 @@ def test_an_unreadable_process_that_becomes_readable_is_read(tmp_path: Path) -> 
         run.sample()
         run.finish("asked")
     reader.close()
-    points = tree_series(parse_samples((tmp_path / "one.jsonl").read_bytes()), "server")
+    points = tree_of(parse_samples((tmp_path / "one.jsonl").read_bytes()), "server").points
     assert (points[0].unreadable, points[-1].unreadable) == (1, 0)
 
 
@@ -724,12 +728,12 @@ def test_another_users_process_has_rss_but_no_pss_and_says_so() -> None:
         command = [sys.executable, "-c", SAMPLE_AS_NOBODY, str(AGENT.parent.parent), folder, str(server.pid)]
         subprocess.run(command, check=True, timeout=30)
         samples = parse_samples(Path(folder, "one.jsonl").read_bytes())
-    memory = memory_of(samples, "server", *whole(samples))
+        notes = {(note["what"], note["why"]) for note in lines_of(Path(folder), "note")}
+    memory = memory_of(tree_of(samples, "server"), whole(samples))
     assert memory.rss is not None
     assert memory.rss.median > 50 * MIB
     assert memory.pss is None
-    assert ("pss, uss", "Permission denied") in {(note.what, note.why) for note in samples.notes}
-    assert "pss, uss: Permission denied (1 processes)" in unreadable_reasons(samples)
+    assert ("pss, uss", "Permission denied") in notes
 
 
 def stand_in_for_proc(folder: Path, pid: int, **files: bytes) -> Path:
@@ -769,7 +773,7 @@ def test_psutil_without_pss_is_said_in_the_header(tmp_path: Path) -> None:
         assert line_of(server) == "ready"
         samples = sample_in_this_process(reader, tmp_path, server=server.pid)
     assert samples.header.absent == {"pss": "Darwin has no PSS"}
-    memory = memory_of(samples, "server", *whole(samples))
+    memory = memory_of(tree_of(samples, "server"), whole(samples))
     assert memory.pss is None
     assert memory.uss is not None
     assert memory.uss.median > 50 * MIB

@@ -17,7 +17,6 @@ import msgspec
 import pytest
 
 from bench.catalogue.own_lock import OwnLock, with_app, with_own_locks
-from bench.catalogue.read import load_catalogue
 from bench.catalogue.versions import for_version, read_lock
 from bench.environment.hosts import Host, Inventory
 from bench.errors import CatalogueError, ProvisionError, ResultError, UsageError
@@ -28,8 +27,9 @@ from bench.spec import ServerSpec
 from remote.provision.lockfile import wheels_for
 from remote.provision.own_locks import index_environment, index_options, own_locks, parse_pip_settings
 from session.locks import asked_locks, keep_locks, kept_locks
+from tests.helpers.endpoints import KNOWN_ENDPOINTS, load_catalogue
 from tests.helpers.environments import ROOT
-from tests.host.test_wheels import HOSTS, facts_of
+from tests.helpers.facts import facts_of
 
 ENTRY = """
 [servers.mine]
@@ -47,6 +47,10 @@ flags = ["--old"]
 LOCK = read_lock(ROOT / "uv.lock")
 APP = {name: LOCK.versions[name][0] for name in ("starlette", "asyncpg")}
 HERE = Host("here", ("server", "loadgen"), connection="local", address="127.0.0.1")
+HOSTS = {
+    "Linux x86_64": facts_of("Linux", "x86_64", "3.11.2", libc="glibc 2.36"),
+    "macOS arm64": facts_of("Darwin", "arm64", "3.12.4", macos="14.5"),
+}
 INVENTORY = Inventory("local", "inventory/local.yml", HERE, (HERE,))
 
 
@@ -198,7 +202,7 @@ def test_the_apps_packages_are_added_at_uv_locks_versions(tmp_path: Path) -> Non
 
 
 def test_requirements_are_resolved_once_and_then_kept(index: JsonIndex, request_of: BenchRequest) -> None:
-    (lock,) = asked_locks(request_of)
+    (lock,) = asked_locks(request_of, KNOWN_ENDPOINTS)
     assert lock.versions == {"mine": "2.0", "part": "3.1", **APP}
     assert all(wheel.hashes["sha256"] for package in lock.pylock.packages for wheel in package.wheels or ())
     kept = request_of.results_root / "locks" / lock.file_name
@@ -206,10 +210,10 @@ def test_requirements_are_resolved_once_and_then_kept(index: JsonIndex, request_
     assert [path.name for path in kept.parent.iterdir()] == [kept.name]
     asked = index.requests
     index.offer("mine", "2.1")
-    assert asked_locks(request_of) == (lock,)
+    assert asked_locks(request_of, KNOWN_ENDPOINTS) == (lock,)
     assert index.requests == asked
     kept.unlink()
-    (renewed,) = asked_locks(request_of)
+    (renewed,) = asked_locks(request_of, KNOWN_ENDPOINTS)
     assert renewed.versions["mine"] == "2.1"
     assert renewed.group == lock.group
 
@@ -219,15 +223,15 @@ def test_servers_with_the_same_requirements_share_a_lock(index: JsonIndex, reque
     with request_of.catalogue.open("a") as file:
         file.write('[servers.yours]\nlike = "mine"\nsettings = { backlog = 5 }\n')
     both = msgspec.structs.replace(request_of, servers=("mine", "yours", "daphne"))
-    assert len(asked_locks(both)) == 1
-    assert len({spec.group for spec in asked_servers(both)}) == 2
+    assert len(asked_locks(both, KNOWN_ENDPOINTS)) == 1
+    assert len({spec.group for spec in asked_servers(both, KNOWN_ENDPOINTS)}) == 2
 
 
 def test_what_cannot_be_resolved_is_told_in_one_line(index: JsonIndex, request_of: BenchRequest) -> None:
     assert request_of.catalogue is not None
     request_of.catalogue.write_text(ENTRY.replace("mine>=1", "mine>=3"))
     with pytest.raises(ProvisionError, match="the requirements of mine can't be resolved") as caught:
-        asked_locks(request_of)
+        asked_locks(request_of, KNOWN_ENDPOINTS)
     assert "mine" in caught.value.message and ">=3" in caught.value.message
     assert "\n" not in str(caught.value)
     assert "pip config" in caught.value.remedy
@@ -237,11 +241,11 @@ def test_what_cannot_be_resolved_is_told_in_one_line(index: JsonIndex, request_o
 def test_a_folder_that_cannot_hold_the_lock_is_told(index: JsonIndex, request_of: BenchRequest) -> None:
     request_of.results_root.write_text("a file")
     with pytest.raises(ProvisionError, match="the lock of mine can't be kept in"):
-        asked_locks(request_of)
+        asked_locks(request_of, KNOWN_ENDPOINTS)
 
 
 def test_a_host_without_a_wheel_is_refused_in_words(index: JsonIndex, request_of: BenchRequest) -> None:
-    (lock,) = asked_locks(request_of)
+    (lock,) = asked_locks(request_of, KNOWN_ENDPOINTS)
     assert {wheel.name for wheel in wheels_for(lock.pylock, HOSTS["Linux x86_64"], lock.group)} == {
         "mine",
         "part",
@@ -308,9 +312,9 @@ def made(version: str, group: str = "own-mine-00000000") -> OwnLock:
 def test_title_and_flags_are_those_of_the_locked_version(
     version: str, flag: str, request_of: BenchRequest
 ) -> None:
-    (asked,) = asked_servers(request_of)
+    (asked,) = asked_servers(request_of, KNOWN_ENDPOINTS)
     lock = made(version, asked.group)
-    plan = make_plan(request_of, INVENTORY, (lock,))
+    plan = make_plan(request_of, INVENTORY, KNOWN_ENDPOINTS, (lock,))
     (server,) = plan.servers
     assert (server.title, server.command[-1]) == (f"mine {version}", flag)
     assert plan.own_locks == {server.group: lock.sha256}
@@ -318,10 +322,10 @@ def test_title_and_flags_are_those_of_the_locked_version(
 
 
 def test_the_dry_run_shows_requirements_and_the_locked_version(request_of: BenchRequest) -> None:
-    (asked,) = asked_servers(request_of)
+    (asked,) = asked_servers(request_of, KNOWN_ENDPOINTS)
     lock = made("2.0", asked.group)
     lines = dry_run_lines(
-        make_plan(request_of, INVENTORY, (lock,)),
+        make_plan(request_of, INVENTORY, KNOWN_ENDPOINTS, (lock,)),
         INVENTORY,
         port=8000,
         load_commands={},
@@ -350,15 +354,15 @@ def test_a_damaged_lock_is_told() -> None:
 
 
 def test_results_keep_their_locks_and_hold_to_them(request_of: BenchRequest) -> None:
-    (asked,) = asked_servers(request_of)
+    (asked,) = asked_servers(request_of, KNOWN_ENDPOINTS)
     lock = made("2.0", asked.group)
-    plan = make_plan(request_of, INVENTORY, (lock,))
+    plan = make_plan(request_of, INVENTORY, KNOWN_ENDPOINTS, (lock,))
     store = Store.create(request_of.results_root, "one", plan)
     keep_locks(store, (lock,))
     assert kept_locks(store, store.read_plan()) == (lock,)
     resumed = msgspec.structs.replace(request_of, resume=True)
-    assert asked_locks(resumed) == (lock,), "taken from beside the plan, nothing is resolved"
-    assert asked_locks(msgspec.structs.replace(resumed, name="")) == (lock,)
+    assert asked_locks(resumed, KNOWN_ENDPOINTS) == (lock,), "taken from beside the plan, nothing is resolved"
+    assert asked_locks(msgspec.structs.replace(resumed, name=""), KNOWN_ENDPOINTS) == (lock,)
     path = store.directory / lock.file_name
     path.write_bytes(made("2.1").text)
     with pytest.raises(ResultError, match="its checksum differs"):
@@ -370,7 +374,7 @@ def test_results_keep_their_locks_and_hold_to_them(request_of: BenchRequest) -> 
 
 def test_there_is_nothing_to_go_on_with(request_of: BenchRequest) -> None:
     with pytest.raises(UsageError, match="nothing in"):
-        asked_locks(msgspec.structs.replace(request_of, resume=True, name=""))
+        asked_locks(msgspec.structs.replace(request_of, resume=True, name=""), KNOWN_ENDPOINTS)
 
 
 def test_own_locks_of_servers_with_groups_are_none() -> None:

@@ -9,7 +9,6 @@ import pytest
 from packaging.pylock import Pylock
 
 from bench.catalogue.own_lock import with_app
-from bench.catalogue.read import load_catalogue
 from bench.catalogue.versions import read_lock
 from bench.environment.fingerprint import unlike_pythons
 from bench.environment.hosts import HostFacts
@@ -17,8 +16,10 @@ from bench.errors import ProvisionError
 from remote.provision.lockfile import PYTHON_MINORS, export_groups, wheels_for
 from remote.provision.own_locks import own_locks
 from remote.provision.provision import check_wheels, read_locks
+from tests.helpers.endpoints import load_catalogue
 from tests.helpers.environments import LOCKS
-from tests.host.test_wheels import ROOT, facts_of
+from tests.helpers.facts import facts_of
+from tests.helpers.program import ROOT
 
 PYTHONS = tuple(f"3.{minor}" for minor in PYTHON_MINORS)
 # The oldest of each kind that is supported; a newer one takes the same wheels.

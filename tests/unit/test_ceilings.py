@@ -6,9 +6,9 @@ import msgspec
 
 from bench.environment.calibration import Calibration, HostCeiling, Round, client_figure, endpoint_ceiling
 from bench.results.summary import summarise
-from reports.ceilings import ceilings_table
-from reports.numbers import percent, rate
-from reports.verdicts import contests, label_of
+from reports.tables.ceilings import ceilings_table
+from reports.words.numbers import percent, rate
+from reports.words.verdicts import contests, label_of
 from tests.helpers.results_example import example
 
 
@@ -83,9 +83,7 @@ def test_without_calibration_the_command_that_measures_it_is_named() -> None:
 
 def _busiest_share() -> float:
     runs = [one for one in example().runs if (one.cell.server, one.cell.endpoint) == ("uvicorn", "shortbody")]
-    return max(
-        worker.engine_core_share + worker.locust_core_share for run in runs for worker in run.load_workers
-    )
+    return max(worker.work_share for run in runs for worker in run.load_workers)
 
 
 def test_a_ceiling_of_a_shared_core_is_left_out_and_named() -> None:

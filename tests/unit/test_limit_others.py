@@ -11,7 +11,8 @@ import psutil
 import pytest
 
 from bench.judge.limit import CpuUse, HostUse, LoadUse, RunFigures, judge
-from bench.samples.samples import host_cpu, network_use, parse_samples
+from bench.samples.host import host_cpu, network_use
+from bench.samples.read import parse_samples
 from remote.onhost.agent import main as agent_main
 
 
@@ -72,11 +73,11 @@ def test_the_agent_sees_what_a_core_does(tmp_path: Path) -> None:
         assert agent.stdout is not None
         agent.stdout.close()
     samples = parse_samples((tmp_path / "r.jsonl").read_bytes())
-    used = host_cpu(samples, [core], start, end)
+    used = host_cpu(samples, [core], (start, end))
     assert used is not None
     assert used.busy > 0.8
-    assert host_cpu(samples, [10_000], start, end) is None
-    network = network_use(samples, start, end)
+    assert host_cpu(samples, [10_000], (start, end)) is None
+    network = network_use(samples, (start, end))
     assert network is not None
     assert network.sent_bytes_per_second >= 0
 
