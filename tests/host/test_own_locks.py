@@ -218,6 +218,21 @@ def test_requirements_are_resolved_once_and_then_kept(index: JsonIndex, request_
     assert renewed.group == lock.group
 
 
+def test_a_lock_has_no_password_of_the_index(
+    index: JsonIndex, request_of: BenchRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Results are handed around, and so is the lock with them."""
+    monkeypatch.setenv("PIP_INDEX_URL", index.url.replace("://", "://me:sesame@"))
+    (lock,) = asked_locks(request_of, KNOWN_ENDPOINTS)
+    assert lock.versions["mine"] == "2.0"
+    assert b"sesame" not in lock.text
+    assert request_of.catalogue is not None
+    request_of.catalogue.write_text(ENTRY.replace("mine>=1", "mine>=3"))
+    with pytest.raises(ProvisionError) as caught:
+        asked_locks(request_of, KNOWN_ENDPOINTS)
+    assert "sesame" not in str(caught.value) + caught.value.detail
+
+
 def test_servers_with_the_same_requirements_share_a_lock(index: JsonIndex, request_of: BenchRequest) -> None:
     assert request_of.catalogue is not None
     with request_of.catalogue.open("a") as file:
