@@ -72,97 +72,76 @@ USER_COUNT = 1_000
 
 
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Abstract settings of a server; ``ServerSpec.command`` says how each becomes a flag.
+    """What is set alike for every server; ``ServerSpec.command`` says how each becomes a flag."""
 
-    An empty ``http_parser`` is the only one that the server has.
-    """
-
-    loop: str = "asyncio"
-    http_parser: str = ""
-    backlog: int = 2048
-    keep_alive_seconds: int = 75
-    access_log: bool = False
+    loop: str = "asyncio"  # name of the event loop
+    http_parser: str = ""  # name; empty: the server has only one
+    backlog: int = 2048  # connections that wait to be accepted, at most
+    keep_alive_seconds: int = 75  # how long an idle connection stays open
+    access_log: bool = False  # whether a line is written for each request
 
 
 class VersionRange(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What holds for some versions of a server only.
+    """What holds for some versions of a server only."""
 
-    ``versions`` is a version specifier as in a requirement: ``">=0.37"``, ``">=0.22,<0.30"``.
-    ``flags`` take the place of the whole word ``{flags}`` in ``ServerSpec.command`` (same placeholders).
-    ``config_file``, unless empty, takes the place of the server's.
-    ``unhonoured_settings`` are added to the server's. In both, ``tcp_nodelay`` may stand too, which every
-    server is expected to set by itself.
-    """
-
-    versions: str
-    flags: tuple[str, ...] = ()
-    config_file: str = ""
+    versions: str  # a version specifier as in a requirement: ">=0.37", ">=0.22,<0.30"
+    flags: tuple[str, ...] = ()  # in place of the whole word {flags} in the command; the same placeholders
+    config_file: str = ""  # in place of the server's own, unless empty
+    # Added to the server's own. Here and there tcp_nodelay may stand too: no flag sets it, and every server
+    # is expected to switch it on by itself.
     unhonoured_settings: dict[str, str] = {}
 
 
 class ServerSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One entry of servers.toml.
+    """One entry of servers.toml. Each setting is filled in somewhere or stands in ``unhonoured_settings``.
 
-    ``environment_group`` is the dependency group in uv.lock that the server runs from.
-    ``command`` is an argument vector; its first word is a program of the environment. Filled in are ``{app}
-    {host} {port} {workers} {config_file}`` (a path) and the settings ``{loop} {http_parser} {backlog}
-    {keep_alive_seconds}``. For IPv6, ``{bracketed_host}`` is what goes before ``:{port}`` and
-    ``{escaped_host}`` is what Twisted's endpoint strings take. The whole word ``{access_log}`` becomes the
-    words of ``access_log_on`` or ``access_log_off``. Each setting is filled in somewhere or stands in
-    ``unhonoured_settings``.
-    ``config_file`` is the text of a configuration file to be written beside the run (same placeholders).
-    ``unsupported_endpoints`` maps an endpoint to the reason that this server can't serve it.
-    ``unhonoured_settings`` maps a setting to what the server does instead; printed in the report.
-    ``version_set`` is what ``--set`` chooses by; ``family`` is the entry of the current set that this one
-    stands beside, empty for its own name.
-    ``version_ranges`` are looked through in their order; where there are any, the locked version must be in
-    one. In a plan they are resolved: none is left, and ``{version}`` in the title is the locked version.
+    Placeholders of ``command`` and ``config_file``: ``{app} {host} {port} {workers}``, ``{config_file}`` (its
+    path), and the settings ``{loop} {http_parser} {backlog} {keep_alive_seconds}``. For IPv6,
+    ``{bracketed_host}`` goes before ``:{port}``, and ``{escaped_host}`` into Twisted's endpoint strings.
     """
 
     name: str
-    package: str
-    environment_group: str
+    package: str  # the package whose version counts as the server's
+    environment_group: str  # the dependency group of uv.lock that it runs from
+    # An argument vector; the first word is a program of the environment. The whole word {access_log} becomes
+    # the words of access_log_on or access_log_off, the whole word {flags} those of the version range.
     command: tuple[str, ...]
-    title: str = ""
+    title: str = ""  # for the report; {version} becomes the locked version. Empty: the name
     settings: Settings = Settings()
-    config_file: str = ""
-    access_log_on: tuple[str, ...] = ()
-    access_log_off: tuple[str, ...] = ()
-    environment_variables: dict[str, str] = {}
-    max_workers: int | None = None
-    unsupported_endpoints: dict[str, str] = {}
-    unhonoured_settings: dict[str, str] = {}
-    licence: str = ""
-    version_set: VersionSet = "current"
-    family: str = ""
+    config_file: str = ""  # the text of a file that is written before the start; empty: none
+    access_log_on: tuple[str, ...] = ()  # words of the command
+    access_log_off: tuple[str, ...] = ()  # words of the command
+    environment_variables: dict[str, str] = {}  # besides those that we set
+    max_workers: int | None = None  # worker processes; None: no limit
+    unsupported_endpoints: dict[str, str] = {}  # endpoint: why the server can't serve it
+    unhonoured_settings: dict[str, str] = {}  # setting: what the server does instead; printed in the report
+    licence: str = ""  # printed in the report
+    version_set: VersionSet = "current"  # what --set chooses by
+    family: str = ""  # the entry of the current set that this one stands beside; empty: its own name
+    # The first that holds the locked version counts; where there are any, one must. A plan has them resolved:
+    # none is left.
     version_ranges: tuple[VersionRange, ...] = ()
 
 
 class Profile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """How long and how hard. ``load_workers`` is per load host; None means one for each of its cores.
-
-    ``load_workers_in_all`` instead is their number over all load hosts together, at least one a host; with
-    the load on the server's own host, all of them are there. Each cell is measured with each of ``clients``
-    at each place of ``load_on``; stated rates are the engine's on the load hosts. ``version_set`` is what
-    ``--set`` is unless it is given: current, paper, both, or empty for the entries' own names.
-
-    Each of ``rates`` adds an open-loop cell to every closed-loop one: requests a second (``"500"``), or a
-    share of what the server reached in that closed loop (``"70%"``). ``arrivals`` are of these.
-    """
+    """How long and how hard. Each of ``server_workers``, ``clients`` and ``load_on`` multiplies the cells."""
 
     name: str
-    connections: int
-    warmup_seconds: int
-    window_seconds: int
-    blocks: int
-    idle_rest_seconds: float
-    after_rest_seconds: float
-    load_workers: int | None = None
-    server_workers: tuple[int, ...] = (1,)
-    description: str = ""
+    connections: int  # over all load hosts together
+    warmup_seconds: int  # load that is not counted
+    window_seconds: int  # load that is counted
+    blocks: int  # every cell is measured once in each block
+    idle_rest_seconds: float  # before the load, for the memory of an idle server
+    after_rest_seconds: float  # after the load, for the memory that stays
+    load_workers: int | None = None  # processes on each load host; None: one for each of its cores
+    server_workers: tuple[int, ...] = (1,)  # worker processes of the server
+    description: str = ""  # shown to readers
+    # Each adds open-loop cells: requests/s ("500"), or a share of the server's closed-loop maximum ("70%").
     rates: tuple[str, ...] = ()
-    arrivals: Arrivals = "constant"
-    clients: tuple[Client, ...] = ("engine",)
-    load_on: tuple[LoadPlace, ...] = ("loadgen",)
+    arrivals: Arrivals = "constant"  # of the requests in open-loop cells
+    clients: tuple[Client, ...] = ("engine",)  # what makes the load; rates are the engine's alone
+    load_on: tuple[LoadPlace, ...] = ("loadgen",)  # where it is made; rates are for "loadgen" alone
+    # Processes over all load hosts together, at least one each, in place of load_workers. Where the load is
+    # on the server's own host, all of them run there.
     load_workers_in_all: int | None = None
-    version_set: str = ""
+    version_set: str = ""  # what --set is unless it is given: current, paper, both; empty: entries by name

@@ -14,7 +14,6 @@ import tomllib
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import msgspec
 
@@ -33,6 +32,7 @@ from bench.environment.calibration import (
 from bench.environment.hosts import Inventory
 from bench.errors import AsgibenchError, LoadError, ServerStartError, SeveralHostsFailed, UsageError
 from bench.spec import ENDPOINTS, Endpoint
+from bench.wire.load import Expect, LoadSpec, Rotate
 from inventory.read import read_inventory
 from loadgen.cluster import Cluster, LoadHost, start_cluster
 from loadgen.stats import StoppedRun, cut_window
@@ -487,28 +487,24 @@ def _engine_figure(bench: Bench, endpoint: Endpoint, stopped: StoppedRun) -> Cli
     return client_figure(window.requests, window.seconds, shares * window.seconds)
 
 
-def _load_spec(bench: Bench, endpoint: Endpoint, epoch: float) -> dict[str, Any]:
+def _load_spec(bench: Bench, endpoint: Endpoint, epoch: float) -> LoadSpec:
     """What a benchmark's run of the endpoint asks, tokens in rotation too."""
     body = bodies()[endpoint.name]
     rotate = None
     if endpoint.rotates_tokens:
-        rotate = {"header": "Authorization", "prefix": "Bearer ", "values": tokens(SEED)}
-    return {
-        "host": ADDRESS,
-        "port": bench.origin.port,
-        "path": endpoint.path,
-        "headers": {"User-Agent": "asgibench", "Accept": "*/*"},
-        "rotate": rotate,
-        "expect": {
-            "status": 200,
-            "length": len(body),
-            "body_sha256": [hashlib.sha256(body).hexdigest()],
-        },
-        "hash_sample_every": HASH_SAMPLE_EVERY,
-        "timeout_seconds": REQUEST_TIMEOUT_SECONDS,
-        "epoch": epoch,
-        "clock_offsets": dict.fromkeys(bench.cluster.worker_hosts, bench.clock_offset_seconds),
-    }
+        rotate = Rotate("Authorization", tokens(SEED), prefix="Bearer ")
+    return LoadSpec(
+        host=ADDRESS,
+        port=bench.origin.port,
+        path=endpoint.path,
+        epoch=epoch,
+        headers={"User-Agent": "asgibench", "Accept": "*/*"},
+        rotate=rotate,
+        expect=Expect(length=len(body), body_sha256=(hashlib.sha256(body).hexdigest(),)),
+        hash_sample_every=HASH_SAMPLE_EVERY,
+        timeout_seconds=REQUEST_TIMEOUT_SECONDS,
+        clock_offsets=dict.fromkeys(bench.cluster.worker_hosts, bench.clock_offset_seconds),
+    )
 
 
 def by_wrk(bench: Bench, endpoint: Endpoint, program: str) -> ClientFigure:

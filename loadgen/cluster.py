@@ -19,7 +19,9 @@ import msgspec
 
 from bench.errors import HostUnsuitable, LoadError
 from bench.spec import Client
-from loadgen.stats import LocustTotals, Slice, StoppedRun, Totals
+from bench.wire.load import LoadSpec
+from bench.wire.slices import LocustTotals, Slice, Totals
+from loadgen.stats import StoppedRun
 from remote.guarded import GuardedHost, GuardRefusal
 from remote.parallel import on_all
 
@@ -123,7 +125,7 @@ class Cluster:
 
     # -- a run
 
-    def start_run(self, run: str, spec: Mapping[str, Any], users: int, on_slice: OnSlice | None) -> None:
+    def start_run(self, run: str, spec: LoadSpec, users: int, on_slice: OnSlice | None) -> None:
         """Returns when every worker runs and the connections are all there. Raises LoadError."""
         self._slices = {name: [] for name in self.worker_hosts}
         self._on_slice = on_slice

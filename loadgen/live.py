@@ -7,7 +7,8 @@ import threading
 import msgspec
 
 from bench.wire.histogram import Histogram
-from loadgen.stats import NANOSECONDS, Slice
+from bench.wire.slices import Slice
+from loadgen.stats import NANOSECONDS
 
 
 class LiveSecond(msgspec.Struct, frozen=True):

@@ -8,69 +8,11 @@ from statistics import median
 import msgspec
 
 from bench.results.result import Latency, LoadWorker, OpenLoop, Second
-from bench.results.window import Pairs, Window
+from bench.results.window import Window
 from bench.wire.histogram import Histogram
+from bench.wire.slices import LocustTotals, Pairs, Slice, Totals
 
 NANOSECONDS = 1e9
-
-
-class Slice(msgspec.Struct, frozen=True):
-    """One second of one load worker; protocol.md says what each field is."""
-
-    k: int
-    requests: int
-    failures: dict[str, int]
-    bytes_received: int
-    connects: int
-    reconnects: int
-    connections: int
-    histogram: Pairs
-    failure_histogram: Pairs
-    engine_cpu_seconds: float
-    locust_cpu_seconds: float
-    loop_lag_seconds_max: float
-    send_lag: Pairs = ()
-    service_histogram: Pairs = ()
-    backlog_max: int = 0
-    backlog_dropped: int = 0
-    core_wait_seconds: float = 0.0
-    engine_busy_poll_seconds: float = 0.0
-
-    @property
-    def engine_work_seconds(self) -> float:
-        """The engine's CPU without what it spent looking for answers that weren't there yet."""
-        return max(0.0, self.engine_cpu_seconds - self.engine_busy_poll_seconds)
-
-    @property
-    def answered(self) -> int:
-        """Good and failed requests together, as Locust counts them."""
-        return self.requests + sum(self.failures.values())
-
-
-class Totals(msgspec.Struct, frozen=True):
-    """A load worker's sums over the whole run."""
-
-    worker: str
-    requests: int
-    failures: dict[str, int]
-    sent: int
-    completed: int
-    in_flight_at_stop: int
-    bytes_received: int
-    connects: int
-    reconnects: int
-    elsewhere: int = 0
-
-    @property
-    def answered(self) -> int:
-        return self.requests + sum(self.failures.values())
-
-
-class LocustTotals(msgspec.Struct, frozen=True):
-    """Locust's own statistics of the run; ``requests`` includes ``failures``."""
-
-    requests: int
-    failures: int
 
 
 class StoppedRun(msgspec.Struct, frozen=True):

@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from bench.catalogue.read import command_of, config_text
+from bench.catalogue.command import command_of, config_text
 from bench.errors import AnswersDiffer, HostUnsuitable, PortTaken, ServerStartError
 from bench.spec import Endpoint, ServerSpec
 from remote.guarded import GuardedHost, GuardRefusal, ProcessExit

@@ -5,11 +5,11 @@ from __future__ import annotations
 import contextlib
 import math
 import time
-from typing import Any
 
 from bench.errors import AsgibenchError, LoadError, ServerStartError
 from bench.plan.plan import PlannedRun
 from bench.spec import ENDPOINTS, Endpoint, Profile
+from bench.wire.load import Expect, LoadSpec, Rotate
 from loadgen.live import LiveSeconds
 from loadgen.stats import StoppedRun
 from remote.server import log_tail
@@ -70,41 +70,31 @@ def _check_ramp(took_seconds: float, profile: Profile) -> None:
 
 def _load_spec(
     stage: Stage, run: PlannedRun, rate: float | None, endpoint: Endpoint, epoch: float
-) -> dict[str, Any]:
-    host = stage.fleet.server.host
+) -> LoadSpec:
+    workers = stage.cluster.worker_hosts
     rotate = None
     if endpoint.rotates_tokens or endpoint.is_users_own:
-        rotate = {"header": "Authorization", "prefix": "Bearer ", "values": stage.tokens}
-    return {
-        "host": host.address,
-        "port": stage.port,
-        "tls": False,
-        "tls_ca_file": None,
-        "server_name": None,
-        "method": "GET",
-        "path": endpoint.path,
-        "counted_paths": [one.path for one in ENDPOINTS],
-        "headers": {"User-Agent": "asgibench", "Accept": "*/*"},
-        "body": "",
-        "rotate": rotate,
-        "keep_alive": True,
-        "expect": {
-            "status": 200,
-            "length": endpoint.length_bytes,
-            "body_sha256": stage.body_sha256.get(endpoint.name, ()),
-        },
-        "hash_sample_every": HASH_SAMPLE_EVERY,
-        "timeout_seconds": REQUEST_TIMEOUT_SECONDS,
-        "epoch": epoch,
-        "clock_offsets": {
-            worker: stage.clock_offsets[name] for worker, name in stage.cluster.worker_hosts.items()
-        },
-        "mode": "closed" if rate is None else "open",
-        "rate_per_second": rate,
-        "arrivals": stage.plan.profile.arrivals,
-        "seed": stage.plan.seed + run.position,
-        "max_backlog": 0 if rate is None else _max_backlog(rate, len(stage.cluster.worker_hosts)),
-    }
+        rotate = Rotate("Authorization", stage.tokens, prefix="Bearer ")
+    return LoadSpec(
+        host=stage.fleet.server.host.address,
+        port=stage.port,
+        path=endpoint.path,
+        epoch=epoch,
+        headers={"User-Agent": "asgibench", "Accept": "*/*"},
+        rotate=rotate,
+        expect=Expect(
+            length=endpoint.length_bytes, body_sha256=tuple(stage.body_sha256.get(endpoint.name, ()))
+        ),
+        hash_sample_every=HASH_SAMPLE_EVERY,
+        timeout_seconds=REQUEST_TIMEOUT_SECONDS,
+        clock_offsets={worker: stage.clock_offsets[name] for worker, name in workers.items()},
+        counted_paths=tuple(one.path for one in ENDPOINTS),
+        mode="closed" if rate is None else "open",
+        rate_per_second=rate,
+        arrivals=stage.plan.profile.arrivals,
+        seed=stage.plan.seed + run.position,
+        max_backlog=0 if rate is None else _max_backlog(rate, len(workers)),
+    )
 
 
 def _max_backlog(rate_per_second: float, workers: int) -> int:

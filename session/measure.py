@@ -23,8 +23,9 @@ from bench.results.evidence import (
     Timeline,
 )
 from bench.results.result import DatabaseCounters, RunResult
-from bench.results.window import Pairs, Window
+from bench.results.window import Window
 from bench.spec import Endpoint
+from bench.wire.slices import Pairs
 from loadgen.stats import StoppedRun, cut_window, latency_of, open_loop_of, per_second
 from remote.database import read_counters
 from remote.parallel import prompt_pool

@@ -34,7 +34,7 @@ class Lock(msgspec.Struct, frozen=True):
         if group is None:
             raise CatalogueError(
                 f"{spec.name}: uv.lock has no group {spec.environment_group!r}",
-                remedy="add it to pyproject.toml, to the conflicts there too, and run `uv lock`",
+                remedy="Add it to pyproject.toml, to the conflicts there too, and run `uv lock`",
             )
         stated = group.get(spec.package)
         found = self.versions.get(spec.package, ())
@@ -44,7 +44,7 @@ class Lock(msgspec.Struct, frozen=True):
             return found[0]
         raise CatalogueError(
             f"{spec.name}: which {spec.package} is in {spec.environment_group} does not stand in uv.lock",
-            remedy=f"list {spec.package} in that group of pyproject.toml and run `uv lock`",
+            remedy=f"List {spec.package} in that group of pyproject.toml and run `uv lock`",
         )
 
 
@@ -53,7 +53,7 @@ def read_lock(path: Path) -> Lock:
     try:
         packages = tomllib.loads(path.read_text(encoding="utf-8"))["package"]
     except (OSError, tomllib.TOMLDecodeError, KeyError) as error:
-        raise CatalogueError(f"{path} can't be read ({error})", remedy="run `uv lock`") from error
+        raise CatalogueError(f"{path} can't be read ({error})", remedy="Run `uv lock`") from error
     versions: dict[str, tuple[str, ...]] = {}
     for package in packages:
         versions[package["name"]] = (*versions.get(package["name"], ()), str(package.get("version", "")))
@@ -76,16 +76,19 @@ def for_version(spec: ServerSpec, version: str) -> ServerSpec:
     title = spec.title.replace(VERSION_WORD, version)
     if not spec.version_ranges:
         return msgspec.structs.replace(spec, title=title)
-    fitting = _range_of(spec, version)
+    return msgspec.structs.replace(in_range(spec, _range_of(spec, version)), title=title)
+
+
+def in_range(spec: ServerSpec, one: VersionRange) -> ServerSpec:
+    """The entry as it holds for the versions of ``one``; no range is left in it."""
     command: list[str] = []
     for word in spec.command:
-        command.extend(fitting.flags if word == FLAGS_WORD else (word,))
+        command.extend(one.flags if word == FLAGS_WORD else (word,))
     return msgspec.structs.replace(
         spec,
-        title=title,
         command=tuple(command),
-        config_file=fitting.config_file or spec.config_file,
-        unhonoured_settings=spec.unhonoured_settings | fitting.unhonoured_settings,
+        config_file=one.config_file or spec.config_file,
+        unhonoured_settings=spec.unhonoured_settings | one.unhonoured_settings,
         version_ranges=(),
     )
 
@@ -97,5 +100,5 @@ def _range_of(spec: ServerSpec, version: str) -> VersionRange:
     raise UsageError(
         f"{spec.name}: the catalogue does not know how to start {spec.package} {version}; it knows "
         f"{' and '.join(one.versions for one in spec.version_ranges)}",
-        remedy="lock one of these versions, or read the program's --help and add an entry to version_ranges",
+        remedy="Lock one of these versions, or read the program's --help and add an entry to version_ranges",
     )

@@ -13,7 +13,7 @@ from statistics import median
 
 import msgspec
 
-from bench.catalogue.read import command_of, config_text
+from bench.catalogue.command import command_of, config_text
 from bench.environment.hosts import Inventory
 from bench.errors import ResultError
 from bench.plan.make import OVERHEAD_GUESS_SECONDS

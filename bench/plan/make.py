@@ -69,9 +69,9 @@ class Prepared(msgspec.Struct, frozen=True):
 def make_plan(request: BenchRequest, inventory: Inventory) -> Plan:
     """The seeded plan of what was asked for. Raises UsageError or CatalogueError."""
     if not 0 < request.port < 65_536:
-        raise UsageError(f"there is no port {request.port}", remedy="choose one from 1 to 65535")
+        raise UsageError(f"there is no port {request.port}", remedy="Choose one from 1 to 65535")
     if request.locustfile is not None and request.rates:
-        raise UsageError("a user's locustfile sets its own pace", remedy="leave --rate out")
+        raise UsageError("a user's locustfile sets its own pace", remedy="Leave --rate out")
     catalogue = load_catalogue(request.catalogue)
     profile = _with_rates(_named(load_profiles(request.catalogue), request.profile, "profile"), request)
     lock = read_lock(request.root / LOCK_FILE)
@@ -83,7 +83,7 @@ def make_plan(request: BenchRequest, inventory: Inventory) -> Plan:
     if locustfile is not None and profile.clients != ("engine",):
         raise UsageError(
             f"profile {profile.name} brings clients of its own, {', '.join(profile.clients)}",
-            remedy="leave --locustfile out, or choose another profile",
+            remedy="Leave --locustfile out, or choose another profile",
         )
     endpoints = _endpoints(request, locustfile)
     created = datetime.now(UTC)
@@ -92,7 +92,7 @@ def make_plan(request: BenchRequest, inventory: Inventory) -> Plan:
     if not runs:
         raise UsageError(
             "nothing is left to measure: " + "; ".join(one.reason for one in skipped),
-            remedy="choose other servers or endpoints",
+            remedy="Choose other servers or endpoints",
         )
     return Plan(
         version=PLAN_VERSION,
@@ -142,9 +142,9 @@ def chosen_servers(
 
 def _sets_remedy(spec: ServerSpec, catalogue: Catalogue) -> str:
     if spec.family:
-        return f"name {spec.family}, which --set finds in either set, or leave --set out"
+        return f"Name {spec.family}, which --set finds in either set, or leave --set out"
     paper = [one.family or one.name for one in catalogue.servers if one.version_set == "paper"]
-    return f"the set paper has {', '.join(paper)}; name others without --set"
+    return f"The set paper has {', '.join(paper)}; name others without --set"
 
 
 def _with_rates(profile: Profile, request: BenchRequest) -> Profile:
@@ -160,8 +160,8 @@ def _endpoints(request: BenchRequest, locustfile: UserLocustfile | None) -> tupl
         return tuple(_named(known, name, "endpoint") for name in dict.fromkeys(request.endpoints or known))
     if request.endpoints:
         raise UsageError(
-            "--endpoints says what our engine asks for, --locustfile brings requests of its own",
-            remedy="leave one of the two out",
+            "--endpoints says what our engine asks for, and --locustfile brings requests of its own",
+            remedy="Leave one of the two out",
         )
     return (locustfile.endpoint,)
 

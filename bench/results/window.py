@@ -5,9 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from bench.results.result import LoadWorker
-
-Pairs = tuple[tuple[int, int], ...]
-"""A sparse histogram, ``(index, count)``; what an index stands for is bench/wire/histogram.py's business."""
+from bench.wire.slices import Pairs
 
 
 class Window(msgspec.Struct, frozen=True):

@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bench.catalogue.read import command_of, config_text
+from bench.catalogue.command import command_of, config_text
 from bench.catalogue.versions import for_version, read_lock
 from bench.spec import ServerSpec
 

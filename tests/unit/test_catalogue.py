@@ -9,8 +9,9 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from bench.catalogue.read import command_of, config_text, load_catalogue, load_profiles
-from bench.catalogue.versions import for_version
+from bench.catalogue.command import command_of, config_text
+from bench.catalogue.read import SERVERS_FILE, load_catalogue, load_profiles
+from bench.catalogue.versions import for_version, read_lock
 from bench.errors import CatalogueError, UsageError
 from bench.spec import Profile, ServerSpec
 
@@ -25,19 +26,14 @@ keep_alive_seconds = "5"
 """
 
 
-VERSIONS = {
-    "server-uvicorn": "0.54.0",
-    "server-daphne": "4.2.3",
-    "server-hypercorn": "0.18.0",
-    "server-uvicorn-paper": "0.27.0.post1",
-    "server-daphne-paper": "4.0.0",
-    "server-hypercorn-paper": "0.16.0",
-}
+ROOT = Path(__file__).resolve().parents[2]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
+LOCK = read_lock(ROOT / "uv.lock")
 
 
 def command(spec: ServerSpec, host: str = "127.0.0.1", workers: int = 1) -> str:
     words = command_of(
-        for_version(spec, VERSIONS[spec.environment_group]),
+        for_version(spec, LOCK.version_of(spec)),
         host=host,
         port=8000,
         workers=workers,
@@ -57,26 +53,35 @@ def test_uvicorn_daphne_and_hypercorn_are_compared_when_nothing_is_chosen() -> N
     assert load_catalogue().defaults == ("uvicorn", "daphne", "hypercorn")
 
 
-def test_the_catalogue_has_eight_servers_with_their_licences() -> None:
-    licences = {spec.name: spec.licence for spec in load_catalogue().servers}
-    assert licences == {
-        "uvicorn": "BSD-3-Clause",
-        "daphne": "BSD",
-        "hypercorn": "MIT",
-        "hypercorn-uvloop": "MIT",
-        "hypercorn-trio": "MIT",
-        "uvicorn-paper": "BSD-3-Clause",
-        "daphne-paper": "BSD",
-        "hypercorn-paper": "MIT",
-    }
+def test_the_catalogue_has_every_entry_of_its_file_with_its_licence() -> None:
+    """In the file's order; entries of one package have one licence."""
+    catalogue = load_catalogue()
+    entries = tomllib.loads(SERVERS_FILE.read_text())["servers"]
+    assert [spec.name for spec in catalogue.servers] == list(entries)
+    assert len(entries) >= 8
+    licences = {spec.package: spec.licence for spec in catalogue.servers}
+    assert [spec.licence for spec in catalogue.servers] == [
+        licences[spec.package] for spec in catalogue.servers
+    ]
+    assert all(licences.values())
+    assert (licences["uvicorn"], licences["daphne"], licences["hypercorn"]) == ("BSD-3-Clause", "BSD", "MIT")
 
 
 def test_every_server_runs_from_a_group_of_the_project() -> None:
-    root = Path(__file__).resolve().parents[2]
-    groups = tomllib.loads((root / "pyproject.toml").read_text())["dependency-groups"]
+    groups = PROJECT["dependency-groups"]
     for spec in load_catalogue().servers:
         packages = [re.split(">=|==", requirement)[0] for requirement in groups[spec.environment_group]]
         assert spec.package in packages
+
+
+def test_every_group_of_a_host_stands_in_the_conflict_set() -> None:
+    """One that doesn't would be resolved together with others: to old versions, without a word."""
+    (conflicts,) = PROJECT["tool"]["uv"]["conflicts"]
+    named = [entry["group"] for entry in conflicts]
+    groups = set(PROJECT["dependency-groups"])
+    assert len(named) == len(set(named))
+    assert set(named) == groups - {"uv"}
+    assert {spec.environment_group for spec in load_catalogue().servers} <= set(named)
 
 
 @pytest.mark.parametrize(
@@ -143,7 +148,7 @@ def test_more_workers_than_a_server_runs_are_refused() -> None:
 def test_an_unknown_server_is_answered_with_the_nearest(name: str, nearest: str) -> None:
     with pytest.raises(UsageError) as failure:
         load_catalogue().server(name)
-    assert f"did you mean {nearest}?" in failure.value.remedy
+    assert f"Did you mean {nearest}?" in failure.value.remedy
 
 
 def test_a_name_like_no_other_is_answered_with_all() -> None:

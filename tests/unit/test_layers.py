@@ -14,6 +14,7 @@ ROOMS = ("bench", "inventory", "testapp", "remote", "loadgen", "reports", "sessi
 # These travel to hosts: the standard library, what the host's environment has, and their own siblings.
 SHIPPED = {
     "remote/onhost/guard.py": set(),
+    "remote/onhost/processes.py": set(),
     "remote/onhost/answers.py": set(),
     "remote/onhost/bootstrap/probe.py": set(),
     "remote/onhost/condition.py": set(),

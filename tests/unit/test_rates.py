@@ -18,7 +18,8 @@ from bench.results.result import Cell, Latency, OpenLoop, Reason, RunResult
 from bench.results.summary import summarise
 from bench.spec import ENDPOINTS
 from bench.wire.histogram import Histogram
-from loadgen.stats import Slice, cut_window, open_loop_of
+from bench.wire.slices import Slice
+from loadgen.stats import cut_window, open_loop_of
 from reports.page import page_of
 from reports.rates import stated_rates
 from reports.render import page_html, render

@@ -72,8 +72,8 @@ def test_a_set_chooses_versions(names: str, version_set: str, expected: str) -> 
         ("uvicorn", "papers", "no set of versions 'papers'", "current, paper, both"),
         ("hypercorn-trio", "paper", "hypercorn-trio is not in the set paper", "uvicorn, daphne, hypercorn"),
         ("hypercorn-trio", "both", "hypercorn-trio is not in the set paper", "without --set"),
-        ("uvicorn-paper", "current", "uvicorn-paper is not in the set current", "name uvicorn"),
-        ("uvicorn-paper", "both", "uvicorn-paper is not in the set current", "name uvicorn"),
+        ("uvicorn-paper", "current", "uvicorn-paper is not in the set current", "Name uvicorn"),
+        ("uvicorn-paper", "both", "uvicorn-paper is not in the set current", "Name uvicorn"),
     ],
 )
 def test_a_set_without_the_server_is_refused(
@@ -244,10 +244,24 @@ def test_the_documents_example_starts(tmp_path: Path) -> None:
         assert running.ask("/api/shortbody").status == 200
 
 
-@pytest.mark.parametrize("kind", [ServerSpec, Settings, VersionRange, Profile])
-def test_the_document_has_every_field(kind: type[msgspec.Struct]) -> None:
-    rows = set(re.findall(r"`(\w+)`", "".join(re.findall(r"^\| (`.*?) \|", DOCUMENT, re.MULTILINE))))
-    assert {field for field in kind.__struct_fields__ if field != "name"} <= rows
+@pytest.mark.parametrize(
+    ("heading", "kind", "besides"),
+    [
+        ("## A server: `[servers.NAME]`", ServerSpec, {"like"}),
+        ("### `settings`", Settings, set()),
+        ("### `[[servers.NAME.version_ranges]]`", VersionRange, set()),
+        ("## A profile: `[profiles.NAME]`", Profile, set()),
+    ],
+)
+def test_each_table_of_the_document_has_the_fields_once(
+    heading: str, kind: type[msgspec.Struct], besides: set[str]
+) -> None:
+    """A row for each field, and no other; ``besides`` is what the loader reads and the spec hasn't."""
+    _, _, rest = DOCUMENT.partition(f"\n{heading}\n")
+    section = re.split(r"^##", rest, maxsplit=1, flags=re.MULTILINE)[0]
+    cells = re.findall(r"^\| (`.*?) \|", section, re.MULTILINE)
+    rows = [name for cell in cells for name in re.findall(r"`(\w+)`", cell)]
+    assert sorted(rows) == sorted({*kind.__struct_fields__, *besides} - {"name"})
 
 
 # ---------------------------------------------------------------- --dry-run

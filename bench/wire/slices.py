@@ -1,0 +1,108 @@
+"""What a load worker measured: one second at a time, and the sums of a run.
+
+Slice k holds the requests that were answered or failed in [epoch + k, epoch + k + 1) seconds; slice -1 holds
+all that came before the epoch. Slices that are over come in order, each once. The last one of a run is cut
+short by its end.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+Pairs = tuple[tuple[int, int], ...]
+"""A histogram of durations: (index, count) in rising order of the index, empty buckets left out.
+
+bench/wire/histogram.py says which nanoseconds an index stands for.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Slice:
+    """One second of one load worker.
+
+    A latency runs from the send, or from the start of the connect where one had to be made for the request;
+    with an open load it runs from the moment at which the request was due.
+
+    Kinds of failure: refused, reset, timeout, closed_early, bad_status, bad_length, bad_body, bad_framing. A
+    user's own locustfile has no bad_length and no bad_body; it has ``rejected`` (the file called the answer
+    a failure) and ``other`` too.
+    """
+
+    k: int  # seconds since the epoch at the slice's begin
+    requests: int  # the good ones
+    failures: dict[str, int]  # {kind: count}
+    bytes_received: int  # with the answers' heads; of a user's own locustfile, without them
+    connects: int  # connections made; 0 for a user's own locustfile, which doesn't tell
+    # Of these, made in place of one that was lost or that announced its end; 0 with keep_alive off.
+    reconnects: int
+    connections: int  # open at the slice's end; of a user's own locustfile, its users
+    histogram: Pairs  # latency of the good requests
+    failure_histogram: Pairs  # latency of the failed ones
+    engine_cpu_seconds: float  # CPU of the engine's process; 0 without an engine
+    locust_cpu_seconds: float  # CPU of Locust's process; a user's own requests are made there
+    loop_lag_seconds_max: float  # the longest time between two looks at the sockets
+    send_lag: Pairs = ()  # open load: from due to sent
+    service_histogram: Pairs = ()  # open load: from sent to answered, of the good requests
+    backlog_max: int = 0  # open load: requests that were due and not sent, at most
+    backlog_dropped: int = 0  # open load: requests that found the backlog full
+    # How long what sends the requests was ready to run while others had its core; 0 where the system
+    # doesn't tell.
+    core_wait_seconds: float = 0.0
+    # Of the engine's CPU, what went into looking for answers that weren't there yet: before it sleeps it
+    # looks for 20 µs, as long as that pays.
+    engine_busy_poll_seconds: float = 0.0
+
+    @property
+    def engine_work_seconds(self) -> float:
+        """The engine's CPU without what it spent looking for answers that weren't there yet."""
+        return max(0.0, self.engine_cpu_seconds - self.engine_busy_poll_seconds)
+
+    @property
+    def answered(self) -> int:
+        """Good and failed requests together, as Locust counts them."""
+        return self.requests + sum(self.failures.values())
+
+
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """One load worker's whole run: the sums of its slices, histograms too, and what only the end shows.
+
+    After a stop nothing new is sent; what is in flight is waited for, up to 1 s, or the requests' timeout
+    if that is shorter.
+    """
+
+    worker: str
+    requests: int
+    failures: dict[str, int]
+    sent: int  # requests that left, whatever became of them
+    completed: int  # good and failed ones together
+    in_flight_at_stop: int  # sent, and neither answered nor failed when the run ended
+    bytes_received: int
+    connects: int
+    reconnects: int
+    elsewhere: int = 0  # requests of a user's own locustfile whose URL is none of LoadSpec.counted_paths
+    backlog_at_stop: int = 0  # open load: due and never sent
+    backlog_dropped: int = 0
+    backlog_max: int = 0  # the greatest of the slices'
+    connections: int = 0  # of the last slice
+    loop_lag_seconds_max: float = 0.0  # the greatest of the slices'
+    engine_cpu_seconds: float = 0.0
+    engine_busy_poll_seconds: float = 0.0
+    locust_cpu_seconds: float = 0.0
+    histogram: Pairs = ()
+    failure_histogram: Pairs = ()
+    send_lag: Pairs = ()
+    service_histogram: Pairs = ()
+
+    @property
+    def answered(self) -> int:
+        """Good and failed requests together, as Locust counts them."""
+        return self.requests + sum(self.failures.values())
+
+
+@dataclass(frozen=True, slots=True)
+class LocustTotals:
+    """Locust's own statistics of a run, over all load workers."""
+
+    requests: int  # the failed ones too
+    failures: int
