@@ -122,13 +122,13 @@ def _show(stage: Stage, live: LiveSeconds, since_epoch: float, progress: Progres
     figures = LiveFigures()
     # Each look crosses to the measured host: only for eyes that see it.
     if latest is not None and progress.is_live:
-        sums = stage.agents.peek(stage.fleet.server.host.name)["targets"].get("server") or {}
+        sums = stage.agents.peek(stage.fleet.server.host.name).get("server")
         figures = LiveFigures(
             requests_per_second=latest.requests,
             p99_seconds=latest.p99_seconds,
             failures=live.failures,
-            rss_bytes=sums.get("rss_bytes"),
-            server_core_share=sums.get("core_share"),
+            rss_bytes=None if sums is None else sums.rss_bytes,
+            server_core_share=None if sums is None else sums.core_share,
             load_core_share=latest.core_share,
         )
     progress.phase(name, second, length, figures)
