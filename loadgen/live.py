@@ -6,9 +6,9 @@ import threading
 
 import msgspec
 
+from bench.results.latency import NANOSECONDS
 from bench.wire.histogram import Histogram
 from bench.wire.slices import Slice
-from loadgen.stats import NANOSECONDS
 
 
 class LiveSecond(msgspec.Struct, frozen=True):

@@ -7,12 +7,11 @@ from statistics import median
 
 import msgspec
 
-from bench.results.result import Latency, LoadWorker, OpenLoop, Second
+from bench.results.latency import latency_of
+from bench.results.result import LoadWorker, OpenLoop, Second
 from bench.results.window import Window
 from bench.wire.histogram import Histogram
 from bench.wire.slices import LocustTotals, Pairs, Slice, Totals
-
-NANOSECONDS = 1e9
 
 
 class StoppedRun(msgspec.Struct, frozen=True):
@@ -62,21 +61,6 @@ def open_loop_of(window: Window, offered_rate_per_second: float) -> OpenLoop:
         send_lag_seconds=latency_of(window.send_lag),
         backlog_max=window.backlog_max,
         backlog_dropped=window.backlog_dropped,
-    )
-
-
-def latency_of(pairs: Iterable[Sequence[int]]) -> Latency | None:
-    """Quantiles of a merged histogram in seconds; None when it is empty."""
-    histogram = Histogram.from_pairs(pairs)
-    if histogram.count == 0:
-        return None
-    return Latency(
-        p50=histogram.quantile(0.5) / NANOSECONDS,
-        p90=histogram.quantile(0.9) / NANOSECONDS,
-        p99=histogram.quantile(0.99) / NANOSECONDS,
-        p99_9=histogram.quantile(0.999) / NANOSECONDS,
-        max=histogram.maximum / NANOSECONDS,
-        mean=histogram.mean / NANOSECONDS,
     )
 
 

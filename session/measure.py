@@ -22,11 +22,12 @@ from bench.results.evidence import (
     ServerEvidence,
     Timeline,
 )
+from bench.results.latency import latency_of
 from bench.results.result import DatabaseCounters, RunResult
 from bench.results.window import Window
 from bench.spec import Endpoint
 from bench.wire.slices import Pairs
-from loadgen.stats import StoppedRun, cut_window, latency_of, open_loop_of, per_second
+from loadgen.stats import StoppedRun, cut_window, open_loop_of, per_second
 from remote.database import read_counters
 from remote.parallel import prompt_pool
 from remote.server import Deployment, RunningServer, start_server, stop_server

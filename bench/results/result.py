@@ -11,6 +11,7 @@ from typing import TypeVar
 
 import msgspec
 
+from bench.results.latency import Latency
 from bench.spec import Client, LoadPlace
 
 RESULT_VERSION = 1
@@ -74,17 +75,6 @@ class Cell(msgspec.Struct, frozen=True):
         if self.rate_per_second is not None:
             return f"{bare} at {self.rate_per_second:,g} requests/s"
         return bare if self.rate_share is None else f"{bare} at {self.rate_share * 100:g} % of its maximum"
-
-
-class Latency(msgspec.Struct, frozen=True):
-    """Seconds, from the merged histogram of all load workers in the window (0.1 % resolution)."""
-
-    p50: float
-    p90: float
-    p99: float
-    p99_9: float
-    max: float
-    mean: float
 
 
 class Bytes(msgspec.Struct, frozen=True):

@@ -19,13 +19,13 @@ import msgspec
 
 from bench.errors import ResultError
 from bench.plan.plan import Plan
+from bench.results.latency import latency_schema, median_latency
 from bench.results.result import (
     SUMMARY_VERSION,
     Bytes,
     Cell,
     CellSummary,
     Estimate,
-    Latency,
     OpenLoop,
     Reason,
     RunResult,
@@ -125,6 +125,7 @@ def t_cumulative(value: float, degrees: int) -> float:
 def summary_schema() -> dict[str, Any]:
     """The JSON Schema (2020-12) of summary.json; reports/summary.schema.json is this, checked in."""
     schema = msgspec.json.schema(Summary)
+    schema["$defs"]["Latency"] = latency_schema(schema["$defs"]["Latency"])
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": f"asgibench summary.json, version {SUMMARY_VERSION}",
@@ -182,7 +183,7 @@ def _cell_summary(cell: Cell, all_runs: Sequence[RunResult]) -> CellSummary:
         connections=cell.connections,
         environment=cell.environment,
         requests_per_second=estimate([run.requests_per_second for run in used]),
-        latency_seconds=_latency([run.latency_seconds for run in used if run.latency_seconds is not None]),
+        latency_seconds=median_latency(run.latency_seconds for run in used),
         rss_bytes=_bytes([run.rss_bytes for run in used]) or Bytes(None, None, None),
         pss_bytes=_bytes([run.pss_bytes for run in used if run.pss_bytes is not None]),
         uss_bytes=_bytes([run.uss_bytes for run in used if run.uss_bytes is not None]),
@@ -213,12 +214,8 @@ def _open_loop(found: Sequence[OpenLoop]) -> OpenLoop | None:
     return OpenLoop(
         offered_rate_per_second=median(one.offered_rate_per_second for one in found),
         achieved_rate_per_second=median(one.achieved_rate_per_second for one in found),
-        service_latency_seconds=_latency(
-            [one.service_latency_seconds for one in found if one.service_latency_seconds is not None]
-        ),
-        send_lag_seconds=_latency(
-            [one.send_lag_seconds for one in found if one.send_lag_seconds is not None]
-        ),
+        service_latency_seconds=median_latency(one.service_latency_seconds for one in found),
+        send_lag_seconds=median_latency(one.send_lag_seconds for one in found),
         backlog_max=max(one.backlog_max for one in found),
         backlog_dropped=max(one.backlog_dropped for one in found),
     )
@@ -267,19 +264,6 @@ def _merged(runs: Sequence[RunResult], of: int) -> tuple[Reason, ...]:
         text = first.text if of == 1 else f"{first.text} ({len(reasons)} of {of} runs)"
         merged.append(msgspec.structs.replace(first, text=text))
     return tuple(sorted(merged, key=lambda reason: not reason.invalidates))
-
-
-def _latency(latencies: Sequence[Latency]) -> Latency | None:
-    if not latencies:
-        return None
-    return Latency(
-        p50=median(latency.p50 for latency in latencies),
-        p90=median(latency.p90 for latency in latencies),
-        p99=median(latency.p99 for latency in latencies),
-        p99_9=median(latency.p99_9 for latency in latencies),
-        max=max(latency.max for latency in latencies),
-        mean=median(latency.mean for latency in latencies),
-    )
 
 
 def _bytes(values: Sequence[Bytes]) -> Bytes | None:

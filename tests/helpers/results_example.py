@@ -20,12 +20,12 @@ from bench.judge.limit import (
     as_reason,
 )
 from bench.plan.plan import PLAN_VERSION, Environment, Plan, PlannedRun, plan_runs
+from bench.results.latency import Latency
 from bench.results.result import (
     RESULT_VERSION,
     Bytes,
     Counts,
     DatabaseUse,
-    Latency,
     Limit,
     LoadWorker,
     MemoryPoint,

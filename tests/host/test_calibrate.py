@@ -38,7 +38,7 @@ from remote.fleet import open_fleet
 from remote.guarded import new_session
 from tests.helpers.program import LOCAL_INVENTORY, ROOT, Finished, command, processes_naming, run, work_folder
 
-SERVER = ROOT / "loadgen" / "ceiling_server.py"
+SERVER = ROOT / "loadgen" / "onhost" / "calibration" / "ceiling_server.py"
 WRK_REPORT = """Running 2s test @ http://127.0.0.1:40001/api/shortbody
   1 threads and 50 connections
   Thread Stats   Avg      Stdev     Max   +/- Stdev

@@ -5,8 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,6 +14,7 @@ from bench.environment.hosts import Host, HostFacts
 from bench.errors import CommandFailed, HostBusy
 from remote.guarded import GuardedHost, GuardRefusal, GuardSession
 from remote.ssh.connect import LocalConnection
+from tests.helpers.waiting import until
 
 HOST = Host(name="here", groups=("server",), connection="local", address="127.0.0.1")
 
@@ -67,13 +67,6 @@ def alive(pid: int) -> bool:
     except (FileNotFoundError, ProcessLookupError):
         return False
     return state != "Z"
-
-
-def until(condition: Callable[[], bool], seconds: float = 10) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it did not come about"
-        time.sleep(0.01)
 
 
 def printed_pids(host: GuardedHost, log: str, count: int) -> list[int]:

@@ -27,13 +27,13 @@ from tests.helpers.environments import (
     SEED,
     STOP_SECONDS,
     filled_postgres,
-    free_port,
     passable_folder,
     running_server,
     shipped_program,
     started_postgres,
     stop,
 )
+from tests.helpers.ports import free_port
 
 # One reading's, seen by the next: to connect, and to ask.
 OWN_TRANSACTIONS = 2

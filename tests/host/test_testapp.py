@@ -36,11 +36,11 @@ from tests.helpers.environments import (
     RunningServer,
     ask_over,
     filled_postgres,
-    free_port,
     passable_folder,
     running_server,
     shipped_program,
 )
+from tests.helpers.ports import free_port
 
 CATALOGUE = load_catalogue()
 SERVERS = [spec.name for spec in CATALOGUE.servers]

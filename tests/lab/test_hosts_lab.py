@@ -11,7 +11,7 @@ import shutil
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,13 +21,14 @@ import pytest
 from inventory.lab import LabHost, LabSpec
 from inventory.lab.network import has_ipv6
 from tests.helpers.environments import (
-    free_port,
     passable_folder,
     shipped_program,
     started_postgres,
 )
 from tests.helpers.own_lab import cannot, own_lab
+from tests.helpers.ports import free_port
 from tests.helpers.program import Finished, command, ended_well, run, run_results
+from tests.helpers.waiting import until
 
 pytestmark = [pytest.mark.lab, pytest.mark.pipeline, pytest.mark.timeout(600)]
 
@@ -170,13 +171,6 @@ def no_way_from_controller(lab: Lab, host: str) -> Iterator[None]:
         yield
     finally:
         subprocess.run([*inside, "del", *route], check=True)
-
-
-def until(condition: Callable[[], bool], seconds: float = 20) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it did not come about"
-        time.sleep(0.02)
 
 
 def at_terminal(words: Sequence[str], answers: Mapping[str, str], env: Mapping[str, str]) -> tuple[int, str]:

@@ -9,8 +9,7 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
@@ -29,6 +28,7 @@ from inventory.lab.releases import check_keyring, mirror_of, release_named, scri
 from inventory.lab.spec import CoreSplit, LabSpec, plan_hosts, split_cores
 from inventory.lab.state import load_record
 from inventory.lab.system import check_kernel, check_rights, missing_capabilities, mounts_below, require
+from tests.helpers.waiting import until
 
 ROOT = Path(__file__).parents[2]
 WAIT_SECONDS = 20.0
@@ -349,13 +349,6 @@ def make_lab(directory: Path, number: int, loadgens: int) -> Lab:
         subnet=f"198.19.{unique}.0/24",
     )
     return Lab(spec, directory / "inventory")
-
-
-def until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + WAIT_SECONDS
-    while not condition():
-        assert time.monotonic() < deadline, "it did not come about"
-        time.sleep(0.02)
 
 
 @pytest.fixture(scope="module")

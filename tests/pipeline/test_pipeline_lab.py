@@ -7,7 +7,7 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
@@ -20,6 +20,7 @@ from inventory.read import read_inventory
 from remote.ssh.connect import connect, host_keys_of
 from tests.helpers.own_lab import own_lab
 from tests.helpers.program import BRIEF_PROFILE, ROOT, Finished, command, ended_well, run, run_results
+from tests.helpers.waiting import until
 
 pytestmark = [pytest.mark.lab, pytest.mark.pipeline, pytest.mark.timeout(900)]
 
@@ -78,13 +79,6 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
 @pytest.fixture(scope="module")
 def whole(lab: Lab) -> Finished:
     return run(*lab.bench("--name", "whole"))
-
-
-def until(condition: Callable[[], bool], seconds: float = 60) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it did not come about"
-        time.sleep(0.05)
 
 
 def test_a_bare_lab_is_provisioned_and_measured(whole: Finished, lab: Lab) -> None:

@@ -15,6 +15,7 @@ import jsonschema
 import msgspec
 import pytest
 
+from tests.helpers.ports import free_port
 from tests.helpers.program import (
     BRIEF_PROFILE,
     LOCAL_INVENTORY,
@@ -74,11 +75,6 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
 @pytest.fixture(scope="module")
 def whole(place: Place) -> Finished:
     return run(*place.bench("--name", "whole", "--port", str(free_port())))
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return int(listener.getsockname()[1])
 
 
 def test_it_ends_well_and_the_last_line_is_the_report(whole: Finished, place: Place) -> None:

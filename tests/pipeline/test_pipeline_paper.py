@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from tests.helpers.ports import free_port
 from tests.helpers.program import (
     LOCAL_INVENTORY,
     Finished,
@@ -18,7 +19,6 @@ from tests.helpers.program import (
     run_results,
     work_folder,
 )
-from tests.pipeline.test_pipeline_local import free_port
 
 pytestmark = [pytest.mark.pipeline, pytest.mark.timeout(600)]
 

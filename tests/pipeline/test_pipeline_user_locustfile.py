@@ -12,6 +12,7 @@ import msgspec
 import pytest
 
 from bench.judge.limit import MACHINE_REASONS, LoadWorkerAtLimit, Thresholds
+from tests.helpers.ports import free_port
 from tests.helpers.program import (
     BRIEF_PROFILE,
     LOCAL_INVENTORY,
@@ -22,7 +23,6 @@ from tests.helpers.program import (
     run_results,
     work_folder,
 )
-from tests.pipeline.test_pipeline_local import free_port
 
 pytestmark = [pytest.mark.pipeline, pytest.mark.timeout(600)]
 

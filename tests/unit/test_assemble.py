@@ -20,7 +20,8 @@ from bench.results.evidence import (
     ServerEvidence,
     Timeline,
 )
-from bench.results.result import Cell, Latency, LoadWorker, RunResult
+from bench.results.latency import Latency
+from bench.results.result import Cell, LoadWorker, RunResult
 from bench.results.window import Window
 from bench.spec import ENDPOINTS
 from tests.helpers.results_example import QUICK, SERVERS

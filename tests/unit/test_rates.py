@@ -14,7 +14,8 @@ from bench.errors import CatalogueError, UsageError
 from bench.judge.limit import CpuUse, HostUse, Judgement, LoadUse, RunFigures, is_spoilt_by_machine, judge
 from bench.plan.plan import plan_runs
 from bench.plan.rate import Rate, offered_rate, parse_rate, parse_rates
-from bench.results.result import Cell, Latency, OpenLoop, Reason, RunResult
+from bench.results.latency import Latency
+from bench.results.result import Cell, OpenLoop, Reason, RunResult
 from bench.results.summary import summarise
 from bench.spec import ENDPOINTS
 from bench.wire.histogram import Histogram

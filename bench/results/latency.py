@@ -1,0 +1,106 @@
+"""Latency of many requests in a few figures. Its percentiles are defined here and nowhere else.
+
+A percentile is a field of ``Latency`` that is annotated with its quantile. Everything else follows from
+``PERCENTILES``: what is read from a histogram, medians over runs, tables, charts, the CSV and the schema. To
+add one, add a field at the end; it is None in results that were measured before it was added.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from statistics import median
+from typing import Annotated, Any, get_args, get_type_hints
+
+import msgspec
+
+from bench.wire.histogram import Histogram
+
+NANOSECONDS = 1e9
+
+
+class Quantile(msgspec.Struct, frozen=True):
+    """Marks a percentile among the fields of Latency."""
+
+    fraction: float  # of all requests that were at most as slow, between 0 and 1
+    title: str  # for readers
+
+
+class Latency(msgspec.Struct, frozen=True):
+    """Seconds, from the merged histogram of all load workers in the window (0.1 % resolution).
+
+    A percentile is None where the result was written before that percentile was measured.
+    """
+
+    p50: Annotated[float, Quantile(0.5, "p50")]
+    p90: Annotated[float, Quantile(0.9, "p90")]
+    p99: Annotated[float, Quantile(0.99, "p99")]
+    p99_9: Annotated[float, Quantile(0.999, "p99.9")]
+    max: float  # the slowest request
+    mean: float
+
+    def percentiles(self) -> Iterator[tuple[Percentile, float | None]]:
+        """Every percentile with its value in seconds, the lowest percentile first."""
+        return ((percentile, percentile.of(self)) for percentile in PERCENTILES)
+
+
+class Percentile(msgspec.Struct, frozen=True):
+    """One of Latency's percentiles."""
+
+    name: str  # of the field, as in run.json: p99_9
+    fraction: float  # 0.999
+    title: str  # p99.9
+
+    def of(self, latency: Latency | None) -> float | None:
+        """Its value in seconds; None where there is no latency, or the result lacks this percentile."""
+        return None if latency is None else getattr(latency, self.name)
+
+
+def _percentiles() -> tuple[Percentile, ...]:
+    marked = (
+        Percentile(name, mark.fraction, mark.title)
+        for name, hint in get_type_hints(Latency, include_extras=True).items()
+        for mark in get_args(hint)
+        if isinstance(mark, Quantile)
+    )
+    return tuple(sorted(marked, key=lambda percentile: percentile.fraction))
+
+
+PERCENTILES = _percentiles()
+"""All percentiles of Latency, the lowest first."""
+
+
+def latency_of(pairs: Iterable[Sequence[int]]) -> Latency | None:
+    """The figures of a histogram's ``[[index, count], ...]`` in seconds; None when it is empty."""
+    histogram = Histogram.from_pairs(pairs)
+    if histogram.count == 0:
+        return None
+    values = {one.name: histogram.quantile(one.fraction) / NANOSECONDS for one in PERCENTILES}
+    return Latency(**values, max=histogram.maximum / NANOSECONDS, mean=histogram.mean / NANOSECONDS)
+
+
+def median_latency(runs: Iterable[Latency | None]) -> Latency | None:
+    """The median over runs of each figure, and the greatest maximum; None if no run has a latency."""
+    latencies = [latency for latency in runs if latency is not None]
+    if not latencies:
+        return None
+    values: dict[str, Any] = {}
+    for percentile in PERCENTILES:
+        known = [value for latency in latencies if (value := percentile.of(latency)) is not None]
+        values[percentile.name] = median(known) if known else None
+    return Latency(
+        **values,
+        max=max(latency.max for latency in latencies),
+        mean=median(latency.mean for latency in latencies),
+    )
+
+
+def latency_schema(schema: dict[str, Any]) -> dict[str, Any]:
+    """The JSON Schema of Latency with its percentiles by pattern, so that it holds for later ones too."""
+    names = {percentile.name for percentile in PERCENTILES}
+    properties = {name: rule for name, rule in schema["properties"].items() if name not in names}
+    percentile = {"anyOf": [{"type": "number"}, {"type": "null"}]}
+    return {
+        **schema,
+        "properties": properties,
+        "patternProperties": {"^p[0-9]+(_[0-9]+)?$": percentile},
+    }

@@ -1,0 +1,61 @@
+"""Latency's figures: one definition of its percentiles, from which all else follows."""
+
+from __future__ import annotations
+
+import json
+
+import jsonschema
+import msgspec
+import pytest
+
+from bench.results.latency import PERCENTILES, Latency, latency_of, latency_schema, median_latency
+from bench.wire.histogram import Histogram
+
+MILLISECOND = 1_000_000
+
+
+def test_the_percentiles_are_the_annotated_fields_from_the_lowest_up() -> None:
+    assert [(one.name, one.title) for one in PERCENTILES[:4]] == [
+        ("p50", "p50"),
+        ("p90", "p90"),
+        ("p99", "p99"),
+        ("p99_9", "p99.9"),
+    ]
+    fractions = [one.fraction for one in PERCENTILES]
+    assert fractions == sorted(fractions)
+    fields = set(Latency.__struct_fields__)
+    assert {one.name for one in PERCENTILES} == fields - {"max", "mean"}
+    for one in PERCENTILES:
+        assert float(one.title.removeprefix("p")) == pytest.approx(one.fraction * 100)
+        assert one.name == one.title.replace(".", "_")
+
+
+def test_a_histogram_gives_each_percentile() -> None:
+    histogram = Histogram()
+    for milliseconds in range(1, 1_001):
+        histogram.record(milliseconds * MILLISECOND)
+    found = latency_of(histogram.to_pairs())
+    assert found is not None
+    assert found.max == pytest.approx(1.0, rel=1e-3)
+    assert found.mean == pytest.approx(0.5005, rel=1e-3)
+    for percentile, value in found.percentiles():
+        assert value == pytest.approx(percentile.fraction, rel=2e-3)
+    assert latency_of(()) is None
+
+
+def test_over_runs_each_percentile_is_a_median_and_the_maximum_the_greatest() -> None:
+    runs = [latency_of([[index, 10], [index * 2, 1]]) for index in (100, 300, 200)]
+    found = median_latency([*runs, None])
+    assert found is not None and runs[2] is not None and runs[1] is not None
+    assert list(found.percentiles()) == list(runs[2].percentiles())
+    assert (found.max, found.mean) == (runs[1].max, runs[2].mean)
+    assert median_latency([None]) is None
+
+
+def test_the_schema_knows_percentiles_by_their_pattern() -> None:
+    defined = latency_schema(msgspec.json.schema(Latency)["$defs"]["Latency"])
+    written = json.loads(msgspec.json.encode(latency_of([[100, 1]])))
+    jsonschema.validate({**written, "p99_999": 0.1, "p75": None}, defined)
+    for wrong in ({**written, "p75": "fast"}, {**written, "max": None}):
+        with pytest.raises(jsonschema.ValidationError):
+            jsonschema.validate(wrong, defined)
