@@ -21,7 +21,12 @@ SHIPPED = {
     "remote/onhost/link_probe.py": set(),
     "remote/onhost/bootstrap/leftovers.py": set(),
     "remote/onhost/environments.py": set(),
-    "remote/onhost/agent.py": {"psutil"},
+    **{
+        str(path.relative_to(ROOT)): {"psutil", "bench", "remote"}
+        for path in (ROOT / "remote/onhost/agent").glob("*.py")
+    },
+    "bench/wire/agent.py": {"bench"},
+    "bench/wire/samples.py": {"bench"},
     "bench/wire/histogram.py": set(),
     # Their siblings go by the package's name in the checkout and by their own on a host.
     "loadgen/onhost/engine.py": {"bench", "loadgen"},
