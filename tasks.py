@@ -17,7 +17,12 @@ from typing import Any
 from invoke import Collection, Context, task
 from rich.console import Console
 
+from testapp.workloads import WORKLOADS
+
 ROOT = Path(__file__).resolve().parent
+USUAL_ENDPOINTS = [one.name for one in WORKLOADS.values() if one.default_place is not None]
+OTHER_ENDPOINTS = [name for name in WORKLOADS if name not in USUAL_ENDPOINTS]
+ENDPOINTS_HELP = "; also ".join(", ".join(names) for names in (USUAL_ENDPOINTS, OTHER_ENDPOINTS) if names)
 
 
 def answers_for_errors(command: Callable[..., int | None]) -> Callable[..., None]:
@@ -29,8 +34,10 @@ def answers_for_errors(command: Callable[..., int | None]) -> Callable[..., None
 
         debug = options.get("debug", False)
         for number in (signal.SIGTERM, signal.SIGHUP):
-            # A closed terminal, too, ends in order: hosts given back, results saved.
-            signal.signal(number, signal.default_int_handler)
+            # A closed terminal ends it in order too: hosts given back, results saved. `nohup` and its like
+            # ask for the contrary by an ignored signal.
+            if signal.getsignal(number) is not signal.SIG_IGN:
+                signal.signal(number, signal.default_int_handler)
         try:
             status = command(context, *arguments, **options) or 0
         except KeyboardInterrupt:
@@ -63,7 +70,7 @@ def _number(given: str, name: str) -> int:
     from bench.errors import UsageError
 
     if not given.isdigit():
-        raise UsageError(f"--{name} is a whole number, not {given!r}", remedy=f"give --{name} 1, say")
+        raise UsageError(f"--{name} is a whole number, not {given!r}", remedy=f"Give --{name} 1, for example")
     return int(given)
 
 
@@ -73,7 +80,8 @@ def _share(given: str, name: str) -> float:
     found = re.fullmatch(r"(\d{1,2}(?:\.\d+)?) ?%", given.strip())
     if found is None:
         raise UsageError(
-            f"--{name} is a percentage from 0% to below 100%, not {given!r}", remedy=f"give --{name} 5%, say"
+            f"--{name} is a percentage from 0% to below 100%, not {given!r}",
+            remedy=f"Give --{name} 5%, for example",
         )
     return float(found[1]) / 100
 
@@ -87,7 +95,7 @@ def _names(given: str) -> tuple[str, ...]:
         "hosts": "an inventory's name (inventory/NAME.yml or .ini) or its path",
         "servers": "catalogue entries, separated by commas",
         "set": "versions of the servers: current (default), paper, or both side by side",
-        "endpoints": "shortbody, longbody, orders, separated by commas",
+        "endpoints": f"separated by commas; default: {ENDPOINTS_HELP}",
         "profile": "how long and how hard: quick, review, paper, or one of your own",
         "name": "the folder below results/; default: date, time and inventory",
         "seed": "for the order of the runs and the test data; default: the time",
@@ -124,11 +132,11 @@ def bench(
 ) -> int:
     """Measure the servers on the hosts; the report's path is the last line on stdout."""
     from bench.plan.make import BenchRequest
-    from reports.progress import Progress
-    from reports.terminal import closing_lines
+    from reports.terminal.closing import closing_lines
+    from reports.terminal.progress import Progress
+    from session.benchmark import bench as measure
     from session.finish import verdict_error
     from session.prepare import describe
-    from session.whole import bench as measure
 
     request = BenchRequest(
         root=ROOT,
@@ -167,9 +175,9 @@ def bench(
 @answers_for_errors
 def report(context: Context, name: str, debug: bool = False) -> None:
     """Judge and render a benchmark again from its results; prints the report's path."""
-    from session.finish import render_again
+    from session.finish import render_again, stored_results
 
-    print(_shown(render_again(ROOT / "results", name)))
+    print(_shown(render_again(stored_results(ROOT / "results", name))))
 
 
 @task(
@@ -189,8 +197,8 @@ def compare(
     """Ratios of two benchmarks of one plan, on other hosts or at another time; prints the page's path."""
     from bench.results.comparison import compare as compare_measured
     from bench.results.comparison import gate, gate_error
-    from reports.comparison import open_results, read_measured, write_comparison
-    from reports.comparison_terminal import comparison_lines
+    from reports.comparison.terminal import comparison_lines
+    from reports.comparison.write import open_results, read_measured, write_comparison
 
     share = _share(fail_over, "fail-over") if fail_over else None
     root = Path(results) if results else ROOT / "results"
@@ -229,7 +237,7 @@ def check(
 ) -> int:
     """What the hosts and their links can carry, and what of it stops or limits the plan."""
     from bench.plan.make import BenchRequest
-    from reports.readiness import finding_lines, terminal_columns
+    from reports.terminal.findings import finding_lines, terminal_columns
     from session.prepare import check_environment
 
     request = BenchRequest(
@@ -362,7 +370,7 @@ def _in_dev(context: Context, command: str) -> int:
 @task(
     help={
         "hosts": "an inventory's name or path",
-        "endpoints": "shortbody, longbody, orders, separated by commas",
+        "endpoints": f"separated by commas; default: {ENDPOINTS_HELP}",
         "json": "write {host: {endpoint: {engine, wrk, fast_http_user}}} to this file",
         "rounds": "how often each client has its turn",
         "results": "the folder for results; default: results/ here",
@@ -381,8 +389,8 @@ def calibrate(
 ) -> int:
     """Each load host's ceiling: requests/s of one core by our engine, wrk and FastHttpUser."""
     from bench.environment.calibration import table_lines
-    from loadgen.calibrate import CalibrateRequest
-    from loadgen.calibrate import calibrate as measure
+    from loadgen.calibrate.whole import CalibrateRequest
+    from loadgen.calibrate.whole import calibrate as measure
 
     request = CalibrateRequest(
         root=ROOT,

@@ -20,55 +20,44 @@ VersionSet = Literal["current", "paper"]
 
 
 class Endpoint(msgspec.Struct, frozen=True):
-    """One measured endpoint of the test app.
+    """One measured endpoint of the test app, as a plan keeps it.
 
-    ``length_bytes`` is the body's length where every answer has the same one, else None.
-    ``rotates_tokens``: each request carries the bearer token of another user, all in turn.
-    ``transactions_per_request`` is what an answer costs PostgreSQL by the app's code, None without one: each
-    query is one, and so is asyncpg's reset of a connection that goes back to the pool.
+    It is made from a workload of the app, or stands for a user's own locustfile; then ``path`` is empty.
     """
 
     name: str
     path: str
-    content_type: str
-    length_bytes: int | None
-    rotates_tokens: bool = False
+    content_type: str  # the whole header of every answer
+    length_bytes: int | None  # of an answer's body where every answer has the same length, else None
+    rotates_tokens: bool = False  # each request carries the bearer token of another user, all in turn
+    # What an answer costs PostgreSQL by the app's code, None without a database: each query is one, and so is
+    # asyncpg's reset of a connection that goes back to the pool.
     transactions_per_request: int | None = None
     description: str = ""
+    method: str = "GET"
+    request_length_bytes: int = 0  # of the body that each request carries
+    protocol: str = "http/1.1"
 
     @property
     def uses_database(self) -> bool:
         return self.transactions_per_request is not None
 
     @property
+    def may_use_database(self) -> bool:
+        return self.uses_database or self.is_users_own
+
+    @property
     def is_users_own(self) -> bool:
         """It stands for a user's own locustfile: what that asks for is not known."""
         return not self.path
 
-
-ENDPOINTS: tuple[Endpoint, ...] = (
-    Endpoint(
-        "shortbody", "/api/shortbody", "text/plain; charset=utf-8", 22, description="22 bytes of plain text"
-    ),
-    Endpoint(
-        "longbody",
-        "/api/longbody",
-        "text/plain; charset=utf-8",
-        430_000,
-        description="430,000 bytes of plain text",
-    ),
-    Endpoint(
-        "orders",
-        "/api/orders",
-        "application/json",
-        None,
-        rotates_tokens=True,
-        transactions_per_request=3,
-        description="bearer token, two PostgreSQL queries, about 1 kB of JSON",
-    ),
-)
-
-USER_COUNT = 1_000
+    @property
+    def request(self) -> str:
+        """For a reader: ``GET /api/shortbody``, ``POST /api/echo with 1,000 bytes``."""
+        if self.is_users_own:
+            return "the locustfile’s own"
+        body = f" with {self.request_length_bytes:,} bytes" if self.request_length_bytes else ""
+        return f"{self.method} {self.path}{body}"
 
 
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

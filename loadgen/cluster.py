@@ -201,21 +201,26 @@ class Cluster:
         finally:
             self._control.close()
 
-    def restart(self, hosts: Sequence[LoadHost] | None = None) -> Cluster:
-        """End the master and all workers, and start others, on other ``hosts`` if given. Raises LoadError."""
-        wanted = self.hosts if hosts is None else tuple(hosts)
+    def restart(self, hosts: Sequence[LoadHost], left_on: Sequence[LoadHost] = ()) -> Cluster:
+        """End the master and all workers, and start others on ``hosts``. Raises LoadError.
+
+        ``left_on`` are hosts on which workers may be left from a start that failed.
+        """
         self.close()
         _stop(self._controller, "load-master")
-        # On the other hosts too: workers may be left there from a start that failed.
-        both = {host.guarded.host.name: host for host in (*self.hosts, *wanted)}
-        on_all(lambda name: self._stop_on(both[name]), both, str)
-        return start_cluster(self._controller, wanted, master_cores=self._master_cores)
+        everywhere = (*self.hosts, *left_on, *hosts)
+        most: dict[str, int] = {}
+        for host in everywhere:
+            name = host.guarded.host.name
+            most[name] = max(most.get(name, 0), len(host.worker_cores))
+        guards = {host.guarded.host.name: host.guarded for host in everywhere}
 
-    def _stop_on(self, host: LoadHost) -> None:
-        here = (*self.hosts, host)
-        most = max(len(one.worker_cores) for one in here if one.guarded.host.name == host.guarded.host.name)
-        for index in range(most):
-            _stop(host.guarded, f"load-{index}")
+        def stop_on(name: str) -> None:
+            for index in range(most[name]):
+                _stop(guards[name], f"load-{index}")
+
+        on_all(stop_on, guards, str)
+        return start_cluster(self._controller, hosts, master_cores=self._master_cores)
 
     def _start_on(self, host: LoadHost, master_port: int) -> None:
         port = host.guarded.connection.reverse_tunnel(master_port)

@@ -24,7 +24,7 @@ from bench.wire.agent import (
 )
 from bench.wire.codec import WireError
 from remote.guarded import GuardedHost
-from remote.parallel import on_all
+from remote.parallel import on_all, outcomes
 
 FOLDER = "agent"
 SOCKET = f"{FOLDER}/sock"
@@ -76,6 +76,10 @@ class Agents(msgspec.Struct, frozen=True):
             return data
 
         return on_all(end_one, hosts, str)
+
+    def stop(self) -> None:
+        """Stop sampling wherever it goes on, without the samples. Never raises for a host or an agent."""
+        outcomes(lambda host: self._ask(host, End(), Ended), self.hosts, str)
 
     def _ask(
         self, host: str, request: Request, expected: type[Expected], *, patience_seconds: float = 5.0

@@ -19,13 +19,11 @@ from bench.environment.readiness import (
     load_findings,
     other_findings,
     port_finding,
-    response_bytes,
     server_findings,
     stops_of,
     unreached_finding,
 )
 from bench.errors import AsgibenchError, HostsNotReady, HostUnsuitable, PortTaken
-from bench.spec import USER_COUNT, Endpoint
 from remote.facts import read_facts
 from remote.fleet import Fleet
 from remote.guarded import GuardedHost, new_session
@@ -33,7 +31,6 @@ from remote.links import BRIEF_SECONDS, FULL_SECONDS, measure_links
 from remote.parallel import on_all, outcomes
 from remote.ssh.ask import outcomes_asking, terminal
 from remote.ssh.connect import Runner, connect, host_keys_of
-from testapp.data import LONG_BODY, SHORT_BODY, expected_body
 
 CONDITION_SECONDS = 60.0
 
@@ -86,19 +83,6 @@ class Checked(msgspec.Struct, frozen=True):
 
 def _outcome(findings: Sequence[Finding]) -> State:
     return next(iter(by_state(findings)), "ok")
-
-
-def answer_bytes(endpoints: tuple[Endpoint, ...], seed: int = 1) -> dict[str, int]:
-    """An answer's length by endpoint, headers included; of orders the mean of all users'."""
-    bodies = {"shortbody": len(SHORT_BODY), "longbody": len(LONG_BODY)}
-    found: dict[str, int] = {}
-    for endpoint in endpoints:
-        if endpoint.rotates_tokens:
-            lengths = [len(expected_body(seed, user)) for user in range(USER_COUNT)]
-            found[endpoint.name] = response_bytes(endpoint, round(sum(lengths) / USER_COUNT))
-        elif endpoint.name in bodies:
-            found[endpoint.name] = response_bytes(endpoint, bodies[endpoint.name])
-    return found
 
 
 def read_condition(runner: Runner, facts: HostFacts) -> Condition:

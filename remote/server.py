@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
+import hashlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -53,6 +55,16 @@ class Answer(msgspec.Struct, frozen=True):
     sha256: str
 
 
+class FirstRequest(msgspec.Struct, frozen=True):
+    """One request of an endpoint, asked once before any load, and its right answer."""
+
+    endpoint: Endpoint
+    headers: dict[str, str]
+    body: bytes
+    status: int
+    right_body: bytes
+
+
 class RunningServer(msgspec.Struct, frozen=True):
     """A server that has proven ready. ``configuration`` is what its own process says of itself."""
 
@@ -90,7 +102,7 @@ def server_command(deployment: Deployment, workdir: str) -> tuple[str, ...]:
 def start_server(
     host: GuardedHost,
     deployment: Deployment,
-    requests: Sequence[tuple[Endpoint, Mapping[str, str]]],
+    requests: Sequence[FirstRequest],
 ) -> RunningServer:
     """Start, wait until every worker answers, take one answer for each of ``requests``.
 
@@ -166,51 +178,33 @@ def log_tail(host: GuardedHost) -> str:
     return host.tail(LOG, LOG_TAIL_BYTES)
 
 
-def check_same_answers(answers: Mapping[str, Mapping[str, Answer]], endpoints: Sequence[Endpoint]) -> None:
-    """Every server's answers against the endpoint's own terms and against the first server's.
+def check_answers(answers: Mapping[str, Mapping[str, Answer]], requests: Sequence[FirstRequest]) -> None:
+    """Every server's answers against the right ones.
 
-    ``answers`` is {server: {endpoint: Answer}}. Raises AnswersDiffer naming both servers and the field.
+    ``answers`` is {server: {endpoint: Answer}}; an endpoint that a server doesn't serve is left out. Raises
+    AnswersDiffer naming the server and the field.
     """
-    for endpoint in endpoints:
-        first: tuple[str, Answer] | None = None
+    for request in requests:
         for server, found in answers.items():
-            answer = found.get(endpoint.name)
-            if answer is None:
-                continue
-            _check_terms(server, endpoint, answer)
-            if first is not None:
-                _check_equal(endpoint, first, (server, answer))
-            first = first or (server, answer)
+            if request.endpoint.name in found:
+                _check_answer(server, request, found[request.endpoint.name])
 
 
-def _check_terms(server: str, endpoint: Endpoint, answer: Answer) -> None:
-    expected = {"status": 200, "content_type": endpoint.content_type}
-    if endpoint.length_bytes is not None:
-        expected["length"] = endpoint.length_bytes
-    for field, value in expected.items():
-        if getattr(answer, field) != value:
-            raise _difference(
-                endpoint, f"{server} answers with {field} {getattr(answer, field)!r}, not {value!r}"
-            )
-    if answer.content_length != str(answer.length):
-        raise _difference(
-            endpoint,
-            f"{server} sends content-length {answer.content_length or 'none'} for {answer.length} bytes",
-        )
-
-
-def _check_equal(endpoint: Endpoint, one: tuple[str, Answer], other: tuple[str, Answer]) -> None:
-    for field in ("status", "content_type", "length", "sha256"):
-        mine, theirs = getattr(one[1], field), getattr(other[1], field)
-        if mine != theirs:
-            raise _difference(endpoint, f"{field} is {mine!r} from {one[0]}, {theirs!r} from {other[0]}")
-
-
-def _difference(endpoint: Endpoint, text: str) -> AnswersDiffer:
-    return AnswersDiffer(
-        f"{endpoint.path}: {text}",
-        remedy="servers that answer differently can't be compared; leave one out with --servers",
+def _check_answer(server: str, request: FirstRequest, answer: Answer) -> None:
+    right = Answer(
+        status=request.status,
+        content_type=request.endpoint.content_type,
+        content_length=str(len(request.right_body)),
+        length=len(request.right_body),
+        sha256=hashlib.sha256(request.right_body).hexdigest(),
     )
+    for field in ("status", "content_type", "length", "content_length", "sha256"):
+        mine, theirs = getattr(right, field), getattr(answer, field)
+        if mine != theirs:
+            raise AnswersDiffer(
+                f"{request.endpoint.path}: {server} answers with {field} {theirs!r}, not {mine!r}",
+                remedy="Servers that answer differently can't be compared; leave one out with --servers",
+            )
 
 
 def _environment(host: GuardedHost, deployment: Deployment) -> dict[str, str]:
@@ -228,7 +222,7 @@ def _await_ready(
     host: GuardedHost,
     deployment: Deployment,
     pid: int,
-    requests: Sequence[tuple[Endpoint, Mapping[str, str]]],
+    requests: Sequence[FirstRequest],
 ) -> Readiness:
     deadline = READY_SECONDS
     order = {
@@ -239,8 +233,14 @@ def _await_ready(
         "deadline_seconds": deadline,
         "process_path": PROCESS_PATH,
         "requests": [
-            {"name": endpoint.name, "path": endpoint.path, "headers": dict(headers)}
-            for endpoint, headers in requests
+            {
+                "name": one.endpoint.name,
+                "method": one.endpoint.method,
+                "path": one.endpoint.path,
+                "headers": one.headers,
+                "body": base64.b64encode(one.body).decode(),
+            }
+            for one in requests
         ],
     }
     done = host.run(

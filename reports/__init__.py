@@ -1,1 +1,1 @@
-"""Judged results -> one HTML file, a CSV and the closing lines on the terminal. Templates compute nothing."""
+"""Judged results -> one HTML report, a CSV, the comparison of two benchmarks, and what the terminal shows."""

@@ -1,12 +1,11 @@
 """How many requests the app answered, as it counted them itself. Shipped; standard library only.
 
-In the app, each process maps a file ``DIRECTORY/<pid>.counts`` of three unsigned 64-bit numbers in the
-machine's byte order, in the order of ``COUNTED``, and adds to them in place. The mapping is shared, so what
-was counted stays in the file however the process ends, SIGKILL included.
+In the app, each process maps a file ``DIRECTORY/<pid>.counts`` of unsigned 64-bit numbers in the machine's
+byte order, one for each of ``COUNTED``, and adds to them in place. The mapping is shared, so what was
+counted stays in the file however the process ends, SIGKILL included.
 
-``python -m testapp.counts DIRECTORY`` prints ``{"shortbody": n, "longbody": n, "orders": n}``, summed over
-the processes, and ends with 0. Where that can't be read it prints ``{"error": ..., "remedy": ...}`` and ends
-with 1.
+``python -m testapp.counts DIRECTORY`` prints ``{workload: n}``, summed over the processes, and ends with 0.
+Where that can't be read it prints ``{"error": ..., "remedy": ...}`` and ends with 1.
 """
 
 from __future__ import annotations
@@ -19,8 +18,9 @@ import struct
 from collections.abc import Sequence
 from pathlib import Path
 
-COUNTED = ("shortbody", "longbody", "orders")
-SHORTBODY, LONGBODY, ORDERS = range(len(COUNTED))
+from testapp.workloads import WORKLOADS
+
+COUNTED = tuple(WORKLOADS)
 SUFFIX = ".counts"
 _LAYOUT = struct.Struct(f"={len(COUNTED)}Q")
 
@@ -39,7 +39,7 @@ class AnswerCounts:
         self._slots: memoryview | None = None
 
     def add(self, slot: int) -> None:
-        """Count one answer. ``slot`` is SHORTBODY, LONGBODY or ORDERS. The first call may raise OSError."""
+        """Count one answer of ``COUNTED[slot]``. The first call may raise OSError."""
         if self._slots is not None:
             self._slots[slot] += 1
         elif self._directory is not None:
@@ -48,7 +48,7 @@ class AnswerCounts:
 
 
 def read_counts(directory: Path) -> dict[str, int]:
-    """The answers of all processes together, by endpoint.
+    """The answers of all processes together, by workload.
 
     Raises FileNotFoundError without the directory, ValueError for a file that is no counts file.
     """

@@ -1,23 +1,18 @@
 """The test app's data: the same on every host for the same seed. Shipped; standard library only.
 
-1,000 users with 15 to 25 orders each, and the bytes that the app must answer. Everything is cut from
-SHAKE-256 streams, one for each user, and not from ``random``, whose choices are allowed to change between
-versions of Python: controller and hosts need not have the same one. A user is known by index (0 to 999, the
-rotation order of tokens) here and by id (index + 1) in the database.
+1,000 users with 15 to 25 orders each. Everything is cut from SHAKE-256 streams, one for each user, and not
+from ``random``, whose choices are allowed to change between versions of Python: controller and hosts need
+not have the same one. A user is known by index (0 to 999, the rotation order of tokens) here and by id
+(index + 1) in the database.
 """
 
 from __future__ import annotations
 
 import hashlib
-import json
-from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol, TypedDict
 
 USER_COUNT = 1_000
-ORDERS_SHOWN = 8
-SHORT_BODY = b"Hello from asgibench!\n"
-LONG_BODY = (b"All work and no play makes a server a dull process.\n" * 8_270)[:430_000]
 
 _FEWEST_ORDERS = 15
 _MOST_ORDERS = 25
@@ -117,30 +112,6 @@ def orders_of(seed: int, user_index: int) -> tuple[Order, ...]:
 def tokens(seed: int) -> tuple[str, ...]:
     """The bearer token of every user, by user index."""
     return tuple(user_of(seed, user_index)["token"] for user_index in range(USER_COUNT))
-
-
-def expected_body(seed: int, user_index: int) -> bytes:
-    """What ``/api/orders`` answers to the token of that user, byte for byte."""
-    return render_orders(user_of(seed, user_index), orders_of(seed, user_index)[:ORDERS_SHOWN])
-
-
-def render_orders(user: Row, orders: Iterable[Row]) -> bytes:
-    """The JSON of a user and these orders. The app answers with this too, so there is one rendering."""
-    document = {
-        "user": {"id": user["id"], "name": user["name"], "email": user["email"]},
-        "orders": [
-            {
-                "id": order["id"],
-                "placed_at": order["placed_at"].isoformat(),
-                "status": order["status"],
-                "item": order["item"],
-                "quantity": order["quantity"],
-                "total_cents": order["total_cents"],
-            }
-            for order in orders
-        ],
-    }
-    return json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode()
 
 
 def _stream(seed: int, user_index: int, length_bytes: int) -> bytes:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import string
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
@@ -12,15 +12,18 @@ from bench.catalogue.command import ACCESS_LOG_WORD, ADDRESS_PLACEHOLDERS, SETTI
 from bench.catalogue.versions import FLAGS_WORD, in_range
 from bench.errors import CatalogueError, UsageError
 from bench.plan.rate import parse_rates
-from bench.spec import ENDPOINTS, Profile, ServerSpec, Settings
+from bench.spec import Profile, ServerSpec, Settings
 
 # No flag sets these: each server is expected to do so by itself, and one that doesn't says so in
 # unhonoured_settings.
 UNASKED_SETTINGS = ("tcp_nodelay",)
 
 
-def check_server(spec: ServerSpec, path: Path) -> None:
-    """Raises CatalogueError naming ``path``, the entry and what to write instead."""
+def check_server(spec: ServerSpec, endpoints: Collection[str], path: Path) -> None:
+    """``endpoints`` are the names that may be unsupported.
+
+    Raises CatalogueError naming ``path``, the entry and what to write instead.
+    """
     if not spec.command or not spec.environment_group:
         raise CatalogueError(
             f"{path}: {spec.name} has an empty command or environment_group", remedy="Say how it is started"
@@ -30,8 +33,7 @@ def check_server(spec: ServerSpec, path: Path) -> None:
         _check_filled(in_range(spec, one), path)
     if not spec.version_ranges:
         _check_filled(spec, path)
-    endpoints = {endpoint.name for endpoint in ENDPOINTS}
-    _check_keys(spec, "unsupported_endpoints", spec.unsupported_endpoints, endpoints, path)
+    _check_keys(spec, "unsupported_endpoints", spec.unsupported_endpoints, set(endpoints), path)
 
 
 def _check_ranges(spec: ServerSpec, path: Path) -> None:

@@ -40,8 +40,10 @@ class Catalogue(msgspec.Struct, frozen=True):
         raise UsageError(f"there is no server {name!r}", remedy=f"{guess}There are {', '.join(names)}")
 
 
-def load_catalogue(extra: Path | None = None) -> Catalogue:
+def load_catalogue(endpoints: Collection[str], extra: Path | None = None) -> Catalogue:
     """The shipped servers and those of the user's own file, whose ``default_servers`` replace ours.
+
+    ``endpoints`` are the names that an entry may have as unsupported.
 
     Raises CatalogueError naming the file and the entry.
     """
@@ -51,7 +53,7 @@ def load_catalogue(extra: Path | None = None) -> Catalogue:
         content = _read(path)
         for name, table in _tables(content, "servers", path):
             spec = _entry(name, _completed(name, table, servers, path), ServerSpec, path)
-            check_server(spec, path)
+            check_server(spec, endpoints, path)
             check_family(spec, servers, path)
             _add(servers, spec, path)
         defaults = _default_names(content, servers, path) or defaults

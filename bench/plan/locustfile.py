@@ -5,12 +5,13 @@ from __future__ import annotations
 import ast
 import hashlib
 import re
+from collections.abc import Collection
 from pathlib import Path
 
 import msgspec
 
 from bench.errors import UsageError
-from bench.spec import ENDPOINTS, Endpoint
+from bench.spec import Endpoint
 
 
 class UserLocustfile(msgspec.Struct, frozen=True):
@@ -34,8 +35,11 @@ class UserLocustfile(msgspec.Struct, frozen=True):
         return Endpoint(name, "", "", None, description=self.title)
 
 
-def read_locustfile(path: Path) -> UserLocustfile:
-    """Raises UsageError for a file that isn't there, isn't Python or has no User class."""
+def read_locustfile(path: Path, names_taken: Collection[str]) -> UserLocustfile:
+    """Raises UsageError for a file that isn't there, isn't Python or has no User class.
+
+    So does a file called as one of ``names_taken``.
+    """
     source = _read(path)
     try:
         compile(source, path.name, "exec", dont_inherit=True)
@@ -52,7 +56,7 @@ def read_locustfile(path: Path) -> UserLocustfile:
             remedy="see loadgen/examples/fast_http_user.py for a file that has one",
         )
     found = UserLocustfile(str(path.resolve()), path.name, hashlib.sha256(source).hexdigest(), bases)
-    if found.endpoint.name in {endpoint.name for endpoint in ENDPOINTS}:
+    if found.endpoint.name in names_taken:
         raise UsageError(
             f"{path.name} is called as one of our endpoints is",
             remedy="give the file another name: its results stand under it",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import tomllib
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,10 +14,12 @@ from bench.catalogue.read import Catalogue, load_catalogue, load_profiles
 from bench.catalogue.versions import for_version, read_lock
 from bench.environment.hosts import Inventory
 from bench.errors import UsageError
+from bench.plan.endpoints import KnownEndpoints
 from bench.plan.locustfile import UserLocustfile, read_locustfile
 from bench.plan.plan import PLAN_VERSION, Plan, plan_runs
 from bench.plan.rate import parse_rates
-from bench.spec import ENDPOINTS, Arrivals, Endpoint, Profile, ServerSpec, VersionSet
+from bench.spec import Arrivals, Endpoint, Profile, ServerSpec, VersionSet
+from bench.version import asgibench_version
 
 LOCK_FILE = "uv.lock"
 VERSION_SETS: dict[str, tuple[VersionSet, ...]] = {
@@ -27,15 +28,20 @@ VERSION_SETS: dict[str, tuple[VersionSet, ...]] = {
     "both": ("current", "paper"),
 }
 OVERHEAD_GUESS_SECONDS = 2.0
+OPTIONS = {"version_set": "set", "rates": "rate"}
+"""The options of `./invoke bench` that have another name than their field of BenchRequest."""
+NOT_REPEATED = ("root", "hosts", "profile", "seed", "name", "resume")
+"""Fields without a word of their own in the command: three are always named, and --name would be taken."""
 
 Value = TypeVar("Value")
 
 
 class BenchRequest(msgspec.Struct, frozen=True):
-    """What the user asked for. Empty ``servers`` or ``endpoints``: the catalogue's defaults.
+    """What the user asked for.
 
-    Empty ``rates`` or ``arrivals``: the profile's. Empty ``version_set``: the entries that ``servers`` name;
-    else (current, paper, both) each of ``servers`` in that set.
+    Empty ``servers``: the catalogue's defaults. Empty ``endpoints``: the usual ones. Empty ``rates`` or
+    ``arrivals``: the profile's. Empty ``version_set``: the entries that ``servers`` name; else (current,
+    paper, both) each of ``servers`` in that set.
     """
 
     root: Path
@@ -66,26 +72,26 @@ class Prepared(msgspec.Struct, frozen=True):
     plan: Plan
 
 
-def make_plan(request: BenchRequest, inventory: Inventory) -> Plan:
-    """The seeded plan of what was asked for. Raises UsageError or CatalogueError."""
+def make_plan(request: BenchRequest, inventory: Inventory, known: KnownEndpoints) -> Plan:
+    """The seeded plan of what was asked for, of ``known`` endpoints. Raises UsageError or CatalogueError."""
     if not 0 < request.port < 65_536:
         raise UsageError(f"there is no port {request.port}", remedy="Choose one from 1 to 65535")
     if request.locustfile is not None and request.rates:
         raise UsageError("a user's locustfile sets its own pace", remedy="Leave --rate out")
-    catalogue = load_catalogue(request.catalogue)
+    catalogue = load_catalogue(known.names, request.catalogue)
     profile = _with_rates(_named(load_profiles(request.catalogue), request.profile, "profile"), request)
     lock = read_lock(request.root / LOCK_FILE)
     servers = tuple(
         for_version(spec, lock.version_of(spec))
         for spec in chosen_servers(catalogue, request.servers, request.version_set or profile.version_set)
     )
-    locustfile = None if request.locustfile is None else read_locustfile(request.locustfile)
+    locustfile = None if request.locustfile is None else read_locustfile(request.locustfile, known.names)
     if locustfile is not None and profile.clients != ("engine",):
         raise UsageError(
             f"profile {profile.name} brings clients of its own, {', '.join(profile.clients)}",
             remedy="Leave --locustfile out, or choose another profile",
         )
-    endpoints = _endpoints(request, locustfile)
+    endpoints = _endpoints(request, known, locustfile)
     created = datetime.now(UTC)
     seed = request.seed if request.seed is not None else int(created.timestamp())
     runs, skipped = plan_runs(servers, endpoints, profile, inventory.name, seed)
@@ -105,10 +111,10 @@ def make_plan(request: BenchRequest, inventory: Inventory) -> Plan:
         seed=seed,
         runs=runs,
         skipped=skipped,
-        command=_command_again(request, seed),
+        command=command_again(request, seed),
         created_at=created.isoformat(timespec="seconds"),
         lock_sha256=hashlib.sha256((request.root / LOCK_FILE).read_bytes()).hexdigest(),
-        asgibench_version=_version(request.root),
+        asgibench_version=asgibench_version(request.root),
         locustfile=locustfile,
     )
 
@@ -154,10 +160,11 @@ def _with_rates(profile: Profile, request: BenchRequest) -> Profile:
     return msgspec.structs.replace(profile, rates=request.rates or profile.rates, arrivals=arrivals)
 
 
-def _endpoints(request: BenchRequest, locustfile: UserLocustfile | None) -> tuple[Endpoint, ...]:
-    known = {endpoint.name: endpoint for endpoint in ENDPOINTS}
+def _endpoints(
+    request: BenchRequest, known: KnownEndpoints, locustfile: UserLocustfile | None
+) -> tuple[Endpoint, ...]:
     if locustfile is None:
-        return tuple(_named(known, name, "endpoint") for name in dict.fromkeys(request.endpoints or known))
+        return known.chosen(request.endpoints)
     if request.endpoints:
         raise UsageError(
             "--endpoints says what our engine asks for, and --locustfile brings requests of its own",
@@ -172,24 +179,12 @@ def _named(known: Mapping[str, Value], name: str, kind: str) -> Value:
     return known[name]
 
 
-def _command_again(request: BenchRequest, seed: int) -> tuple[str, ...]:
+def command_again(request: BenchRequest, seed: int) -> tuple[str, ...]:
+    """The command that plans and measures the same again."""
     words = ["./invoke", "bench", "--hosts", request.hosts, "--profile", request.profile, "--seed", str(seed)]
-    if request.servers:
-        words += ["--servers", ",".join(request.servers)]
-    if request.version_set:
-        words += ["--set", request.version_set]
-    if request.endpoints:
-        words += ["--endpoints", ",".join(request.endpoints)]
-    if request.rates:
-        words += ["--rate", ",".join(request.rates)]
-    if request.arrivals:
-        words += ["--arrivals", request.arrivals]
-    if request.catalogue is not None:
-        words += ["--catalogue", str(request.catalogue)]
-    if request.locustfile is not None:
-        words += ["--locustfile", str(request.locustfile)]
+    for field in msgspec.structs.fields(BenchRequest):
+        value = getattr(request, field.name)
+        if field.name not in NOT_REPEATED and value != field.default:
+            text = ",".join(value) if isinstance(value, tuple) else str(value)
+            words += [f"--{OPTIONS.get(field.name, field.name)}", text]
     return tuple(words)
-
-
-def _version(root: Path) -> str:
-    return str(tomllib.loads((root / "pyproject.toml").read_text())["project"]["version"])

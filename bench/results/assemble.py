@@ -30,7 +30,6 @@ from bench.samples.memory import TreeBytes
 from bench.samples.read import parse_samples
 from bench.samples.tree import Tree
 from bench.samples.view import HostSamples
-from bench.spec import Endpoint
 
 SERVER = "server"
 DATABASE = "database"
@@ -137,7 +136,7 @@ def _figures(evidence: RunEvidence, hosts: Hosts, derived: Derived) -> RunFigure
         link=link_use(evidence.links, _bytes_by_host(window)),
         host=_host_use(evidence, here, derived),
         load_hosts=_load_hosts(evidence, hosts),
-        database=_use(derived.database_cpu) if _may_use_database(planned.endpoint) else None,
+        database=_use(derived.database_cpu) if planned.endpoint.may_use_database else None,
         database_is_foreign=not evidence.database.host,
         database_on_server_cores=evidence.database.host == server.host,
         shared_cores=len(evidence.cores.server),
@@ -157,10 +156,6 @@ def _figures(evidence: RunEvidence, hosts: Hosts, derived: Derived) -> RunFigure
         arrivals=evidence.timeline.profile.arrivals,
         generator_is_measured=planned.run.cell.is_of_method,
     )
-
-
-def _may_use_database(endpoint: Endpoint) -> bool:
-    return endpoint.uses_database or endpoint.is_users_own
 
 
 def _use(cpu: TreeCpu | None) -> CpuUse | None:

@@ -3,7 +3,8 @@
 Shipped to hosts as one file; standard library only. stdin: one JSON object::
 
     {"address": str, "port": int, "pid": int, "workers": int, "deadline_seconds": float,
-     "process_path": str, "requests": [{"name": str, "path": str, "headers": {str: str}}]}
+     "process_path": str, "requests": [{"name": str, "method": str, "path": str, "headers": {str: str},
+                                        "body": base64}]}
 
 stdout: one JSON object; ``pids`` are the distinct answering processes, seen over fresh connections::
 
@@ -18,6 +19,7 @@ some servers listen before any worker can answer.
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import json
 import os
@@ -34,13 +36,17 @@ class NoAnswer(Exception):
     """Refused, reset, too late, or not HTTP."""
 
 
-def ask(address: str, port: int, path: str, headers: dict[str, str]) -> tuple[int, dict[str, str], bytes]:
-    """One GET on a connection of its own: (status, headers in lower case, body)."""
-    lines = [f"GET {path} HTTP/1.1", f"Host: {address}:{port}", "Connection: close"]
+def ask(
+    address: str, port: int, path: str, headers: dict[str, str], method: str = "GET", content: bytes = b""
+) -> tuple[int, dict[str, str], bytes]:
+    """One request on a connection of its own: (status, headers in lower case, body)."""
+    lines = [f"{method} {path} HTTP/1.1", f"Host: {address}:{port}", "Connection: close"]
     lines += [f"{name}: {value}" for name, value in headers.items()]
+    if content or method != "GET":
+        lines.append(f"Content-Length: {len(content)}")
     try:
         with socket.create_connection((address, port), timeout=ONE_ANSWER_SECONDS) as peer:
-            peer.sendall("\r\n".join([*lines, "", ""]).encode())
+            peer.sendall("\r\n".join([*lines, "", ""]).encode() + content)
             received = b"".join(iter(lambda: peer.recv(1 << 18), b""))
     except OSError as error:
         raise NoAnswer(str(error)) from error
@@ -89,7 +95,14 @@ def wait_until_ready(order: dict[str, Any]) -> dict[str, Any]:
 def answers(order: dict[str, Any]) -> dict[str, Any]:
     found = {}
     for request in order["requests"]:
-        status, fields, body = ask(order["address"], order["port"], request["path"], request["headers"])
+        status, fields, body = ask(
+            order["address"],
+            order["port"],
+            request["path"],
+            request["headers"],
+            request["method"],
+            base64.b64decode(request["body"]),
+        )
         found[request["name"]] = {
             "status": status,
             "content_type": fields.get("content-type", ""),

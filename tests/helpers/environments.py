@@ -53,11 +53,13 @@ class RunningServer:
     log: Path
     host: str = LOOPBACK
 
-    def ask(self, path: str, *, method: str = "GET", headers: Mapping[str, str] | None = None) -> Answer:
+    def ask(
+        self, path: str, *, method: str = "GET", headers: Mapping[str, str] | None = None, body: bytes = b""
+    ) -> Answer:
         """One request over a connection of its own."""
         connection = http.client.HTTPConnection(self.host, self.port, timeout=START_SECONDS)
         try:
-            return ask_over(connection, path, method=method, headers=headers)
+            return ask_over(connection, path, method=method, headers=headers, body=body)
         finally:
             connection.close()
 
@@ -68,8 +70,9 @@ def ask_over(
     *,
     method: str = "GET",
     headers: Mapping[str, str] | None = None,
+    body: bytes = b"",
 ) -> Answer:
-    connection.request(method, path, headers=dict(headers or {}))
+    connection.request(method, path, body or None, dict(headers or {}))
     response = connection.getresponse()
     body = response.read()
     return Answer(response.status, {key.lower(): value for key, value in response.getheaders()}, body)

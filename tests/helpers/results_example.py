@@ -37,7 +37,8 @@ from bench.results.result import (
     TreeCpu,
 )
 from bench.results.store import Store
-from bench.spec import ENDPOINTS, Profile, ServerSpec, Settings
+from bench.spec import Profile, ServerSpec, Settings
+from tests.helpers.endpoints import ENDPOINTS
 
 RATES = {
     ("uvicorn", "shortbody"): 15_980.0,

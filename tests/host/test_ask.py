@@ -12,7 +12,7 @@ from rich.console import Console
 from bench.environment.hosts import Host
 from bench.errors import AuthenticationError, HostUnreachable
 from remote.ssh.ask import outcomes_asking, terminal
-from reports.progress import Progress
+from reports.terminal.progress import Progress
 
 KEY = "/keys/locked"
 HOSTS = tuple(Host(name, ()) for name in ("one", "two", "three"))

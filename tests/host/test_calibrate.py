@@ -31,14 +31,19 @@ from bench.environment.calibration import (
     table_lines,
 )
 from bench.errors import HostBusy, ResultError, UsageError
-from bench.spec import ENDPOINTS
 from inventory.read import read_inventory
-from loadgen.calibrate import CalibrateRequest, Programs, bodies, calibrate, calibrate_host, parse_wrk
+from loadgen.calibrate.clients.wrk import parse_wrk
+from loadgen.calibrate.host import calibrate_host
+from loadgen.calibrate.ready import Programs
+from loadgen.calibrate.static import body_of, static_workloads
+from loadgen.calibrate.whole import CalibrateRequest, calibrate
 from remote.fleet import open_fleet
 from remote.guarded import new_session
+from tests.helpers.endpoints import ENDPOINTS
 from tests.helpers.program import LOCAL_INVENTORY, ROOT, Finished, command, processes_naming, run, work_folder
 
-SERVER = ROOT / "loadgen" / "onhost" / "calibration" / "ceiling_server.py"
+SERVER = ROOT / "loadgen/onhost/calibration/ceiling_server.py"
+BODIES = {one.name: body_of(one) for one in static_workloads()}
 WRK_REPORT = """Running 2s test @ http://127.0.0.1:40001/api/shortbody
   1 threads and 50 connections
   Thread Stats   Avg      Stdev     Max   +/- Stdev
@@ -59,7 +64,7 @@ def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     """The shipped file in a process of its own; its port."""
     root = tmp_path_factory.mktemp("bodies")
     (root / "api").mkdir()
-    for name, body in bodies().items():
+    for name, body in BODIES.items():
         (root / "api" / name).write_bytes(body)
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port = int(probe.getsockname()[1])
@@ -93,7 +98,7 @@ def exchange(port: int, *pieces: bytes) -> bytes:
 def test_each_endpoint_has_its_body_again_and_again_on_one_connection(server: int) -> None:
     connection = http.client.HTTPConnection("127.0.0.1", server, timeout=10)
     for _ in range(3):
-        for name, body in bodies().items():
+        for name, body in BODIES.items():
             connection.request("GET", f"/api/{name}")
             response = connection.getresponse()
             assert (response.status, response.headers["content-length"]) == (200, str(len(body)))
@@ -102,22 +107,22 @@ def test_each_endpoint_has_its_body_again_and_again_on_one_connection(server: in
 
 
 def test_bodies_have_the_lengths_of_the_real_ones() -> None:
-    assert {endpoint.name for endpoint in ENDPOINTS} == set(bodies())
+    assert {endpoint.name for endpoint in ENDPOINTS} == set(BODIES)
     for endpoint in ENDPOINTS:
-        length = len(bodies()[endpoint.name])
+        length = len(BODIES[endpoint.name])
         assert length == endpoint.length_bytes if endpoint.length_bytes else 700 < length < 1_500
 
 
 def test_a_request_in_pieces_and_requests_in_one_piece_are_answered(server: int) -> None:
     one = b"GET /api/shortbody HTTP/1.1\r\nHost: a\r\n\r\n"
     last = b"GET /api/shortbody HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
-    assert exchange(server, one[:10], one[10:30], one[30:] + one + last).count(bodies()["shortbody"]) == 3
+    assert exchange(server, one[:10], one[10:30], one[30:] + one + last).count(BODIES["shortbody"]) == 3
 
 
 def test_a_client_that_reads_late_gets_all_of_several_long_bodies(server: int) -> None:
     one = b"GET /api/longbody HTTP/1.1\r\n\r\n"
     last = b"GET /api/longbody HTTP/1.1\r\nconnection: close\r\n\r\n"
-    assert exchange(server, one + one + last).count(bodies()["longbody"]) == 3
+    assert exchange(server, one + one + last).count(BODIES["longbody"]) == 3
 
 
 @pytest.mark.parametrize(
@@ -296,7 +301,7 @@ def test_the_table_is_on_stdout_and_the_ceilings_stay_with_the_results(whole: Wh
     saved = load_calibration(calibration_path(place.results, "here"))
     assert saved.rates == whole.rates
     host = saved.hosts["here"]
-    assert set(host.endpoints) == set(bodies())
+    assert set(host.endpoints) == set(BODIES)
     assert host.versions["locust"]
     assert host.cpu_model
     if platform.system() == "Linux":
@@ -334,7 +339,14 @@ def test_without_nginx_and_wrk_our_own_server_answers_and_wrk_is_null(whole: Who
     )
     try:
         found = calibrate_host(
-            fleet, fleet.loadgen[0], request, ENDPOINTS, said.append, Programs(nginx=None, wrk=None)
+            fleet,
+            fleet.loadgen[0],
+            static_workloads(),
+            said.append,
+            root=ROOT,
+            rounds=1,
+            window_seconds=1,
+            programs=Programs(nginx=None, wrk=None),
         )
         with pytest.raises(HostBusy):
             calibrate(msgspec.structs.replace(request, hosts=str(place.inventory)), said.append)

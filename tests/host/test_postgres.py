@@ -16,12 +16,12 @@ from typing import Any
 import asyncpg
 import pytest
 
-from bench.catalogue.read import load_catalogue
 from testapp import postgres
-from testapp.app import ORDERS_QUERY, USER_QUERY
 from testapp.counts import read_counts
-from testapp.data import expected_body, orders_of, render_orders, tokens, user_of
+from testapp.data import orders_of, tokens, user_of
 from testapp.postgres import Account, PostgresError, check_passage, choose_account, find_running
+from testapp.workloads.orders import ORDERS_QUERY, USER_QUERY, expected_body, render_orders
+from tests.helpers.endpoints import load_catalogue
 from tests.helpers.environments import (
     LOOPBACK,
     SEED,

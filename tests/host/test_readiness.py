@@ -29,12 +29,13 @@ from bench.environment.readiness import (
     unreached_finding,
 )
 from bench.errors import HostsNotReady, LeftBehind, PortTaken
-from bench.spec import ENDPOINTS
+from loadgen.traffic import answer_bytes, traffic_of
 from remote.onhost import link_probe
 from remote.onhost.bootstrap import leftovers
-from remote.readiness import answer_bytes, not_ready
+from remote.readiness import not_ready
 from remote.survey import clean_hosts
-from reports.readiness import finding_lines
+from reports.terminal.findings import finding_lines
+from tests.helpers.endpoints import ENDPOINTS, LONGBODY
 from tests.helpers.program import LOCAL_INVENTORY, ROOT, work_folder
 
 FACTS = HostFacts(
@@ -103,7 +104,7 @@ def test_what_slows_a_host_limits_and_does_not_stop() -> None:
 
 
 def test_a_gigabit_link_carries_290_longbody_a_second() -> None:
-    assert answer_bytes(ENDPOINTS[:2])["longbody"] == response_bytes(ENDPOINTS[1], 430_000)
+    assert answer_bytes([traffic_of(LONGBODY, 1)]) == {"longbody": response_bytes(LONGBODY, 430_000)}
     (found,) = link_findings(links(GIGABIT), DEMAND)
     assert found.state == "limits"
     assert "125.0 MB/s (1,000 Mbit/s)" in found.text
@@ -112,7 +113,7 @@ def test_a_gigabit_link_carries_290_longbody_a_second() -> None:
 
 
 def test_an_answer_has_its_headers() -> None:
-    found = answer_bytes(ENDPOINTS)
+    found = answer_bytes(traffic_of(one, 1) for one in ENDPOINTS)
     assert 22 + 100 < found["shortbody"] < 22 + 200
     assert 700 < found["orders"] < 2_000
 

@@ -15,7 +15,7 @@ import jsonschema
 import msgspec
 import pytest
 
-from bench.catalogue.read import PROFILES_FILE, SERVERS_FILE, load_catalogue, load_profiles
+from bench.catalogue.read import PROFILES_FILE, SERVERS_FILE, load_profiles
 from bench.catalogue.schema import catalogue_schema
 from bench.catalogue.versions import for_version, read_lock
 from bench.environment.hosts import Host, Inventory
@@ -24,6 +24,7 @@ from bench.plan.dry_run import KnownCosts, dry_run_lines, hours_and_minutes, kno
 from bench.plan.make import BenchRequest, chosen_servers, make_plan
 from bench.plan.plan import Plan
 from bench.spec import Profile, ServerSpec, Settings, VersionRange
+from tests.helpers.endpoints import KNOWN_ENDPOINTS, load_catalogue
 from tests.helpers.environments import ROOT, programs_of, running_server
 from tests.helpers.results_example import QUICK, example
 
@@ -36,7 +37,7 @@ INVENTORY = Inventory("local", "inventory/local.yml", HERE, (HERE,))
 
 
 def planned(**asked: Any) -> Plan:
-    return make_plan(BenchRequest(root=ROOT, seed=1, **asked), INVENTORY)
+    return make_plan(BenchRequest(root=ROOT, seed=1, **asked), INVENTORY, KNOWN_ENDPOINTS)
 
 
 def told(plan: Plan, costs: KnownCosts) -> str:

@@ -22,12 +22,13 @@ import pytest
 import trio
 from starlette.types import ASGIApp, Message
 
-from bench.catalogue.read import load_catalogue
-from bench.spec import ENDPOINTS, USER_COUNT, Endpoint
-from testapp import data
 from testapp.app import create_app
-from testapp.counts import COUNTED, SHORTBODY, AnswerCounts, read_counts
-from testapp.data import expected_body, orders_of, tokens, user_of
+from testapp.counts import COUNTED, AnswerCounts, read_counts
+from testapp.data import USER_COUNT, orders_of, tokens, user_of
+from testapp.workload import Workload
+from testapp.workloads import WORKLOADS, longbody, shortbody
+from testapp.workloads.orders import expected_body, render_orders
+from tests.helpers.endpoints import KNOWN_ENDPOINTS, load_catalogue
 from tests.helpers.environments import (
     LOOPBACK,
     ROOT,
@@ -87,24 +88,26 @@ def skip_unless_it_serves_orders(server: RunningServer) -> None:
         pytest.skip(server.spec.unsupported_endpoints["orders"])
 
 
-@pytest.mark.parametrize("endpoint", ENDPOINTS, ids=lambda endpoint: endpoint.name)
-def test_every_server_gives_the_same_answer(server: RunningServer, endpoint: Endpoint) -> None:
-    """Status, type, length and body are those of the endpoint, whichever server is asked."""
-    if not serves(server, endpoint.name):
-        pytest.skip(server.spec.unsupported_endpoints[endpoint.name])
-    user_index = 3
-    answer = server.ask(endpoint.path, headers=bearer(tokens(SEED)[user_index]))
-    bodies = {
-        "shortbody": data.SHORT_BODY,
-        "longbody": data.LONG_BODY,
-        "orders": expected_body(SEED, user_index),
-    }
-    expected = bodies[endpoint.name]
-    assert (answer.status, answer.headers["content-type"]) == (200, endpoint.content_type)
+@pytest.mark.parametrize("workload", WORKLOADS.values(), ids=lambda workload: workload.name)
+def test_every_server_gives_the_same_answer(server: RunningServer, workload: Workload) -> None:
+    """Status, type, length and body are those of the workload, whichever server is asked; it is counted."""
+    if not serves(server, workload.name):
+        pytest.skip(server.spec.unsupported_endpoints[workload.name])
+    user_index = 3 if workload.rotates_tokens else 0
+    expected = workload.bodies(SEED)[user_index]
+    counted = read_counts(server.counts)
+    answer = server.ask(
+        workload.path,
+        method=workload.method,
+        headers={**bearer(tokens(SEED)[user_index]), **dict(workload.headers)},
+        body=workload.request_body(SEED),
+    )
+    assert (answer.status, answer.headers["content-type"]) == (workload.status, workload.content_type)
     assert answer.headers["content-length"] == str(len(expected))
     assert "transfer-encoding" not in answer.headers
     assert hashlib.sha256(answer.body).digest() == hashlib.sha256(expected).digest()
-    assert endpoint.length_bytes in (None, len(answer.body))
+    assert workload.length_bytes in (None, len(answer.body))
+    assert read_counts(server.counts) == {**counted, workload.name: counted[workload.name] + 1}
 
 
 def test_each_user_gets_their_own_orders(server: RunningServer) -> None:
@@ -198,11 +201,8 @@ def test_the_app_counts_what_it_answers(server: RunningServer) -> None:
         for _ in range(times):
             server.ask(path, method=method)
     after = read_counts(server.counts)
-    assert {name: after[name] - before[name] for name in after} == {
-        "shortbody": 3,
-        "longbody": 2,
-        "orders": 1,
-    }
+    expected = {**dict.fromkeys(COUNTED, 0), "shortbody": 3, "longbody": 2, "orders": 1}
+    assert {name: after[name] - before[name] for name in after} == expected
 
 
 def test_a_connection_is_kept_for_thousands_of_requests(server: RunningServer) -> None:
@@ -272,7 +272,7 @@ def test_a_server_listens_on_an_ipv6_address(name: str, tmp_path: Path) -> None:
     except OSError:
         pytest.skip("no IPv6 here")
     with running_server(CATALOGUE.server(name), tmp_path / "s", "", host="::1") as server:
-        assert server.ask("/api/shortbody").body == data.SHORT_BODY
+        assert server.ask("/api/shortbody").body == shortbody.BODY
         assert json.loads(server.ask("/api/process").body)["tcp_nodelay"] is True
 
 
@@ -284,7 +284,7 @@ def test_counts_outlive_a_killed_server(tmp_path: Path) -> None:
         assert server.process.wait(timeout=STOP_SECONDS) == -signal.SIGKILL
         assert shipped_program("counts", str(server.counts)) == (
             0,
-            {"shortbody": 5, "longbody": 0, "orders": 0},
+            {**dict.fromkeys(COUNTED, 0), "shortbody": 5},
         )
 
 
@@ -343,14 +343,14 @@ async def answer_of(app: ASGIApp, path: str) -> tuple[int, bytes]:
 def test_without_a_database_only_orders_is_unavailable() -> None:
     app = create_app({})
     assert asyncio.run(answer_of(app, "/api/orders"))[0] == 503
-    assert asyncio.run(answer_of(app, "/api/shortbody")) == (200, data.SHORT_BODY)
-    assert asyncio.run(answer_of(app, "/api/longbody")) == (200, data.LONG_BODY)
+    assert asyncio.run(answer_of(app, "/api/shortbody")) == (200, shortbody.BODY)
+    assert asyncio.run(answer_of(app, "/api/longbody")) == (200, longbody.BODY)
 
 
 def test_on_trio_all_but_orders_is_served() -> None:
     app = create_app({"ASGIBENCH_DATABASE_URL": "postgresql://127.0.0.1:1/x"})
     assert trio.run(answer_of, app, "/api/orders")[0] == 501
-    assert trio.run(answer_of, app, "/api/shortbody") == (200, data.SHORT_BODY)
+    assert trio.run(answer_of, app, "/api/shortbody") == (200, shortbody.BODY)
     told = json.loads(trio.run(answer_of, app, "/api/process")[1])
     assert (told["loop"], told["tcp_nodelay"]) == ("trio", None)
 
@@ -362,14 +362,14 @@ def test_a_wrong_pool_size_is_an_error(size: str) -> None:
 
 
 def test_without_a_folder_nothing_is_counted() -> None:
-    AnswerCounts(None).add(SHORTBODY)
+    AnswerCounts(None).add(0)
 
 
 def test_a_process_id_that_comes_again_adds_to_its_counts(tmp_path: Path) -> None:
     for _ in range(2):
         counts = AnswerCounts(tmp_path)
-        counts.add(SHORTBODY)
-        counts.add(SHORTBODY)
+        counts.add(COUNTED.index("shortbody"))
+        counts.add(COUNTED.index("shortbody"))
     assert [path.name for path in tmp_path.iterdir()] == [f"{os.getpid()}.counts"]
     assert read_counts(tmp_path)["shortbody"] == 4
 
@@ -377,10 +377,10 @@ def test_a_process_id_that_comes_again_adds_to_its_counts(tmp_path: Path) -> Non
 def test_a_forked_worker_counts_for_itself(tmp_path: Path) -> None:
     """A server may load the app first and fork its workers then."""
     program = (
-        "import os, pathlib, sys; from testapp.counts import AnswerCounts, SHORTBODY\n"
+        "import os, pathlib, sys; from testapp.counts import AnswerCounts\n"
         "counts = AnswerCounts(pathlib.Path(sys.argv[1]))\n"
         "child = os.fork()\n"
-        "counts.add(SHORTBODY)\n"
+        "counts.add(0)\n"
         "if child: os.waitpid(child, 0)\n"
     )
     subprocess.run([sys.executable, "-c", program, str(tmp_path)], cwd=ROOT, check=True, timeout=STOP_SECONDS)
@@ -409,15 +409,15 @@ def test_the_data_has_the_shape_that_is_promised() -> None:
     users = [user_of(SEED, index) for index in range(USER_COUNT)]
     orders = [orders_of(SEED, index) for index in range(USER_COUNT)]
     sizes = [len(expected_body(SEED, index)) for index in range(USER_COUNT)]
-    assert data.USER_COUNT == USER_COUNT
+    assert USER_COUNT == 1_000
     assert tokens(SEED) == tuple(user["token"] for user in users)
     assert len({user["token"] for user in users}) == len({user["email"] for user in users}) == USER_COUNT
     assert len({order["id"] for some in orders for order in some}) == sum(map(len, orders))
     assert 19 < sum(map(len, orders)) / USER_COUNT < 21
     assert 1_000 < min(sizes) < max(sizes) < 1_200
-    assert len(data.SHORT_BODY) == 22
-    assert len(data.LONG_BODY) == 430_000
-    assert tuple(endpoint.name for endpoint in ENDPOINTS) == COUNTED
+    assert len(shortbody.BODY) == 22
+    assert len(longbody.BODY) == 430_000
+    assert KNOWN_ENDPOINTS.names == COUNTED
 
 
 @pytest.mark.parametrize("user_index", [-1, USER_COUNT])
@@ -433,6 +433,6 @@ def test_orders_come_newest_first() -> None:
 
 def test_the_rendering_reads_by_column_name() -> None:
     user: Mapping[str, Any] = {**user_of(SEED, 5)}
-    document = json.loads(data.render_orders(user, orders_of(SEED, 5)[:1]))
+    document = json.loads(render_orders(user, orders_of(SEED, 5)[:1]))
     assert document["user"] == {name: user[name] for name in ("id", "name", "email")}
     assert document["orders"][0]["placed_at"].endswith("+00:00")

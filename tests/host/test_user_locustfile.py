@@ -15,8 +15,9 @@ from bench.plan.locustfile import read_locustfile, source_of
 from benchmarks.engine import LoopbackCluster
 from loadgen.onhost.engine import SliceClock
 from loadgen.onhost.worker.recorder import RequestRecorder, failure_kind
+from tests.helpers.counting_server import BODY, CountingServer
+from tests.helpers.endpoints import KNOWN_ENDPOINTS
 from tests.helpers.program import ROOT
-from tests.host.test_locust_cluster import BODY, CountingServer
 
 SECOND = 1_000_000_000
 EXAMPLES = ROOT / "loadgen" / "examples"
@@ -58,7 +59,7 @@ class Reader(FastHttpUser): ...
     ("name", "base"), [("fast_http_user.py", "FastHttpUser"), ("http_user.py", "HttpUser")]
 )
 def test_the_examples_are_read(name: str, base: str) -> None:
-    found = read_locustfile(EXAMPLES / name)
+    found = read_locustfile(EXAMPLES / name, KNOWN_ENDPOINTS.names)
     assert found.user_classes == {"Reader": base}
     assert found.endpoint.name == name.removesuffix(".py")
     assert found.endpoint.is_users_own
@@ -72,7 +73,7 @@ def test_user_classes_are_found_through_aliases_and_classes_of_the_file(tmp_path
         "class Common(Base):\n    abstract = True\n"
         "class One(Common): ...\nclass Two(locust.FastHttpUser): ...\nclass Tasks(locust.TaskSet): ...\n"
     )
-    found = read_locustfile(path)
+    found = read_locustfile(path, KNOWN_ENDPOINTS.names)
     assert found.user_classes == {"One": "HttpUser", "Two": "FastHttpUser"}
     assert found.endpoint.name == "own-file"
 
@@ -80,7 +81,7 @@ def test_user_classes_are_found_through_aliases_and_classes_of_the_file(tmp_path
 def test_a_locustfile_is_never_imported_on_the_controller(tmp_path: Path) -> None:
     path = tmp_path / "loud.py"
     path.write_text(f"open({str(tmp_path / 'ran')!r}, 'w')\nclass A(HttpUser): ...\n")
-    read_locustfile(path)
+    read_locustfile(path, KNOWN_ENDPOINTS.names)
     assert not (tmp_path / "ran").exists()
 
 
@@ -100,13 +101,13 @@ def test_a_file_that_cannot_be_one_is_refused(tmp_path: Path, name: str, text: s
     if text is not None:
         (tmp_path / name).write_text(text)
     with pytest.raises(UsageError, match=said):
-        read_locustfile(tmp_path / name)
+        read_locustfile(tmp_path / name, KNOWN_ENDPOINTS.names)
 
 
 def test_a_file_that_has_changed_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "own.py"
     path.write_text("class A(HttpUser): ...\n")
-    planned = read_locustfile(path)
+    planned = read_locustfile(path, KNOWN_ENDPOINTS.names)
     path.write_text("class A(HttpUser): pass\n")
     with pytest.raises(UsageError, match="changed since"):
         source_of(planned)

@@ -23,7 +23,7 @@ from bench.results.evidence import (
 from bench.results.latency import Latency
 from bench.results.result import Cell, LoadWorker, RunResult
 from bench.results.window import Window
-from bench.spec import ENDPOINTS
+from tests.helpers.endpoints import ENDPOINTS
 from tests.helpers.results_example import QUICK, SERVERS
 from tests.unit.test_samples import WALL, end, head, sample
 

@@ -10,10 +10,11 @@ import msgspec
 import pytest
 
 from bench.catalogue.command import command_of, config_text
-from bench.catalogue.read import SERVERS_FILE, load_catalogue, load_profiles
+from bench.catalogue.read import SERVERS_FILE, load_profiles
 from bench.catalogue.versions import for_version, read_lock
 from bench.errors import CatalogueError, UsageError
 from bench.spec import Profile, ServerSpec
+from tests.helpers.endpoints import load_catalogue
 
 MINIMAL = """
 [servers.mine]

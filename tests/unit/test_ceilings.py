@@ -6,9 +6,9 @@ import msgspec
 
 from bench.environment.calibration import Calibration, HostCeiling, Round, client_figure, endpoint_ceiling
 from bench.results.summary import summarise
-from reports.ceilings import ceilings_table
-from reports.numbers import percent, rate
-from reports.verdicts import contests, label_of
+from reports.tables.ceilings import ceilings_table
+from reports.words.numbers import percent, rate
+from reports.words.verdicts import contests, label_of
 from tests.helpers.results_example import example
 
 

@@ -18,7 +18,8 @@ from bench.plan.plan import plan_runs
 from bench.results.comparison import METRICS, Change, Comparison, Measured, Ratio, compare, gate, ratio_of
 from bench.results.likeness import plan_differences
 from bench.results.result import RunResult
-from bench.spec import ENDPOINTS, Profile
+from bench.spec import Profile
+from tests.helpers.endpoints import ENDPOINTS
 from tests.helpers.results_example import (
     QUICK,
     RATED,

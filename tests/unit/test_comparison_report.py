@@ -16,8 +16,13 @@ import pytest
 from bench.errors import GateFailed, GateUndecided, ResultError, UsageError
 from bench.results.comparison import Comparison, compare, gate, gate_error
 from bench.results.result import RunResult
-from reports.comparison import open_results, page_of, read_measured, write_comparison
-from reports.comparison_terminal import comparison_lines
+from reports.comparison.page import page_of
+from reports.comparison.terminal import comparison_lines
+from reports.comparison.write import open_results, read_measured, write_comparison
+from reports.page.page import Page
+from reports.page.parts import Answers, Items
+from reports.tables.table import Table, TableRow
+from reports.words.sentences import EndpointAnswer
 from tests.helpers.results_example import QUICK, RATED, Example, environment, example, failing, is_cell
 from tests.unit.test_comparison import measured, other, scaled
 
@@ -35,6 +40,22 @@ def mixed() -> Comparison:
     later = scaled(other("cloud"), 1.6, is_cell("hypercorn", "shortbody"))
     later = scaled(later, 0.8, is_cell("uvicorn", "orders"))
     return compare(measured(example()), measured(on_a_mac(failing(later, "daphne", "orders"))))
+
+
+def rows_of(page: Page, caption: str) -> tuple[TableRow, ...]:
+    parts = [part for section in page.sections for part in section.parts]
+    (found,) = (part for part in parts if isinstance(part, Table) and part.caption == caption)
+    return found.rows
+
+
+def answers_of(page: Page) -> tuple[EndpointAnswer, ...]:
+    (found,) = (part for part in page.sections[0].parts if isinstance(part, Answers))
+    return found.answers
+
+
+def notes_of(page: Page) -> list[str]:
+    lists = [part for part in page.sections[0].parts if isinstance(part, Items)]
+    return [item.text for item in lists[-1].items]
 
 
 def text_of(lines: list[str]) -> str:
@@ -64,7 +85,7 @@ def test_unlike_pythons_stand_before_the_first_ratio() -> None:
 
 def test_what_differs_in_the_fingerprints_is_named_and_what_does_not_is_left_out() -> None:
     page = page_of(mixed())
-    hosts = {row.cells[0]: row.cells[1:] for row in page.hosts.rows}
+    hosts = {row.cells[0]: row.cells[1:] for row in rows_of(page, "Hosts")}
     assert hosts["Server and load: CPU"] == ("AMD EPYC 9B14 (x86_64)", "Apple M4 (arm64)")
     assert hosts["Server and load: Kernel"] == ("Linux 6.1.0-28-amd64", "Darwin 25.1.0")
     assert hosts["Load on the server’s own host"] == ("no", "yes")
@@ -72,7 +93,9 @@ def test_what_differs_in_the_fingerprints_is_named_and_what_does_not_is_left_out
     base = other()
     newer = {"lab-server": {"server-uvicorn": {"uvicorn": "0.60.0", "uvloop": "0.22.1"}}}
     changed = replace(base, environment=msgspec.structs.replace(base.environment, versions=newer))
-    software = {row.cells for row in page_of(compare(measured(example()), measured(changed))).software.rows}
+    software = {
+        row.cells for row in rows_of(page_of(compare(measured(example()), measured(changed))), "Software")
+    }
     assert ("uvicorn in server-uvicorn", "0.54.0", "0.60.0") in software
     assert not [cells for cells in software if cells[0] == "uvloop in server-uvicorn"]
 
@@ -83,22 +106,22 @@ def test_one_run_each_claims_nothing() -> None:
     assert "no interval in 9" in page.headline and "faster" not in page.headline
     assert "3.00 (no interval)" in said and " better" not in said
     assert "can’t be told without intervals" in said and "--profile review" in said
-    assert {one.tone for one in page.answers} == {"open"}
+    assert {one.tone for one in answers_of(page)} == {"open"}
 
 
 def test_an_invalid_cell_is_shown_with_its_reason_and_no_figure() -> None:
     page = page_of(mixed())
-    row = next(row for row in page.ratios.rows if row.cells[0] == "daphne (invalid)")
+    row = next(row for row in rows_of(page, "B over A") if row.cells[0] == "daphne (invalid)")
     assert row.tone == "refused" and row.cells[1:] == ("invalid", "–", "–", "–", "–")
-    refusals = [text for one in page.answers for text in one.refusals]
+    refusals = [text for one in answers_of(page) for text in one.refusals]
     assert len(refusals) == 1 and "invalid in B" in refusals[0] and "HTTP 500" in refusals[0]
 
 
 def test_stated_rates_have_groups_of_their_own() -> None:
     page = page_of(compare(measured(example(RATED)), measured(other(profile=RATED))))
-    labels = [row.cells[0] for row in page.ratios.rows if row.tone == "group"]
+    labels = [row.cells[0] for row in rows_of(page, "B over A") if row.tone == "group"]
     assert "shortbody at 500 requests/s" in labels and len(labels) == 12
-    assert any("unlike loads" in note for note in page.notes)
+    assert any("unlike loads" in note for note in notes_of(page))
 
 
 def test_a_difference_just_beyond_noise_shows_on_which_side_of_1_it_lies() -> None:
@@ -112,7 +135,7 @@ def test_a_difference_just_beyond_noise_shows_on_which_side_of_1_it_lies() -> No
         measured(example().changed(lambda _: True, level)),
         measured(other().changed(lambda _: True, slightly)),
     )
-    assert page_of(every).ratios.rows[1].cells[1] == "1.004 [1.004, 1.004]"
+    assert rows_of(page_of(every), "B over A")[1].cells[1] == "1.004 [1.004, 1.004]"
 
 
 def test_the_gates_errors() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -37,14 +38,20 @@ SHIPPED = {
     "loadgen/onhost/clients/fast_http_user.py": {"locust"},
     "loadgen/onhost/worker/user_locustfile.py": {"loadgen", "locust", "gevent"},
     "loadgen/onhost/calibration/ceiling_server.py": set(),
-    "loadgen/onhost/calibration/fast_http_user.py": {"locust", "gevent"},
-    "testapp/app.py": {"starlette", "asyncpg", "testapp"},
+    "loadgen/onhost/calibration/fast_http_user.py": {"bench", "locust", "gevent"},
+    "testapp/app.py": {"starlette", "testapp"},
+    "testapp/pool.py": {"asyncpg"},
+    "testapp/workload.py": {"starlette", "testapp"},
     "testapp/counts.py": {"testapp"},
     "testapp/data.py": {"testapp"},
     "testapp/database.py": {"asyncpg", "testapp"},
     "remote/onhost/route.py": set(),
     "testapp/postgres.py": {"testapp"},
     "testapp/process.py": {"testapp"},
+}
+SHIPPED |= {
+    path.relative_to(ROOT).as_posix(): {"starlette", "testapp"}
+    for path in (ROOT / "testapp" / "workloads").glob("*.py")
 }
 
 
@@ -77,6 +84,12 @@ def test_a_room_imports_only_from_rooms_above_it(path: Path) -> None:
 def test_a_shipped_file_stands_alone(name: str) -> None:
     foreign = imported(ROOT / name) - set(sys.stdlib_module_names)
     assert foreign <= SHIPPED[name]
+
+
+def test_a_workload_is_imported_without_any_package() -> None:
+    """By the controller, which has no Starlette."""
+    program = "import sys; sys.path.insert(0, sys.argv[1]); import testapp.workloads, testapp.counts"
+    subprocess.run([sys.executable, "-I", "-S", "-c", program, str(ROOT)], check=True, timeout=60)
 
 
 def test_locust_is_imported_in_its_own_processes_only() -> None:

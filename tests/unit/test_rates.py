@@ -17,16 +17,19 @@ from bench.plan.rate import Rate, offered_rate, parse_rate, parse_rates
 from bench.results.latency import Latency
 from bench.results.result import Cell, OpenLoop, Reason, RunResult
 from bench.results.summary import summarise
-from bench.spec import ENDPOINTS
 from bench.wire.histogram import Histogram
 from bench.wire.slices import Slice
 from loadgen.stats import cut_window, open_loop_of
-from reports.page import page_of
-from reports.rates import stated_rates
-from reports.render import page_html, render
-from reports.tables import cells_csv
-from reports.terminal import closing_lines
-from reports.verdicts import contests
+from reports.charts.rates import rates_figure
+from reports.exporters.csv import cells_csv
+from reports.page.html import page_html
+from reports.page.report import report_page
+from reports.results import Results
+from reports.terminal.closing import closing_lines
+from reports.words.rates import RateGroup, rate_groups, rate_sentences
+from reports.words.verdicts import contests
+from session.finish import render_again
+from tests.helpers.endpoints import ENDPOINTS
 from tests.helpers.results_example import RATED, SERVERS, Example, example
 
 CELL = Cell("uvicorn", "shortbody", 1, 50, "lab")
@@ -274,8 +277,17 @@ def rated() -> Example:
     return example(RATED)
 
 
+def groups_of(made: Example) -> tuple[RateGroup, ...]:
+    return rate_groups(made.plan, summarise(made.plan, made.runs))
+
+
+def sentences_of(made: Example) -> list[str]:
+    return [sentence for group in groups_of(made) for sentence in rate_sentences(group)]
+
+
 def page_text(made: Example) -> str:
-    return page_html(page_of(made.plan, made.environment, summarise(made.plan, made.runs), made.runs))
+    results = Results(made.plan, made.environment, summarise(made.plan, made.runs), made.runs)
+    return page_html(report_page(results))
 
 
 def test_a_cell_has_its_rates_and_the_median_of_what_was_found() -> None:
@@ -329,38 +341,33 @@ def test_verdicts_and_closing_lines_are_those_of_the_closed_loop() -> None:
 
 
 def test_a_sentence_tells_the_tail_of_each_at_the_highest_rate_that_all_kept() -> None:
-    made = rated()
-    found = stated_rates(made.plan, summarise(made.plan, made.runs))
-    assert found is not None
-    assert len(found.sentences) == 6
-    assert found.sentences[0].startswith(
+    sentences = sentences_of(rated())
+    assert len(sentences) == 6
+    assert sentences[0].startswith(
         "At 2,000 requests/s on shortbody one request in 100 to hypercorn took longer than "
     )
-    assert "; daphne: " in found.sentences[0] and ", uvicorn: " in found.sentences[0]
-    assert found.sentences[4].startswith("At 500 requests/s on orders")
-    assert found.sentences[4].endswith(" ms. At 2,000 requests/s daphne and hypercorn did not keep up.")
-    assert found.sentences[1].startswith("At 50 % of its own maximum on shortbody one request in 100 to ")
+    assert "; daphne: " in sentences[0] and ", uvicorn: " in sentences[0]
+    assert sentences[4].startswith("At 500 requests/s on orders")
+    assert sentences[4].endswith(" ms. At 2,000 requests/s daphne and hypercorn did not keep up.")
+    assert sentences[1].startswith("At 50 % of its own maximum on shortbody one request in 100 to ")
 
 
 def test_a_server_that_no_rate_suits_is_told_with_what_it_answered() -> None:
     made = example(msgspec.structs.replace(RATED, rates=("2000",)))
-    found = stated_rates(made.plan, summarise(made.plan, made.runs))
-    assert found is not None
-    assert "(which answered only 1,6" in found.sentences[2]
+    assert "(which answered only 1,6" in sentences_of(made)[2]
 
 
 def test_table_and_figure_hold_every_cell() -> None:
     made = rated()
-    found = stated_rates(made.plan, summarise(made.plan, made.runs))
-    assert found is not None
-    assert len(found.figure.panels) == len(found.figure.tables) == 3
-    rows = [row.cells for row in found.figure.tables[2].rows]
+    figure = rates_figure(groups_of(made), made.plan)
+    assert len(figure.panels) == len(figure.tables) == 3
+    rows = [row.cells for row in figure.tables[2].rows]
     assert len(rows) == 9
     assert rows[4][:2] == ("daphne", "2,000")
     assert rows[4][-1] == "12"
     assert rows[5][1].endswith("(50 %)")
-    assert all(len(row) == len(found.figure.tables[2].columns) for row in rows)
-    assert "<title" in found.figure.panels[0] and "<desc" in found.figure.panels[0]
+    assert all(len(row) == len(figure.tables[2].columns) for row in rows)
+    assert "<title" in figure.panels[0] and "<desc" in figure.panels[0]
 
 
 def test_the_section_is_there_with_rates_and_not_without() -> None:
@@ -369,7 +376,8 @@ def test_the_section_is_there_with_rates_and_not_without() -> None:
 
 
 def test_the_report_is_the_same_from_its_folder(tmp_path: Path) -> None:
-    assert render(rated().save(tmp_path).directory) == render(rated().save(tmp_path / "two").directory)
+    pages = [render_again(rated().save(tmp_path / name)) for name in ("one", "two")]
+    assert pages[0].read_bytes() == pages[1].read_bytes()
 
 
 def test_the_csv_has_the_rates() -> None:

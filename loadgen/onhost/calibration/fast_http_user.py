@@ -1,14 +1,13 @@
 """Locust's own FastHttpUser, as anybody would use it, measured over a window of its own.
 
-Shipped; standard library and Locust. Contract: ``locust -f <this file> --headless -u N -r N -H URL``, with in
-the environment ASGIBENCH_PATH, ASGIBENCH_WARMUP_SECONDS, ASGIBENCH_WINDOW_SECONDS and ASGIBENCH_FIGURE: a
-path at which ``{"requests", "failures", "seconds", "cpu_seconds"}`` is written once the window is over. Then
-the process ends. ``requests`` includes failures, as Locust counts; the CPU is the process's.
+Shipped; needs Locust. Contract: ``locust -f <this file> --headless -u N -r N -H URL``, with the folder of the
+shipped files in PYTHONPATH, and in the environment ASGIBENCH_PATH, ASGIBENCH_WARMUP_SECONDS,
+ASGIBENCH_WINDOW_SECONDS and ASGIBENCH_FIGURE: a path at which a LocustFigure (bench/wire/ceiling.py) is
+written once the window is over. Then the process ends.
 """
 
 from __future__ import annotations
 
-import json
 import os
 import time
 from pathlib import Path
@@ -16,6 +15,9 @@ from typing import Any
 
 import gevent
 from locust import FastHttpUser, events, task
+
+from bench.wire.ceiling import LocustFigure
+from bench.wire.codec import encode_line
 
 
 class FastUser(FastHttpUser):  # type: ignore[misc]  # Locust has no types
@@ -28,14 +30,9 @@ class FastUser(FastHttpUser):  # type: ignore[misc]  # Locust has no types
         self.client.get(self.path)
 
 
-def _reading(environment: Any) -> dict[str, float]:
+def _reading(environment: Any) -> LocustFigure:
     total = environment.stats.total
-    return {
-        "requests": total.num_requests,
-        "failures": total.num_failures,
-        "seconds": time.monotonic(),
-        "cpu_seconds": time.process_time(),
-    }
+    return LocustFigure(total.num_requests, total.num_failures, time.monotonic(), time.process_time())
 
 
 def _measure(environment: Any) -> None:
@@ -43,8 +40,13 @@ def _measure(environment: Any) -> None:
     before = _reading(environment)
     gevent.sleep(float(os.environ["ASGIBENCH_WINDOW_SECONDS"]))
     after = _reading(environment)
-    figure = {key: after[key] - before[key] for key in before}
-    Path(os.environ["ASGIBENCH_FIGURE"]).write_text(json.dumps(figure))
+    figure = LocustFigure(
+        after.requests - before.requests,
+        after.failures - before.failures,
+        after.seconds - before.seconds,
+        after.cpu_seconds - before.cpu_seconds,
+    )
+    Path(os.environ["ASGIBENCH_FIGURE"]).write_bytes(encode_line(figure))
     environment.runner.quit()
 
 

@@ -1,0 +1,84 @@
+"""How far ahead: the fastest server over each other, with the interval."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from bench.results.result import RunResult
+from reports.charts.panels import Axis, DotRow, Figure, Mark, dot_panel, line_key, mark_key, slug, spoken
+from reports.tables.table import Table, TableRow, numbers, words
+from reports.words.numbers import times
+from reports.words.verdicts import LEVEL_MARGIN, Labelled, pair_verdict
+
+_RATIO_TICKS = (0.1, 0.2, 0.33, 0.5, 0.67, 0.8, 0.9, 1, 1.1, 1.25, 1.5, 2, 3, 5, 10, 20, 50, 100)
+
+
+def ratio_figure(contests: Labelled, runs: Sequence[RunResult]) -> Figure | None:
+    """The leader against each other ranked server; None where no pair has an interval."""
+    panels, tables = [], []
+    for label, contest in contests:
+        pairs = [pair_verdict(contest.ranked[0], cell, runs) for cell in contest.ranked[1:]]
+        known = [(pair, pair.ratio.low, pair.ratio.high, pair.ratio.median) for pair in pairs]
+        rows = [
+            DotRow(
+                f"{pair.better.server} over {pair.other.server}",
+                f"{times(middle)}  ({times(low)} to {times(high)})",
+                (Mark(middle, "diamond", "mark ink"),),
+                (low, high),
+            )
+            for pair, low, high, middle in known
+            if low is not None and high is not None and middle is not None
+        ]
+        if not rows:
+            continue
+        panels.append(
+            dot_panel(
+                f"ratio-{slug(label)}",
+                label,
+                f"Ratio of requests a second on {label}. " + spoken(rows),
+                ratio_axis(rows, (1 / LEVEL_MARGIN, LEVEL_MARGIN)),
+                rows,
+            )
+        )
+        tables.append(
+            Table(
+                f"Ratios on {label}",
+                (*words("Pair"), *numbers("Ratio (95 % interval)"), *words("Verdict")),
+                tuple(
+                    TableRow((row.label, row.figure, pair.verdict.value))
+                    for row, pair in zip(rows, pairs, strict=False)
+                ),
+            )
+        )
+    if not panels:
+        return None
+    return Figure(
+        "ratios",
+        "How far ahead",
+        "The fastest server’s requests/s over each other’s, block by block, on a logarithmic axis. "
+        f"The shaded band, {1 / LEVEL_MARGIN:.2f} to {LEVEL_MARGIN:.2f}, is what is called level.",
+        (mark_key("diamond", "mark ink", "median of the blocks"), line_key("interval", "95 % interval")),
+        tuple(panels),
+        tuple(tables),
+    )
+
+
+def ratio_axis(rows: Sequence[DotRow], band: tuple[float, float] | None = None) -> Axis:
+    """Logarithmic, with 1 on it, and room for every mark and interval."""
+    bounds = [bound for row in rows if row.interval is not None for bound in row.interval]
+    bounds += [mark.value for row in rows for mark in row.marks]
+    low, high = min(0.9, *bounds) / 1.03, max(1.25, *bounds) * 1.03
+    inside = [tick for tick in _RATIO_TICKS if low <= tick <= high]
+    ticks = _spaced(inside, low, high)
+    labels = tuple((tick, f"{tick:g}") for tick in ticks)
+    return Axis("ratio", labels, low, high, is_log=True, band=band)
+
+
+def _spaced(ticks: Sequence[float], low: float, high: float) -> tuple[float, ...]:
+    """Those that leave room for their labels; 1 always stays."""
+    least = (high / low) ** 0.11
+    kept = [1.0]
+    for tick in sorted(ticks):
+        if all(max(tick / other, other / tick) >= least for other in kept):
+            kept.append(tick)
+    return tuple(sorted(kept))

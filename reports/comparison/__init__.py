@@ -1,0 +1,1 @@
+"""Two benchmarks compared: one HTML page and the lines on the terminal."""

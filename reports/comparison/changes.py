@@ -1,0 +1,247 @@
+"""B against A in words: a ratio, a cell, an endpoint, a flip, the gate. For page and terminal alike."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import msgspec
+
+from bench.results.comparison import CellComparison, Change, Comparison, Flip, Gate, Metric, Ratio
+from bench.results.result import Cell, CellSummary, Estimate
+from reports.words.numbers import MISSING, counted, listed, megabytes, microseconds, milliseconds, rate, times
+from reports.words.sentences import EndpointAnswer, refused_because
+
+NO_INTERVAL = (
+    "No interval is to be had where A or B has a single valid run of a cell: such a ratio may be noise. "
+    "--profile review repeats every cell"
+)
+INTERVALS = (
+    "Intervals are 95 %, over the repeats on these hosts; another day or another host may lie outside. "
+    "Of many such figures about one in twenty lies beyond 1 by chance"
+)
+TITLES = {
+    "requests_per_second": "requests/s",
+    "p99_seconds": "p99, ms",
+    "rss_bytes": "RSS, MB",
+    "cpu_seconds_per_request": "CPU a request, µs",
+    "requests_per_second_per_core": "requests/s a core",
+}
+_SHOWN = {
+    "requests_per_second": rate,
+    "p99_seconds": milliseconds,
+    "rss_bytes": megabytes,
+    "cpu_seconds_per_request": microseconds,
+    "requests_per_second_per_core": rate,
+}
+_NAMES = {
+    "requests_per_second": "requests/s",
+    "p99_seconds": "p99",
+    "rss_bytes": "RSS",
+    "cpu_seconds_per_request": "CPU a request",
+    "requests_per_second_per_core": "requests/s a core",
+}
+
+
+@dataclass(frozen=True)
+class Group:
+    """The cells of one endpoint, number of workers and load level, in the plan's order of servers."""
+
+    label: str
+    cells: tuple[CellComparison, ...]
+
+
+def groups_of(comparison: Comparison) -> tuple[Group, ...]:
+    found: dict[Cell, list[CellComparison]] = {}
+    for cell in comparison.cells:
+        found.setdefault(msgspec.structs.replace(cell.cell, server=""), []).append(cell)
+    several = len({key.workers for key in found}) > 1
+    return tuple(Group(_label(key, with_workers=several), tuple(cells)) for key, cells in found.items())
+
+
+def title_of(metric: Metric) -> str:
+    return TITLES[metric.name]
+
+
+def figure_of(metric: Metric, value: float | None) -> str:
+    """In the unit that ``title_of`` names."""
+    return _SHOWN[metric.name](value)
+
+
+def ratio_words(ratio: Ratio) -> str:
+    """``1.32 [1.30, 1.34]``; a ``~`` before it where that is within noise; bare without an interval."""
+    if ratio.median is None:
+        return MISSING
+    if ratio.low is None or ratio.high is None:
+        return f"{times(ratio.median)} (no interval)"
+    near = ratio.change is not Change.WITHIN_NOISE and "1.00" in (f"{ratio.low:.2f}", f"{ratio.high:.2f}")
+    places = 3 if near or (ratio.high - ratio.low < 0.015 and ratio.high < 2) else 2
+    bare, low, high = (f"{value:.{places}f}" for value in (ratio.median, ratio.low, ratio.high))
+    return f"{'~' if ratio.change is Change.WITHIN_NOISE else ''}{bare} [{low}, {high}]"
+
+
+def headline(comparison: Comparison) -> str:
+    """The whole comparison in one line, by requests/s."""
+    counts = Counter(cell.ratios[0].change for cell in comparison.valid_cells)
+    total = counted(len(comparison.cells), "cell")
+    words = {
+        Change.BETTER: "faster in {}",
+        Change.WORSE: "slower in {}",
+        Change.WITHIN_NOISE: "no difference beyond noise in {}",
+        Change.NO_INTERVAL: "no interval in {}",
+        Change.NOT_MEASURED: "no ratio in {}",
+    }
+    parts = [text.format(counts[change]) for change, text in words.items() if counts[change]]
+    if comparison.invalid_cells:
+        parts.append(f"invalid in {len(comparison.invalid_cells)}")
+    flips = f"; {counted(len(comparison.flips), 'ranking flip')}" if comparison.flips else ""
+    return f"B against A in {total}: {', '.join(parts)}{flips}"
+
+
+def answer(group: Group) -> EndpointAnswer:
+    """One sentence by requests/s, one on each other figure that differs beyond noise, one a refused cell."""
+    valid = [cell for cell in group.cells if cell.is_valid]
+    refusals = tuple(
+        f"{cell.cell.server}: {invalid_because(cell)}." for cell in group.cells if not cell.is_valid
+    )
+    others = tuple(text for index in range(1, 5) if (text := _other_figure(valid, index)))
+    if not valid:
+        return EndpointAnswer(group.label, "refused", f"No comparison on {group.label}.", (), refusals)
+    sentence = f"On {group.label}, {_by_change(valid)}."
+    sure = all(cell.ratios[0].low is not None for cell in valid)
+    tone = "sure" if sure and not refusals else "open"
+    return EndpointAnswer(group.label, tone, sentence, others, refusals)
+
+
+def invalid_because(cell: CellComparison) -> str:
+    """``invalid in A: the reason; in B: the reason``, with no full stop."""
+    sides = (("A", cell.a), ("B", cell.b))
+    parts = [f"in {side}: {_reason(summary)}" for side, summary in sides if not summary.valid]
+    return "invalid " + "; ".join(parts)
+
+
+def flip_sentence(flip: Flip) -> str:
+    label = _label(flip.contest, with_workers=False)
+    return (
+        f"The ranking flips on {label}{_workers(flip.contest)}: in A, {flip.first} serves "
+        f"{_of(flip.ratio_a)} the requests/s of {flip.second}; in B, {flip.second} serves "
+        f"{_of(_inverted(flip.ratio_b))} those of {flip.first}."
+    )
+
+
+def swap_sentence(flip: Flip) -> str:
+    label = _label(flip.contest, with_workers=False)
+    known = flip.ratio_a.low is not None and flip.ratio_b.low is not None
+    why = "within noise" if known else "one run each, no interval"
+    return (
+        f"On {label}{_workers(flip.contest)}, {flip.first} leads {flip.second} in A and follows it in B, "
+        f"but that is no flip: {why}."
+    )
+
+
+def flip_sentences(comparison: Comparison) -> tuple[str, ...]:
+    told = tuple(flip_sentence(flip) for flip in comparison.flips)
+    known = any(cell.ratios[0].low is not None for cell in comparison.valid_cells)
+    if not told and not known:
+        told = ("Whether the ranking of servers flips can’t be told without intervals.",)
+    elif not told:
+        told = ("No ranking of servers flips beyond the uncertainty.",)
+    return told + tuple(swap_sentence(flip) for flip in comparison.swaps)
+
+
+def worse_sentences(gate: Gate) -> tuple[str, ...]:
+    """One for each figure that fails the gate."""
+    share = f"{gate.share * 100:g} %"
+    return tuple(f"Worse by more than {share}: {cell_and_ratio(cell, ratio)}." for cell, ratio in gate.worse)
+
+
+def gate_sentences(gate: Gate) -> tuple[str, ...]:
+    """What else --fail-over found."""
+    share = f"{gate.share * 100:g} %"
+    told = [] if gate.worse else [f"Nothing is worse by more than {share} beyond the uncertainty."]
+    if gate.possible:
+        told.append(f"Not excluded, for their intervals reach beyond {share}: {_briefly(gate.possible)}.")
+    if gate.undecided:
+        told.append(f"Not judged, for want of an interval: {_briefly(gate.undecided)}.")
+    if gate.invalid:
+        told.append(f"Not judged, for they are invalid: {listed([cell.title for cell in gate.invalid])}.")
+    return tuple(told)
+
+
+def cell_and_ratio(cell: Cell, ratio: Ratio) -> str:
+    """``uvicorn orders, requests/s 0.80 [0.78, 0.82]``"""
+    return f"{cell.title}{_workers(cell)}, {_NAMES[ratio.metric.name]} {ratio_words(ratio)}"
+
+
+def _briefly(items: Sequence[tuple[Cell, Ratio]]) -> str:
+    by_cell: dict[str, list[str]] = {}
+    for cell, ratio in items:
+        by_cell.setdefault(f"{cell.title}{_workers(cell)}", []).append(_NAMES[ratio.metric.name])
+    return "; ".join(f"{title} ({', '.join(names)})" for title, names in by_cell.items())
+
+
+def _label(contest: Cell, *, with_workers: bool) -> str:
+    bare = msgspec.structs.replace(contest, server="").title.strip()
+    return f"{bare}, {counted(contest.workers, 'worker')}" if with_workers else bare
+
+
+def _workers(cell: Cell) -> str:
+    return "" if cell.workers == 1 else f", {counted(cell.workers, 'worker')}"
+
+
+def _by_change(cells: Sequence[CellComparison]) -> str:
+    parts = []
+    for change, text in (
+        (Change.BETTER, "B serves more requests/s than A with {}"),
+        (Change.WORSE, "B serves fewer requests/s than A with {}"),
+        (Change.WITHIN_NOISE, "no difference beyond noise with {}"),
+        (Change.NO_INTERVAL, "B’s requests/s over A’s, with no interval, are {}"),
+        (Change.NOT_MEASURED, "no ratio with {}"),
+    ):
+        found = [cell for cell in cells if cell.ratios[0].change is change]
+        if found:
+            parts.append(text.format(listed([_server_ratio(cell) for cell in found])))
+    return "; ".join(parts)
+
+
+def _server_ratio(cell: CellComparison) -> str:
+    ratio = cell.ratios[0]
+    if ratio.median is None:
+        return cell.cell.server
+    if ratio.low is None or ratio.high is None:
+        return f"{times(ratio.median)} ({cell.cell.server})"
+    return f"{cell.cell.server} ({times(ratio.median)} times, {times(ratio.low)} to {times(ratio.high)})"
+
+
+def _other_figure(cells: Sequence[CellComparison], index: int) -> str:
+    """``RSS is better with uvicorn and worse with daphne.``; empty where nothing is known beyond noise."""
+    parts = []
+    for change in (Change.BETTER, Change.WORSE):
+        found = [cell.cell.server for cell in cells if cell.ratios[index].change is change]
+        if found:
+            parts.append(f"{change.value} with {listed(found)}")
+    if not parts:
+        return ""
+    return f"{_sentence_case(_NAMES[cells[0].ratios[index].metric.name])}: {listed(parts)}."
+
+
+def _sentence_case(text: str) -> str:
+    return text[0].upper() + text[1:] if text.startswith("requests") else text
+
+
+def _reason(summary: CellSummary) -> str:
+    return refused_because(summary)
+
+
+def _of(ratio: Estimate) -> str:
+    if ratio.median is None or ratio.low is None or ratio.high is None:
+        return "an unknown part of"
+    return f"{times(ratio.median)} times ({times(ratio.low)} to {times(ratio.high)})"
+
+
+def _inverted(ratio: Estimate) -> Estimate:
+    low, middle, high = (
+        None if value is None else 1 / value for value in (ratio.high, ratio.median, ratio.low)
+    )
+    return Estimate(middle, low, high, ratio.runs)

@@ -1,0 +1,146 @@
+"""A comparison at the terminal: a table where it is wide enough, else a block for each cell."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Sequence
+
+from bench.results.comparison import CellComparison, Change, Comparison, Gate
+from bench.results.likeness import Difference
+from reports.comparison.changes import (
+    Group,
+    figure_of,
+    flip_sentences,
+    gate_sentences,
+    groups_of,
+    headline,
+    invalid_because,
+    ratio_words,
+    title_of,
+    worse_sentences,
+)
+from reports.comparison.fingerprints import host_differences, python_sentence, software_differences
+from reports.comparison.page import notes
+
+_LEGEND = "B over A of medians [95 % interval]; ~ is within noise"
+_TITLES = ("", "A, req/s", "B, req/s", "requests/s", "p99", "RSS", "CPU a request", "req/s a core")
+_WHICH_WAY = {Change.BETTER: " better", Change.WORSE: " worse"}
+_LEAST = 24
+_MOST_DIFFERENCES = 12
+_INDENT = 9
+
+
+def comparison_lines(comparison: Comparison, gate: Gate | None, width: int) -> list[str]:
+    """No colour, no path; no line is wider than ``width`` columns, from 24 on."""
+    width = max(width, _LEAST)
+    lines = [*_named("A", comparison, width), *_named("B", comparison, width)]
+    lines += [*_told("Python", [python_sentence(comparison)[1]], width), ""]
+    groups = groups_of(comparison)
+    table = _table(groups)
+    lines += table if max(map(len, table)) <= width else _blocks(groups, width)
+    lines.append("")
+    lines += _told("Ratio", [_LEGEND], width)
+    lines += _told("Answer", [headline(comparison)], width)
+    lines += _told("Order", flip_sentences(comparison), width)
+    lines += _told("Hosts", _differences(host_differences(comparison)), width)
+    lines += _told("Software", _differences(software_differences(comparison)), width)
+    lines += _told("Note", [f"{note}." for note in notes(comparison)], width)
+    if gate is not None:
+        lines += _told("Gate", (*worse_sentences(gate), *gate_sentences(gate)), width)
+    return lines
+
+
+def _named(side: str, comparison: Comparison, width: int) -> list[str]:
+    one = comparison.a if side == "A" else comparison.b
+    plan = one.plan
+    valid = sum(run.valid for run in one.runs)
+    said = f"{one.name} ({plan.environment}, {plan.created_at}), {valid} of {len(plan.runs)} runs valid"
+    return _told(side, [said], width)
+
+
+def _table(groups: Sequence[Group]) -> list[str]:
+    """A line a cell with all ratios."""
+    rows: list[tuple[str, ...]] = [_TITLES]
+    for group in groups:
+        rows.append((group.label,))
+        rows += [_table_row(cell) for cell in group.cells]
+    full = [row for row in rows if len(row) == len(_TITLES)]
+    widths = [max(len(row[column]) for row in full) for column in range(len(_TITLES))]
+    lines = []
+    for row in rows:
+        if len(row) < len(_TITLES):
+            lines.append("  ".join(row))
+            continue
+        cells = [
+            f"{text:<{size}}" if column == 0 else f"{text:>{size}}"
+            for column, (text, size) in enumerate(zip(row, widths, strict=True))
+        ]
+        lines.append("  ".join(cells).rstrip())
+    return lines
+
+
+def _table_row(cell: CellComparison) -> tuple[str, ...]:
+    name = f"  {cell.cell.server}"
+    if not cell.is_valid:
+        return (name, invalid_because(cell))
+    first = cell.ratios[0]
+    figures = (figure_of(first.metric, first.a), figure_of(first.metric, first.b))
+    return (name, *figures, *(ratio_words(ratio) for ratio in cell.ratios))
+
+
+def _blocks(groups: Sequence[Group], width: int) -> list[str]:
+    lines: list[str] = []
+    for group in groups:
+        for cell in group.cells:
+            lines += textwrap.wrap(f"{group.label}  {cell.cell.server}", width)
+            if not cell.is_valid:
+                lines += _wrapped(invalid_because(cell), width, "  ", "    ")
+                continue
+            lines += _block(cell, width)
+    return lines
+
+
+def _block(cell: CellComparison, width: int) -> list[str]:
+    rows = [
+        (
+            title_of(ratio.metric),
+            f"{figure_of(ratio.metric, ratio.a)} → {figure_of(ratio.metric, ratio.b)}",
+            f"{ratio_words(ratio)}{_WHICH_WAY.get(ratio.change, '')}",
+        )
+        for ratio in cell.ratios
+    ]
+    names, figures = max(len(row[0]) for row in rows), max(len(row[1]) for row in rows)
+    whole = [f"  {name:<{names}}  {shown:>{figures}}  {ratio}" for name, shown, ratio in rows]
+    if max(map(len, whole)) <= width:
+        return whole
+    return [line for name, _, ratio in rows for line in _wrapped(f"{name}  {ratio}", width, "  ", "    ")]
+
+
+def _differences(found: Sequence[Difference]) -> list[str]:
+    """The first of them; the page has all."""
+    told = [f"{item.what}: {item.a} → {item.b}" for item in found[:_MOST_DIFFERENCES]]
+    rest = len(found) - len(told)
+    if rest:
+        told.append(f"and {rest} more, on the page")
+    return told or ["no difference"]
+
+
+def _told(name: str, sentences: Sequence[str], width: int) -> list[str]:
+    """The name before the first line, the rest below it."""
+    lines: list[str] = []
+    for sentence in sentences:
+        first = f"{'' if lines else name:<{_INDENT}}"
+        lines += _wrapped(sentence, width, first, " " * _INDENT)
+    return lines
+
+
+def _wrapped(text: str, width: int, first: str, rest: str) -> list[str]:
+    """A figure and its per-cent sign stay on one line."""
+    lines = textwrap.wrap(
+        text.replace(" %", "\u00a0%"),
+        width,
+        initial_indent=first,
+        subsequent_indent=rest,
+        break_on_hyphens=False,
+    )
+    return [line.replace("\u00a0", " ") for line in lines]

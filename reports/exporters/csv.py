@@ -1,0 +1,92 @@
+"""report.csv: summary.json's cells, one a line, raw figures with their units in the heading."""
+
+from __future__ import annotations
+
+import csv
+import io
+
+from bench.results.result import CellSummary, Summary
+from reports.exporters import Exporter
+from reports.results import Results
+
+_CSV_COLUMNS = (
+    "server",
+    "server_version",
+    "endpoint",
+    "workers",
+    "connections",
+    "rate_per_second",
+    "rate_share",
+    "client",
+    "load_on",
+    "environment",
+    "valid",
+    "runs",
+    "requests_per_second",
+    "requests_per_second_low",
+    "requests_per_second_high",
+    "latency_p50_seconds",
+    "latency_p90_seconds",
+    "latency_p99_seconds",
+    "latency_p99_9_seconds",
+    "latency_max_seconds",
+    "rss_idle_bytes",
+    "rss_median_bytes",
+    "rss_peak_bytes",
+    "rss_after_bytes",
+    "pss_median_bytes",
+    "uss_median_bytes",
+    "cpu_seconds_per_request",
+    "failures",
+    "limit",
+    "reasons",
+)
+
+
+def cells_csv(summary: Summary) -> str:
+    """summary.json's cells, one a line, raw figures with their units in the heading."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    rows = [_csv_row(cell) for cell in summary.cells]
+    writer.writerow(_CSV_COLUMNS)
+    writer.writerows(rows)
+    return text.getvalue()
+
+
+def _csv_row(cell: CellSummary) -> tuple[object, ...]:
+    figures, latency, rss = cell.requests_per_second, cell.latency_seconds, cell.rss_bytes
+    return (
+        cell.server,
+        cell.server_version,
+        cell.endpoint,
+        cell.workers,
+        cell.connections,
+        cell.rate_per_second,
+        cell.rate_share,
+        cell.client,
+        cell.load_on,
+        cell.environment,
+        "yes" if cell.valid else "no",
+        figures.runs,
+        figures.median,
+        figures.low,
+        figures.high,
+        *((latency.p50, latency.p90, latency.p99, latency.p99_9, latency.max) if latency else (None,) * 5),
+        rss.idle,
+        rss.median,
+        rss.peak,
+        rss.after,
+        cell.pss_bytes.median if cell.pss_bytes else None,
+        cell.uss_bytes.median if cell.uss_bytes else None,
+        cell.cpu_seconds_per_request,
+        cell.failures,
+        cell.limit,
+        "; ".join(reason.text for reason in cell.reasons),
+    )
+
+
+def _content(results: Results) -> bytes:
+    return cells_csv(results.summary).encode()
+
+
+EXPORTER = Exporter("report.csv", _content)

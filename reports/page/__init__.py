@@ -1,0 +1,1 @@
+"""What an HTML page is made of: a head, sections, the parts of a section, and their rendering."""

@@ -1,0 +1,37 @@
+"""One benchmark's results with everything that sections and exporters read: they take nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+from bench.environment.calibration import CALIBRATION_FILE, Calibration, load_calibration
+from bench.plan.plan import Environment, Plan
+from bench.results.result import RunResult, Summary
+from bench.results.store import Store
+from reports.words.verdicts import Labelled, contests, label_of
+
+
+@dataclass(frozen=True)
+class Results:
+    """A benchmark, summed up."""
+
+    plan: Plan
+    environment: Environment
+    summary: Summary
+    runs: Sequence[RunResult]  # in the order they were made
+    calibration: Calibration | None = None  # the load hosts' ceilings; None where they weren't measured
+
+    @cached_property
+    def contests(self) -> Labelled:
+        """The cells that may be compared, each group with its label, in the report's order."""
+        found = contests(self.summary, self.runs, [endpoint.name for endpoint in self.plan.endpoints])
+        return tuple((label_of(contest, found), contest) for contest in found)
+
+
+def results_of(store: Store, plan: Plan, runs: Sequence[RunResult], summary: Summary) -> Results:
+    """The results with their hosts and ceilings from the folder. Raises ResultError for a damaged file."""
+    path = store.directory / CALIBRATION_FILE
+    calibration = load_calibration(path) if path.exists() else None
+    return Results(plan, store.read_environment(), summary, runs, calibration)

@@ -1,0 +1,45 @@
+"""Latency at stated rates, a row a cell."""
+
+from __future__ import annotations
+
+from bench.results.result import CellSummary, OpenLoop
+from reports.tables.table import Table, TableRow, named, numbers, tone, words
+from reports.words.numbers import MISSING, milliseconds, rate
+from reports.words.rates import RateGroup, achieved_rate
+
+
+def rates_table(group: RateGroup) -> Table:
+    columns = (
+        *words("Server"),
+        *numbers("Offered, requests/s", "Achieved", "p50, ms", "p99", "p99.9", "Max"),
+        *numbers("Service p99, ms", "Send lag p99, ms", "Backlog dropped"),
+    )
+    return Table(
+        f"Latency at stated rates on {group.label}", columns, tuple(_row(cell) for cell in group.cells)
+    )
+
+
+def _row(cell: CellSummary) -> TableRow:
+    latency, found = cell.latency_seconds, cell.open_loop
+    values = (None,) * 4 if latency is None else (latency.p50, latency.p99, latency.p99_9, latency.max)
+    return TableRow(
+        (named(cell), _offered(cell), rate(achieved_rate(cell)), *map(milliseconds, values), *_parts(found)),
+        tone(cell),
+    )
+
+
+def _offered(cell: CellSummary) -> str:
+    if cell.rate_share is None:
+        return rate(cell.rate_per_second)
+    return f"{rate(cell.rate_per_second)} ({cell.rate_share * 100:g} %)"
+
+
+def _parts(found: OpenLoop | None) -> tuple[str, str, str]:
+    if found is None:
+        return MISSING, MISSING, MISSING
+    service, lag = found.service_latency_seconds, found.send_lag_seconds
+    return (
+        milliseconds(service.p99 if service else None),
+        milliseconds(lag.p99 if lag else None),
+        f"{found.backlog_dropped:,}",
+    )

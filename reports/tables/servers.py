@@ -1,0 +1,91 @@
+"""The servers with their settings: as asked for, and as the running servers told them."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from bench.plan.plan import Plan
+from bench.results.result import RunResult
+from reports.tables.table import Fact, Table, TableRow, facts_of, words
+from reports.words.numbers import MISSING, counted
+
+# The command stands above; pids are of one run.
+TOLD_ELSEWHERE = ("command", "pid", "parent_pid")
+
+
+@dataclass(frozen=True)
+class ServerView:
+    """``departures`` are settings that the server can't honour, with what it does instead."""
+
+    name: str
+    version: str
+    command: str
+    departures: tuple[Fact, ...]
+
+
+def server_views(plan: Plan, runs: Sequence[RunResult]) -> tuple[ServerView, ...]:
+    """One view for each server and number of workers, after its first run."""
+    titles = {server.name: server.title for server in plan.servers}
+    licences = {server.name: server.licence or "licence not stated" for server in plan.servers}
+    return tuple(
+        ServerView(
+            name=name,
+            version=f"{_versioned(titles[run.cell.server], run)}, {licences[run.cell.server]}",
+            command=shlex.join(run.server_command),
+            departures=facts_of(run.unhonoured_settings),
+        )
+        for name, run in _first_runs(plan, runs).items()
+    )
+
+
+def _versioned(title: str, run: RunResult) -> str:
+    """Most titles have the version in its place already."""
+    title = title or run.cell.server
+    return title if run.server_version in title else f"{title} {run.server_version}"
+
+
+def asked_table(plan: Plan, runs: Sequence[RunResult]) -> Table:
+    return _settings_table(
+        "Asked for", {name: run.server_settings for name, run in _first_runs(plan, runs).items()}
+    )
+
+
+def told_table(plan: Plan, runs: Sequence[RunResult]) -> Table:
+    """What the running server said of itself, which is what ran."""
+    told = {
+        name: {key: value for key, value in run.server_configuration.items() if key not in TOLD_ELSEWHERE}
+        for name, run in _first_runs(plan, runs).items()
+    }
+    return _settings_table("As the running server told it", told)
+
+
+def _first_runs(plan: Plan, runs: Sequence[RunResult]) -> dict[str, RunResult]:
+    """By the name to show, in the plan's order of servers."""
+    order = {server.name: index for index, server in enumerate(plan.servers)}
+    several = len(plan.profile.server_workers) > 1
+    found: dict[str, RunResult] = {}
+    for run in sorted(runs, key=lambda run: (order[run.cell.server], run.cell.workers, run.position)):
+        workers = f", {counted(run.cell.workers, 'worker')}" if several else ""
+        found.setdefault(f"{run.cell.server}{workers}", run)
+    return found
+
+
+def _settings_table(caption: str, settings: Mapping[str, Mapping[str, str | int | bool | None]]) -> Table:
+    names = sorted({name for own in settings.values() for name in own})
+    rows = tuple(
+        TableRow((name, *(setting_value(own[name]) if name in own else MISSING for own in settings.values())))
+        for name in names
+    )
+    return Table(caption, words("Setting", *settings), rows)
+
+
+def setting_value(value: str | int | bool | None) -> str:
+    if value is None:
+        return "not told"
+    if value == "":
+        return "its own choice"
+    if isinstance(value, bool):
+        return "on" if value else "off"
+    return str(value)

@@ -1,0 +1,1 @@
+"""What the person at the terminal sees: progress, findings of hosts.check, the closing lines."""
