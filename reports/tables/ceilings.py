@@ -1,4 +1,4 @@
-"""How far below the load generator's ceiling each cell was: what a core of a load host can ask for."""
+"""How far each cell was below its load workers' ceiling, the requests/s that a core can send."""
 
 from __future__ import annotations
 

@@ -20,14 +20,21 @@ from bench.errors import ResultError
 from bench.results.result import Limit, Reason, RunResult
 from bench.results.store import Store
 from bench.results.summary import summarise
+from reports.charts.latency import latency_figure
 from reports.charts.svg import Scale, log_ticks, nice_ticks, panel, text
 from reports.exporters.csv import cells_csv
+from reports.page.html import page_html
+from reports.page.report import report_page
 from reports.paper import figures as paper
 from reports.paper.claims import judge_claims, servers_compared
 from reports.paper.tables import paper_table
+from reports.results import Results
+from reports.tables.latency import latency_table
+from reports.tables.rates import rates_table
 from reports.terminal.closing import closing_lines
 from reports.words import numbers
 from reports.words.cautions import cautions
+from reports.words.rates import rate_groups
 from reports.words.sentences import ONE_RUN, answer, headline
 from reports.words.verdicts import Contest, Labelled, Verdict, contests, label_of
 from session.finish import render_again
@@ -468,6 +475,32 @@ def test_a_sessions_own_warnings_are_kept_and_stale_ones_are_not(tmp_path: Path)
     assert [reason.code for reason in store.read_summary().warnings] == ["one_block", "run_failed"]
     assert "004-x failed: the server did not start." in page
     assert "planned runs are missing" not in page
+
+
+def test_a_percentile_that_older_results_lack_is_a_dash_and_no_point() -> None:
+    def change(run: RunResult) -> RunResult:
+        assert run.latency_seconds is not None
+        return msgspec.structs.replace(
+            run, latency_seconds=msgspec.structs.replace(run.latency_seconds, p99_9=None)
+        )
+
+    older = example(RATED).changed(lambda run: run.cell.server != "daphne", change)
+    summary = summarise(older.plan, older.runs)
+    table = latency_table(labelled(older))
+    column = [item.title for item in table.columns].index("p99.9")
+    shown = {row.cells[0]: row.cells[column] for row in table.rows if row.tone != "group"}
+    assert shown["uvicorn"] == shown["hypercorn"] == "–" != shown["daphne"]
+    group = rate_groups(older.plan, summary)[0]
+    assert [row.cells[5] == "–" for row in rates_table(group).rows] == [
+        cell.server != "daphne" for cell in group.cells
+    ]
+    lines = list(csv.DictReader(io.StringIO(cells_csv(summary))))
+    assert {line["server"] for line in lines if not line["latency_p99_9_seconds"]} == {"uvicorn", "hypercorn"}
+    whole = str(latency_figure(labelled(example(RATED)), older.plan).panels[0])
+    lacking = str(latency_figure(labelled(older), older.plan).panels[0])
+    assert len(re.findall('class="mark', whole)) - len(re.findall('class="mark', lacking)) == 2
+    results = Results(older.plan, older.environment, summary, older.runs)
+    assert "None" not in page_html(report_page(results))
 
 
 def test_an_unfinished_benchmark_has_a_report(tmp_path: Path) -> None:
