@@ -4,13 +4,8 @@ from __future__ import annotations
 
 import msgspec
 
-from bench.spec import Client, LoadPlace
-
-CLIENT_TITLES: dict[Client, str] = {
-    "engine": "our engine",
-    "http_user": "HttpUser",
-    "fast_http_user": "FastHttpUser",
-}
+from bench.clients import USUAL_CLIENT, Client, client_of
+from bench.spec import LoadPlace
 
 
 class Cell(msgspec.Struct, frozen=True):
@@ -27,7 +22,7 @@ class Cell(msgspec.Struct, frozen=True):
     rate_per_second: float | None = None  # requests/s
     # Of what the server reached in the same cell's closed loop, which is to be measured first; 1.0: all.
     rate_share: float | None = None
-    client: Client = "engine"  # what makes the load
+    client: Client = USUAL_CLIENT  # what makes the load
     load_on: LoadPlace = "loadgen"  # the hosts that it is made on
 
     @property
@@ -46,7 +41,7 @@ class Cell(msgspec.Struct, frozen=True):
     @property
     def is_of_method(self) -> bool:
         """The load is made as the paper made it: its figure is of server and load generator together."""
-        return (self.client, self.load_on) != ("engine", "loadgen")
+        return (self.client, self.load_on) != (USUAL_CLIENT, "loadgen")
 
     @property
     def closed_loop(self) -> Cell:
@@ -59,7 +54,7 @@ class Cell(msgspec.Struct, frozen=True):
         bare = f"{self.server} {self.endpoint}"
         if self.is_of_method:
             where = " on the server's host" if self.load_on == "server" else ""
-            bare += f" by {CLIENT_TITLES[self.client]}{where}"
+            bare += f" by {client_of(self.client).title}{where}"
         if self.rate_per_second is not None:
             return f"{bare} at {self.rate_per_second:,g} requests/s"
         return bare if self.rate_share is None else f"{bare} at {self.rate_share * 100:g} % of its maximum"

@@ -7,13 +7,14 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from bench.clients import USUAL_CLIENT, Client, rank_of
 from bench.judge.benchmark import DERIVED_CODES
 from bench.judge.reason import Reason
 from bench.results.cell import Cell, SkippedCell
 from bench.results.estimate import Estimate
 from bench.results.figures import Bytes, OpenLoop
 from bench.results.latency import Latency, latency_schema
-from bench.spec import Client, LoadPlace
+from bench.spec import LoadPlace
 
 SUMMARY_VERSION = 1
 
@@ -45,7 +46,7 @@ class CellSummary(msgspec.Struct, frozen=True):
     rate_per_second: float | None = None
     rate_share: float | None = None  # as stated; None: no share was
     open_loop: OpenLoop | None = None  # None: closed loop
-    client: Client = "engine"
+    client: Client = USUAL_CLIENT
     load_on: LoadPlace = "loadgen"
 
     @property
@@ -105,8 +106,9 @@ def ranking_cells(cells: Iterable[Either]) -> list[Either]:
     return [cell for cell in closed if _cost_of_client(cell) == best]
 
 
-def _cost_of_client(cell: Cell | CellSummary) -> tuple[bool, bool, Client]:
-    return cell.client != "engine", cell.load_on != "loadgen", cell.client
+def _cost_of_client(cell: Cell | CellSummary) -> tuple[bool, bool, int]:
+    by_users, place_in_order = rank_of(cell.client)
+    return by_users, cell.load_on != "loadgen", place_in_order
 
 
 def added_warnings(summary: Summary) -> tuple[Reason, ...]:
