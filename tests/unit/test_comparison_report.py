@@ -207,3 +207,13 @@ def test_results_of_another_version_are_refused_in_words(tmp_path: Path) -> None
     with pytest.raises(ResultError, match="is of version 0; this asgibench reads version 1") as caught:
         read_measured(store)
     assert "measure again" in caught.value.remedy
+
+
+def test_a_comparison_without_a_valid_cell_has_a_page_all_the_same() -> None:
+    """As of two benchmarks on a laptop whose other programs held every run up."""
+    void = example(QUICK).changed(
+        lambda run: True, lambda run: msgspec.structs.replace(run, valid=False, reasons=())
+    )
+    found = compare(measured(void), measured(void))
+    assert not found.valid_cells
+    assert page_of(found).sections
