@@ -11,6 +11,7 @@ A source distribution is never chosen: hosts have no compiler.
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import re
 import shutil
@@ -59,7 +60,7 @@ def find_uv(root: Path, environment: Mapping[str, str] = os.environ) -> Path:
             return Path(candidate)
     raise ProvisionError(
         "uv is not to be found: it reads uv.lock",
-        remedy="start the command with ./invoke, which brings uv, or name uv in the environment variable UV",
+        remedy="Start the command with ./invoke, which brings uv, or name uv in the environment variable UV",
     )
 
 
@@ -71,12 +72,12 @@ def export_group(group: str, root: Path) -> Pylock:
         done = subprocess.run(argv, capture_output=True, timeout=EXPORT_TIMEOUT_SECONDS)
     except (OSError, subprocess.TimeoutExpired) as error:
         raise ProvisionError(
-            f"uv could not export the group {group} ({error})", remedy="see that uv runs"
+            f"uv could not export the group {group} ({error})", remedy="See that uv runs"
         ) from error
     if done.returncode != 0:
         raise ProvisionError(
             f"uv could not export the group {group} from {root / 'uv.lock'}",
-            remedy="see that pyproject.toml has the group, then run `uv lock`",
+            remedy="See that pyproject.toml has the group, then run `uv lock`",
             detail=done.stderr.decode(errors="replace")[-4000:],
         )
     return _parse(done.stdout, group)
@@ -109,7 +110,7 @@ def check_platform(facts: HostFacts) -> None:
     if facts.system == "Linux" and facts.libc.startswith("musl"):
         raise ProvisionError(
             f"{facts.host}: its C library is musl (as on Alpine), without wheels of PostgreSQL and Locust",
-            remedy="take a Linux host with glibc, such as Debian or Ubuntu",
+            remedy="Take a Linux host with glibc, such as Debian or Ubuntu",
         )
 
 
@@ -148,7 +149,7 @@ def wheel_tags(facts: HostFacts) -> Iterator[Tag]:
     if facts.python_implementation != "CPython":
         raise ProvisionError(
             f"{facts.host}: {facts.python_path} is {facts.python_implementation}, not CPython",
-            remedy=f"name a CPython 3.11 or newer in asgibench_python of {facts.host}",
+            remedy=f"Name a CPython 3.11 or newer in asgibench_python of {facts.host}",
         )
     major, minor = (int(number) for number in facts.python_version.split(".")[:2])
     platforms = list(wheel_platforms(facts))
@@ -165,7 +166,7 @@ def wheel_platforms(facts: HostFacts) -> Iterator[str]:
         yield from _linux_platforms(facts)
     else:
         raise ProvisionError(
-            f"{facts.host}: its system is {facts.system}", remedy="take a host with Linux or macOS"
+            f"{facts.host}: its system is {facts.system}", remedy="Take a host with Linux or macOS"
         )
 
 
@@ -191,7 +192,7 @@ def _numbers(text: str, facts: HostFacts) -> tuple[int, int]:
     if found is None:
         raise ProvisionError(
             f"{facts.host}: its platform is unknown (libc {facts.libc!r}, macOS {facts.macos_version!r})",
-            remedy="take a host with glibc or macOS",
+            remedy="Take a host with glibc or macOS",
         )
     return int(found[1]), int(found[2] or 0)
 
@@ -202,7 +203,7 @@ def _parse(text: bytes, group: str) -> Pylock:
     except (PylockValidationError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ProvisionError(
             f"uv's export of the group {group} is not a lock file of PEP 751 ({error})",
-            remedy="see that uv is of the version in uv.lock",
+            remedy="See that uv is of the version in uv.lock",
         ) from error
 
 
@@ -211,7 +212,7 @@ def _locked(package: Package, wheel: PackageWheel) -> LockedWheel:
     if not wheel.url or not sha256 or wheel.size is None or package.version is None:
         raise ProvisionError(
             f"uv.lock has no URL, size and SHA-256 for {wheel.filename}",
-            remedy="lock against an index that gives them, with `uv lock`",
+            remedy="Lock against an index that gives them, with `uv lock`",
         )
     return LockedWheel(package.name, str(package.version), wheel.filename, wheel.url, sha256, wheel.size)
 
@@ -225,9 +226,9 @@ def _other_python(lock: Pylock, facts: HostFacts, group: str) -> str:
     fitting = [
         f"3.{minor}"
         for minor in PYTHON_MINORS
-        if not isinstance(_choose(lock, msgspec.structs.replace(facts, python_version=f"3.{minor}.0")), str)
+        if not isinstance(_choose(lock, dataclasses.replace(facts, python_version=f"3.{minor}.0")), str)
     ]
     if fitting:
-        return f"name Python {' or '.join(fitting)} in asgibench_python of {facts.host}, or take another host"
+        return f"Name Python {' or '.join(fitting)} in asgibench_python of {facts.host}, or take another host"
     rest = ", or leave its server out of --servers" if group.startswith("server-") else ""
-    return f"no Python helps there: take another host{rest} (docs/platforms.md lists what runs where)"
+    return f"No Python helps there: take another host{rest} (docs/platforms.md lists what runs where)"
