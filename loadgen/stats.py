@@ -121,7 +121,7 @@ def _merge(many: Iterable[Pairs]) -> Pairs:
     merged = Histogram()
     for pairs in many:
         merged.add_pairs(pairs)
-    return tuple((index, count) for index, count in merged.to_pairs())
+    return merged.to_pairs()
 
 
 def _add_counts(many: Iterable[Mapping[str, int]]) -> dict[str, int]:

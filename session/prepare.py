@@ -14,7 +14,7 @@ from bench.plan.plan import Plan
 from bench.plan.rate import parse_rates
 from bench.results.result import CLIENT_TITLES
 from inventory.read import read_inventory
-from loadgen.cluster import client_file, master_command, user_file, worker_command
+from loadgen.cluster import load_program, master_command, worker_command
 from loadgen.endpoints import known_endpoints
 from loadgen.traffic import answer_bytes, traffic_of
 from remote.readiness import Checked, check_hosts
@@ -64,12 +64,12 @@ def _load_commands(prepared: Prepared) -> dict[str, list[str]]:
     found = {}
     for client, load_on in dict.fromkeys((run.cell.client, run.cell.load_on) for run in plan.runs):
         hosts = (inventory.server,) if load_on == "server" else inventory.loadgen
-        locustfile = client_file(client) if plan.locustfile is None else user_file(plan.locustfile.name)
+        program = load_program(client, None if plan.locustfile is None else plan.locustfile.name)
         named = "" if len(plan.profile.clients) == 1 else f" of {CLIENT_TITLES[client]}"
         where = ", ".join(host.name for host in hosts)
         shared = ", with the server" if load_on == "server" else ""
         found[f"load workers{named}, {count}, on {where}{shared}"] = worker_command(
-            f"{WORKDIR}/envs/{LOAD_GROUP}-*/bin", f"{WORKDIR}/ship/*", locustfile, "*"
+            f"{WORKDIR}/envs/{LOAD_GROUP}-*/bin", f"{WORKDIR}/ship/*", program, "*"
         )
     return found
 

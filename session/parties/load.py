@@ -19,10 +19,9 @@ from loadgen.cluster import (
     Cluster,
     LoadHost,
     OnSlice,
-    client_file,
+    load_program,
     spool_folder,
     start_cluster,
-    user_file,
 )
 from loadgen.stats import StoppedRun, cut_window, open_loop_of, parse_spool, per_second
 from remote.fleet import Fleet
@@ -181,14 +180,14 @@ def load_setups(
         if load_on == "server":
             count = workers or len(facts[fleet.server.host.name].cores_usable)
             placement = place_on_server(usual, fleet.inventory, facts, count)
-        locustfile = client_file(client) if plan.locustfile is None else user_file(plan.locustfile.name)
+        program = load_program(client, None if plan.locustfile is None else plan.locustfile.name)
         hosts = tuple(
             LoadHost(
                 guarded=fleet.hosts[name],
                 program_directory=f"{provisioned[name].environments[LOAD_GROUP].directory}/bin",
                 shipped_directory=str(provisioned[name].shipped),
                 worker_cores=cores,
-                user_file=locustfile,
+                program=program,
                 any_core=placement.server if load_on == "server" else None,
             )
             for name, cores in placement.load.items()

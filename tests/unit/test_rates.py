@@ -17,7 +17,7 @@ from bench.plan.rate import Rate, offered_rate, parse_rate, parse_rates
 from bench.results.latency import Latency
 from bench.results.result import Cell, OpenLoop, Reason, RunResult
 from bench.results.summary import summarise
-from bench.wire.histogram import Histogram
+from bench.wire.histogram import index_of
 from bench.wire.slices import Slice
 from loadgen.stats import cut_window, open_loop_of
 from reports.charts.rates import rates_figure
@@ -139,9 +139,7 @@ def one_slice(k: int, **open_loop: Any) -> Slice:
 
 def test_lag_service_and_backlog_are_merged_over_the_window_alone() -> None:
     def lagging(nanoseconds: int, count: int) -> tuple[tuple[int, int], ...]:
-        histogram = Histogram()
-        histogram.record(nanoseconds, count)
-        return tuple((index, found) for index, found in histogram.to_pairs())
+        return ((index_of(nanoseconds), count),)
 
     inside = {"send_lag": lagging(2_000_000, 5), "service_histogram": lagging(1_000_000, 5)}
     slices = {
