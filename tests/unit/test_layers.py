@@ -22,7 +22,6 @@ SHIPPED = {
     "remote/onhost/link_probe.py": set(),
     "remote/onhost/bootstrap/leftovers.py": set(),
     "remote/onhost/environments.py": set(),
-    "remote/onhost/agent.py": {"psutil"},
     "testapp/app.py": {"starlette", "testapp"},
     "testapp/pool.py": {"asyncpg"},
     "testapp/workload.py": {"starlette", "testapp"},
@@ -40,6 +39,7 @@ SHIPPED |= {
 # The same of whole folders: modules by the beginning of their names.
 TRAVELLING_FOLDERS = {
     "bench/wire": ("bench.wire.",),
+    "remote/onhost/agent": ("bench.wire.", "remote.onhost.agent.", "remote.onhost.processes", "psutil"),
     "loadgen/onhost/engine": ("bench.wire.", "loadgen.onhost.engine."),
     "loadgen/onhost/worker": ("bench.wire", "loadgen.onhost.", "locust", "gevent"),
     "loadgen/onhost/clients": ("bench.wire", "loadgen.onhost.", "locust", "gevent"),
