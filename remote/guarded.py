@@ -12,7 +12,6 @@ import time
 import zlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import msgspec
 
@@ -203,16 +202,10 @@ class GuardedHost(Runner):
                 return ""
             raise
 
-    def tell(self, socket_path: str, message: Mapping[str, Any], *, patience_seconds: float = 5.0) -> Any:
-        """One JSON line to a process of ours on the host, its JSON line back."""
-        return msgspec.json.decode(
-            self.tell_line(socket_path, msgspec.json.encode(message), patience_seconds=patience_seconds)
-        )
-
-    def tell_line(self, socket_path: str, line: bytes, *, patience_seconds: float = 5.0) -> bytes:
-        """One line to a process of ours on the host, its line back; both without the line feed."""
-        request = TellProcess(socket_path, line.decode(), patience_seconds)
-        return self._ask(request, ProcessTold, patience_seconds + SPARE_SECONDS / 2).line.encode()
+    def tell(self, socket_path: str, line: bytes, *, patience_seconds: float = 5.0) -> str:
+        """Send one line to a process of ours that listens on a unix socket; returns the line it answers."""
+        request = TellProcess(socket_path, line.decode().rstrip("\n"), patience_seconds)
+        return self._ask(request, ProcessTold, patience_seconds + SPARE_SECONDS / 2).line
 
     def remove(self, path: str) -> None:
         self._ask(RemovePath(path), Done)

@@ -115,8 +115,8 @@ def _show(
             requests_per_second=latest.requests,
             p99_seconds=latest.p99_seconds,
             failures=live.failures,
-            rss_bytes=sums.get("rss_bytes"),
-            server_core_share=sums.get("core_share"),
+            rss_bytes=None if sums is None else sums.rss_bytes,
+            server_core_share=None if sums is None else sums.core_share,
             load_core_share=latest.core_share,
         )
     progress.phase(name, second, length, figures)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from pathlib import Path
 
+from bench.clients import client_of
 from bench.environment.calibration import write_json
 from bench.environment.readiness import Demand
 from bench.errors import AsgibenchError
@@ -12,19 +13,21 @@ from bench.plan.dry_run import WORKDIR, dry_run_lines, known_costs
 from bench.plan.make import BenchRequest, Prepared, make_plan
 from bench.plan.plan import Plan
 from bench.plan.rate import parse_rates
-from bench.results.result import CLIENT_TITLES
 from inventory.read import read_inventory
 from loadgen.cluster import load_program, master_command, worker_command
 from loadgen.endpoints import known_endpoints
 from loadgen.traffic import answer_bytes, traffic_of
 from remote.check import Checked, check_hosts
+from session.locks import asked_locks
 from session.parties.load import LOAD_GROUP
 
 
 def prepare(request: BenchRequest) -> Prepared:
-    """The inventory and the plan. Raises UsageError, CatalogueError, InventoryError."""
+    """Inventory, locks and plan. Raises UsageError, CatalogueError, InventoryError and ProvisionError."""
     inventory = read_inventory(request.hosts, root=request.root)
-    return Prepared(inventory, make_plan(request, inventory, known_endpoints()))
+    known = known_endpoints()
+    locks = asked_locks(request, known)
+    return Prepared(inventory, make_plan(request, inventory, known, locks), locks)
 
 
 def describe(request: BenchRequest) -> list[str]:
@@ -37,6 +40,7 @@ def describe(request: BenchRequest) -> list[str]:
         port=request.port,
         load_commands={"Locust's master, on this machine": master_command("*"), **_load_commands(prepared)},
         costs=known_costs(request.results_root, inventory.name),
+        own_locks=prepared.own_locks,
         now=datetime.now(UTC),
     )
 
@@ -65,7 +69,7 @@ def _load_commands(prepared: Prepared) -> dict[str, list[str]]:
     for client, load_on in dict.fromkeys((run.cell.client, run.cell.load_on) for run in plan.runs):
         hosts = (inventory.server,) if load_on == "server" else inventory.loadgen
         program = load_program(client, None if plan.locustfile is None else plan.locustfile.name)
-        named = "" if len(plan.profile.clients) == 1 else f" of {CLIENT_TITLES[client]}"
+        named = "" if len(plan.profile.clients) == 1 else f" of {client_of(client).title}"
         where = ", ".join(host.name for host in hosts)
         shared = ", with the server" if load_on == "server" else ""
         found[f"load workers{named}, {count}, on {where}{shared}"] = worker_command(

@@ -13,24 +13,23 @@ class Host(msgspec.Struct, frozen=True):
     """One host of an inventory, with Ansible's connection variables under their plain names."""
 
     name: str
-    groups: tuple[str, ...]
+    groups: tuple[str, ...]  # of the inventory, the roles among them
     connection: str = "ssh"  # or "local"
     # The login. None: what ~/.ssh/config and ssh itself say.
     ssh_host: str = ""
-    ssh_port: int | None = None
+    ssh_port: int | None = None  # None: 22, or what ~/.ssh/config says
     ssh_user: str | None = None
     ssh_key_file: str | None = None
     ssh_password: str | None = None
     ssh_key_passphrase: str | None = None
-    proxy_jump: str | None = None
-    address: str = ""  # what the load hosts connect to (asgibench_address, else ``ssh_host``)
-    bind: str | None = None  # what the server listens on; None: ``address``, resolved on the host
-    python: str | None = None  # the path of its Python; None: the first fitting one that is found there
-    workdir: str | None = None  # the folder for all work of ours; None: one below the user's home
-    cores: tuple[int, ...] | None = None  # the CPU numbers that processes of ours are pinned to; None: all
-    database_port: int | None = None  # what PostgreSQL listens on there; None: any free port
-    # Where the server's connections come from as the database host sees them; None: what the server host's
-    # own system says.
+    proxy_jump: str | None = None  # "first,second", each [user@]host[:port]; "none" overrules ~/.ssh/config
+    address: str = ""  # what the other hosts connect to
+    bind: str | None = None  # what the server listens on; None: address, as the host resolves it
+    python: str | None = None  # a path; None: found on PATH
+    workdir: str | None = None  # a folder; None: the usual one
+    cores: tuple[int, ...] | None = None  # CPU numbers that processes of ours are pinned to; None: all
+    database_port: int | None = None  # what PostgreSQL listens on there; None: any free one
+    # Where the server's connections come from as the database's host sees them; None: what its routes say.
     source_address: str | None = None
 
     @property

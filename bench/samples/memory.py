@@ -8,8 +8,8 @@ from statistics import median
 import msgspec
 
 from bench.results.result import Bytes
-from bench.samples.lines import FullProcess
 from bench.samples.tree import KIB, Interval, Tree
+from bench.wire.samples import FullRow
 
 
 class Spread(msgspec.Struct, frozen=True):
@@ -80,7 +80,7 @@ def _bytes(idle: Spread | None, window: Spread | None, after: Spread | None) -> 
     )
 
 
-def _full_sums(tree: Tree, interval: Interval, part: Callable[[FullProcess], int | None]) -> list[int]:
+def _full_sums(tree: Tree, interval: Interval, part: Callable[[FullRow], int | None]) -> list[int]:
     start, end = interval
     sums: list[int] = []
     for t, processes in tree.fulls:

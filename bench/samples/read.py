@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import msgspec
 
 from bench.errors import ResultError
-from bench.samples.lines import SAMPLES_VERSION, Footer, Header, Line, Sample
+from bench.wire.samples import KIND, LINES, SAMPLES_VERSION, Footer, Header, Line, Sample, with_field_names
 
 
 class Samples(msgspec.Struct, frozen=True):
@@ -35,10 +36,7 @@ def parse_samples(lines: bytes, clock_offset: float = 0.0) -> Samples:
     Raises ResultError, naming the line, for a damaged one, and for a file without a header.
     """
     whole, _, rest = lines.rpartition(b"\n")
-    decoder: msgspec.json.Decoder[Line] = msgspec.json.Decoder(Line)
-    records = (
-        [_decode(decoder, line, number) for number, line in enumerate(whole.split(b"\n"), 1)] if whole else []
-    )
+    records = [_decode(line, number) for number, line in enumerate(whole.split(b"\n"), 1)] if whole else []
     if not records or not isinstance(records[0], Header):
         raise ResultError(
             "The samples have no header on line 1",
@@ -53,10 +51,15 @@ def parse_samples(lines: bytes, clock_offset: float = 0.0) -> Samples:
     return _assemble(header, records[1:], clock_offset, is_whole=not rest)
 
 
-def _decode(decoder: msgspec.json.Decoder[Line], line: bytes, number: int) -> Line:
+def _decode(line: bytes, number: int) -> Line:
     try:
-        return decoder.decode(line)
-    except msgspec.MsgspecError as error:
+        plain = msgspec.json.decode(line, type=dict[str, Any])
+        name = plain.get(KIND)
+        if name not in LINES:
+            raise msgspec.ValidationError(f"{KIND} is {name!r}, not one of {', '.join(LINES)}")
+        found: Line = msgspec.convert(with_field_names(name, plain), LINES[name])
+        return found
+    except (msgspec.MsgspecError, TypeError) as error:
         raise ResultError(
             f"The samples are damaged on line {number}: {error}",
             remedy="Collect the file again, or measure this run again",

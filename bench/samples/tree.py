@@ -8,8 +8,8 @@ from collections.abc import Sequence
 import msgspec
 
 from bench.errors import ResultError
-from bench.samples.lines import FullProcess, Process
 from bench.samples.read import Samples
+from bench.wire.samples import FullRow, ProcessRow
 
 KIB = 1024
 
@@ -31,8 +31,8 @@ class Tree(msgspec.Struct, frozen=True):
     """All samples of one target's process tree."""
 
     points: tuple[Point, ...]  # one a sample
-    processes: tuple[tuple[Process, ...], ...]  # of each point
-    fulls: tuple[tuple[float, tuple[FullProcess, ...]], ...]  # the rarer readings, each with its time
+    processes: tuple[tuple[ProcessRow, ...], ...]  # of each point
+    fulls: tuple[tuple[float, tuple[FullRow, ...]], ...]  # the rarer readings, each with its time
     interval_seconds: float  # from one sample to the next
 
 
@@ -52,8 +52,8 @@ def tree_of(samples: Samples, target: str) -> Tree:
     """
     _check_target(samples, target)
     points: list[Point] = []
-    rows: list[tuple[Process, ...]] = []
-    fulls: list[tuple[float, tuple[FullProcess, ...]]] = []
+    rows: list[tuple[ProcessRow, ...]] = []
+    fulls: list[tuple[float, tuple[FullRow, ...]]] = []
     last_seen: dict[int, float] = {}
     total_seconds = 0.0
     for sample in samples.samples:
@@ -78,7 +78,7 @@ def _check_target(samples: Samples, target: str) -> None:
         )
 
 
-def cpu_since(last_seen: dict[int, float], processes: Sequence[Process]) -> float:
+def cpu_since(last_seen: dict[int, float], processes: Sequence[ProcessRow]) -> float:
     """CPU seconds used since ``last_seen`` ({pid: CPU seconds}), which is brought up to date."""
     used = 0.0
     for process in processes:
@@ -91,7 +91,7 @@ def cpu_since(last_seen: dict[int, float], processes: Sequence[Process]) -> floa
     return used
 
 
-def _point(t: float, processes: Sequence[Process], cpu_seconds: float) -> Point:
+def _point(t: float, processes: Sequence[ProcessRow], cpu_seconds: float) -> Point:
     readable = [process.rss_kib for process in processes if process.rss_kib is not None]
     unreadable = len(processes) - len(readable)
     return Point(

@@ -17,16 +17,18 @@ import re
 import shutil
 import subprocess
 import tomllib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from pathlib import Path
 
 import msgspec
 from packaging.markers import Environment
 from packaging.pylock import Package, PackageWheel, Pylock, PylockSelectError, PylockValidationError
 from packaging.tags import Tag, compatible_tags, cpython_tags, mac_platforms
+from packaging.utils import parse_wheel_filename
 
 from bench.environment.hosts import HostFacts
 from bench.errors import ProvisionError
+from bench.spec import OWN_PREFIX
 
 EXPORT_TIMEOUT_SECONDS = 60
 LEGACY_MANYLINUX = {17: "manylinux2014", 12: "manylinux2010", 5: "manylinux1"}
@@ -116,15 +118,36 @@ def check_platform(facts: HostFacts) -> None:
 
 def _choose(lock: Pylock, facts: HostFacts) -> tuple[LockedWheel, ...] | str:
     """The wheels, or what is missing in words."""
+    tags = list(wheel_tags(facts))
     try:
-        chosen = list(lock.select(environment=marker_environment(facts), tags=list(wheel_tags(facts))))
+        chosen = list(lock.select(environment=marker_environment(facts), tags=tags))
     except PylockSelectError as error:
-        return f"uv.lock does not fit it ({error})"
+        missing = _without_wheel(lock, facts, tags)
+        return _missing_text(missing) if missing else f"the lock does not fit it ({error})"
     missing = [package for package, artifact in chosen if not isinstance(artifact, PackageWheel)]
     if missing:
-        return f"no wheel of {', '.join(_title(package) for package in missing)}"
+        return _missing_text(missing)
     wheels = [_locked(package, wheel) for package, wheel in chosen if isinstance(wheel, PackageWheel)]
     return tuple(sorted(wheels, key=lambda wheel: wheel.name))
+
+
+def _without_wheel(lock: Pylock, facts: HostFacts, tags: Sequence[Tag]) -> list[Package]:
+    """The packages that the host needs and that have no wheel for it."""
+    environment: dict[str, str | Set[str]] = {name: str(v) for name, v in marker_environment(facts).items()}
+    environment |= {"extras": frozenset(), "dependency_groups": frozenset()}
+    fitting = frozenset(tags)
+    return [
+        package
+        for package in lock.packages
+        if package.marker is None or package.marker.evaluate(environment, context="lock_file")
+        if fitting.isdisjoint(
+            tag for wheel in package.wheels or () for tag in parse_wheel_filename(wheel.filename)[3]
+        )
+    ]
+
+
+def _missing_text(packages: Sequence[Package]) -> str:
+    return f"no wheel of {', '.join(_title(package) for package in packages)}"
 
 
 def marker_environment(facts: HostFacts) -> Environment:
@@ -211,8 +234,8 @@ def _locked(package: Package, wheel: PackageWheel) -> LockedWheel:
     sha256 = wheel.hashes.get("sha256")
     if not wheel.url or not sha256 or wheel.size is None or package.version is None:
         raise ProvisionError(
-            f"uv.lock has no URL, size and SHA-256 for {wheel.filename}",
-            remedy="Lock against an index that gives them, with `uv lock`",
+            f"the lock has no URL, size and SHA-256 for {wheel.filename}",
+            remedy="Lock against a package index that gives them",
         )
     return LockedWheel(package.name, str(package.version), wheel.filename, wheel.url, sha256, wheel.size)
 
@@ -230,5 +253,6 @@ def _other_python(lock: Pylock, facts: HostFacts, group: str) -> str:
     ]
     if fitting:
         return f"Name Python {' or '.join(fitting)} in asgibench_python of {facts.host}, or take another host"
-    rest = ", or leave its server out of --servers" if group.startswith("server-") else ""
+    is_servers = group.startswith(("server-", OWN_PREFIX))
+    rest = ", or leave its server out of --servers" if is_servers else ""
     return f"No Python helps there: take another host{rest} (docs/platforms.md lists what runs where)"

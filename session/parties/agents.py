@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from typing import Any
 
 import msgspec
 
 from bench.errors import AgentError
 from bench.plan.placement import Cores, Placement, agent_cores
 from bench.results.evidence import AgentEvidence
+from bench.wire.agent import TreeNow
 from remote.agents import FOLDER, PROCESS_NAME, AgentHost, Agents, start_agents
 from remote.database import TOOLS_GROUP
 from remote.fleet import Fleet
@@ -74,9 +74,9 @@ class AgentParty(msgspec.Struct, frozen=True):
         """Stop sampling on these hosts and bring the samples home. Raises AgentError."""
         return AgentEvidence(self.agents.end(label, hosts), self.clock_offsets)
 
-    def latest(self, host: str, target: str) -> dict[str, Any]:
-        """The newest sums of a process tree; empty before its first sample. Raises AgentError."""
-        return self.agents.peek(host)["targets"].get(target) or {}
+    def latest(self, host: str, target: str) -> TreeNow | None:
+        """The newest sums of a process tree; None where it has ended. Raises AgentError."""
+        return self.agents.peek(host).get(target)
 
     def abandon(self) -> None:
         """Stop sampling after a failure, wherever it was begun and the host can be reached."""
