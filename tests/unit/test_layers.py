@@ -39,14 +39,17 @@ SHIPPED = {
     "testapp/workload.py": {"starlette", "testapp"},
     "testapp/counts.py": {"testapp"},
     "testapp/data.py": {"testapp"},
-    "testapp/database.py": {"asyncpg", "testapp"},
+    "testapp/database.py": {"asyncpg", "bench", "testapp"},
     "remote/onhost/route.py": set(),
-    "testapp/postgres.py": {"testapp"},
     "testapp/process.py": {"testapp"},
 }
 SHIPPED |= {
     path.relative_to(ROOT).as_posix(): {"starlette", "testapp"}
     for path in (ROOT / "testapp" / "workloads").glob("*.py")
+}
+SHIPPED |= {
+    path.relative_to(ROOT).as_posix(): {"bench", "testapp"}
+    for path in (ROOT / "testapp" / "postgres").glob("*.py")
 }
 
 
