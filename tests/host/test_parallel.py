@@ -20,7 +20,7 @@ from remote.guarded import new_session
 from remote.parallel import on_all, outcomes
 from remote.provision.provision import ship
 from remote.ssh.connect import Completed, HostKeys, LocalConnection
-from tests.host.test_provision import facts_of_this_machine
+from tests.helpers.facts import facts_of_this_machine
 
 LOAD_HOSTS = 8
 PATIENCE_SECONDS = 60

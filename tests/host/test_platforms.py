@@ -13,7 +13,8 @@ from bench.environment.hosts import HostFacts
 from bench.errors import ProvisionError
 from remote.provision.lockfile import PYTHON_MINORS, export_groups, wheels_for
 from remote.provision.provision import check_wheels, read_locks
-from tests.host.test_wheels import ROOT, facts_of
+from tests.helpers.facts import facts_of
+from tests.helpers.program import ROOT
 
 PYTHONS = tuple(f"3.{minor}" for minor in PYTHON_MINORS)
 # The oldest of each kind that is supported; a newer one takes the same wheels.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import platform
 import shutil
 import subprocess
 import sys
@@ -22,6 +21,7 @@ from remote.onhost import environments
 from remote.provision.lockfile import export_group, wheels_for
 from remote.provision.provision import Environment, Provisioned, provision, ship
 from remote.ssh.connect import Completed, LocalConnection
+from tests.helpers.facts import facts_of_this_machine
 
 ROOT = Path(__file__).resolve().parents[2]
 GROUPS = ("host-tools", "server-hypercorn")
@@ -45,37 +45,6 @@ class WatchedConnection(LocalConnection):
     ) -> Completed:
         self.round_trips += 1
         return super().run(argv, stdin=stdin, env=env, timeout_seconds=timeout_seconds, check=check)
-
-
-def facts_of_this_machine(workdir: Path) -> HostFacts:
-    libc, libc_version = platform.libc_ver()
-    return HostFacts(
-        host="here",
-        system=platform.system(),
-        release=platform.release(),
-        distribution="",
-        architecture=platform.machine(),
-        cpu_model="",
-        cores_total=2,
-        cores_usable=(0, 1),
-        memory_bytes=1 << 30,
-        python_version=platform.python_version(),
-        python_path=sys.executable,
-        python_implementation=platform.python_implementation(),
-        libc=f"{libc} {libc_version}" if libc else "",
-        macos_version=platform.mac_ver()[0],
-        user="",
-        is_root=False,
-        home=str(Path.home()),
-        workdir=str(workdir),
-        disk_free_bytes=shutil.disk_usage(workdir.parent).free,
-        boot_id="",
-        cpu_frequency_scaling=None,
-        open_files_limit=1024,
-        clock_offset_seconds=0.0,
-        clock_offset_error_seconds=0.0,
-        can_pin=False,
-    )
 
 
 def silent(line: str) -> None:

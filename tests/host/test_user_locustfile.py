@@ -15,9 +15,9 @@ from bench.plan.locustfile import read_locustfile, source_of
 from benchmarks.engine import LoopbackCluster
 from loadgen.onhost.engine import SliceClock
 from loadgen.onhost.worker.recorder import RequestRecorder, failure_kind
+from tests.helpers.counting_server import BODY, CountingServer
 from tests.helpers.endpoints import KNOWN_ENDPOINTS
 from tests.helpers.program import ROOT
-from tests.host.test_locust_cluster import BODY, CountingServer
 
 SECOND = 1_000_000_000
 EXAMPLES = ROOT / "loadgen" / "examples"

@@ -22,7 +22,6 @@ from packaging.pylock import Pylock
 from packaging.tags import sys_tags
 from packaging.version import Version
 
-from bench.environment.hosts import HostFacts
 from bench.errors import ProvisionError
 from remote.provision import wheels as wheels_module
 from remote.provision.lockfile import (
@@ -34,41 +33,12 @@ from remote.provision.lockfile import (
     wheels_for,
 )
 from remote.provision.wheels import Fetched, default_cache, fetch
+from tests.helpers.facts import facts_of
 
 ROOT = Path(__file__).resolve().parents[2]
 SERVERS = ("uvicorn", "daphne", "hypercorn")
 SERVER_GROUPS = {f"server-{server}{kind}": server for server in SERVERS for kind in ("", "-paper")}
 GROUPS = ("host-tools", "load", *SERVER_GROUPS, "uv")
-
-
-def facts_of(system: str, architecture: str, python: str, *, libc: str = "", macos: str = "") -> HostFacts:
-    return HostFacts(
-        host="there",
-        system=system,
-        release="1.0",
-        distribution="",
-        architecture=architecture,
-        cpu_model="",
-        cores_total=2,
-        cores_usable=(0, 1),
-        memory_bytes=1 << 30,
-        python_version=python,
-        python_path="/usr/bin/python3",
-        python_implementation="CPython",
-        libc=libc,
-        macos_version=macos,
-        user="bench",
-        is_root=False,
-        home="/home/bench",
-        workdir="/home/bench/.asgibench",
-        disk_free_bytes=1 << 34,
-        boot_id="",
-        cpu_frequency_scaling=None,
-        open_files_limit=1024,
-        clock_offset_seconds=0.0,
-        clock_offset_error_seconds=0.0,
-        can_pin=True,
-    )
 
 
 HOSTS = {

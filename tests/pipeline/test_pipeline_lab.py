@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import signal
 import subprocess
@@ -11,62 +10,16 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
-import psutil
 import pytest
 
 from bench.judge.limit import MACHINE_REASONS
-from inventory.lab import LabHost, LabSpec
 from inventory.read import read_inventory
 from remote.ssh.connect import connect, host_keys_of
-from tests.helpers.own_lab import own_lab
+from tests.helpers.own_lab import PORT, USER_ID, Lab, own_lab
 from tests.helpers.program import BRIEF_PROFILE, ROOT, Finished, command, ended_well, run, run_results
 from tests.helpers.waiting import until
 
 pytestmark = [pytest.mark.lab, pytest.mark.pipeline, pytest.mark.timeout(900)]
-
-PORT = "8000"
-USER_ID = 1000
-
-
-class Lab(msgspec.Struct, frozen=True):
-    """A lab of this module's own, beside any that the user has up."""
-
-    folder: Path
-    spec: LabSpec
-    hosts: dict[str, LabHost]
-
-    @property
-    def inventory(self) -> Path:
-        return self.folder / "lab.yml"
-
-    @property
-    def results(self) -> Path:
-        return self.folder / "results"
-
-    def bench(self, *words: str, inventory: Path | None = None) -> list[str]:
-        return [
-            "bench", "--hosts", str(inventory or self.inventory), "--profile", "brief",
-            "--catalogue", str(self.folder / "own.toml"), "--results", str(self.results),
-            "--port", PORT, *words,
-        ]  # fmt: skip
-
-    def ssh_log(self, host: str) -> str:
-        return (self.hosts[host].root / "var/log/sshd.log").read_text()
-
-    def processes_on(self, host: str) -> list[str]:
-        """Command lines of the host's user, seen from outside: the host's init is their ancestor."""
-        found = []
-        for process in self.children(host):
-            with contextlib.suppress(psutil.NoSuchProcess, psutil.ZombieProcess):
-                words = " ".join(process.cmdline())
-                if process.uids().real == USER_ID and words and not words.startswith("sshd"):
-                    found.append(words)
-        return found
-
-    def children(self, host: str) -> list[psutil.Process]:
-        init = self.hosts[host].init
-        assert init is not None
-        return psutil.Process(init.pid).children(recursive=True)
 
 
 @pytest.fixture(scope="module")

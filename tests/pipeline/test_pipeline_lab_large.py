@@ -8,9 +8,8 @@ import msgspec
 import pytest
 
 from inventory.lab import LabHost, lab_hosts, up
-from tests.helpers.own_lab import own_lab
+from tests.helpers.own_lab import Lab, own_lab
 from tests.helpers.program import ended_well, run, run_results
-from tests.pipeline.test_pipeline_lab import Lab
 
 pytestmark = [pytest.mark.lab, pytest.mark.pipeline, pytest.mark.timeout(900)]
 
