@@ -161,6 +161,21 @@ def test_a_server_is_started_with_the_workers_of_its_cell(place: Place) -> None:
     assert all(one["counts"]["server"] >= one["counts"]["engine"] > 0 for one in runs.values())
 
 
+def test_a_post_that_echoes_its_body_is_measured_and_counted_by_all(place: Place) -> None:
+    """It is measured where it is named, and no file but its own knows of it."""
+    done = run(*place.bench("--name", "echo", "--endpoints", "echo", "--port", str(free_port())))
+    assert ended_well(done, place.results / "echo"), done.stderr
+    runs = run_results(place.results / "echo")
+    assert [one["cell"]["endpoint"] for one in runs] == ["echo"] * 3
+    for one in runs:
+        counts = one["counts"]
+        assert counts["engine"] == counts["locust"] == counts["spool"] > 100, one["run_id"]
+        assert 0 <= counts["server"] - counts["engine"] <= counts["in_flight_at_stop"], one["run_id"]
+        assert one["failures"] == {}, one["run_id"]
+        assert one["database"] is None
+    assert "POST /api/echo with 1,000 bytes" in Path(done.last_line).read_text()
+
+
 def test_resume_elsewhere_is_refused(whole: Finished, place: Place) -> None:
     done = run("bench", "--results", str(place.results), "--name", "whole", "--resume")
     assert done.status == 2, done.stderr
