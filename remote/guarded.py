@@ -196,16 +196,16 @@ class GuardedHost:
                 return ""
             raise
 
-    def tell(self, socket_path: str, message: Mapping[str, Any], *, patience_seconds: float = 5.0) -> Any:
-        """One JSON line to a process of ours on the host, its JSON line back."""
+    def tell(self, socket_path: str, line: bytes, *, patience_seconds: float = 5.0) -> str:
+        """Send one line to a process of ours that listens on a unix socket; returns the line it answers."""
         answer = self._ask(
             "tell",
             socket=socket_path,
-            line=msgspec.json.encode(message).decode(),
+            line=line.decode().rstrip("\n"),
             socket_patience_seconds=patience_seconds,
             patience_seconds=patience_seconds + 5,
         )
-        return msgspec.json.decode(answer["line"])
+        return str(answer["line"])
 
     def remove(self, path: str) -> None:
         self._ask("remove", path=path)

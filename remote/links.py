@@ -5,10 +5,9 @@ from __future__ import annotations
 import contextlib
 import secrets
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import msgspec
 
@@ -102,7 +101,7 @@ def _send(hosts: Sequence[GuardedHost]) -> None:
 
 
 @contextlib.contextmanager
-def _listening(server: GuardedHost, port: int, token: str) -> Any:
+def _listening(server: GuardedHost, port: int, token: str) -> Iterator[None]:
     server.remove(LOG)
     server.start(
         PROCESS_NAME,

@@ -28,6 +28,10 @@ VERSION_SETS: dict[str, tuple[VersionSet, ...]] = {
     "both": ("current", "paper"),
 }
 OVERHEAD_GUESS_SECONDS = 2.0
+OPTIONS = {"version_set": "set", "rates": "rate"}
+"""The options of `./invoke bench` that have another name than their field of BenchRequest."""
+NOT_REPEATED = ("root", "hosts", "profile", "seed", "name", "resume")
+"""Fields without a word of their own in the command: three are always named, and --name would be taken."""
 
 Value = TypeVar("Value")
 
@@ -107,7 +111,7 @@ def make_plan(request: BenchRequest, inventory: Inventory, known: KnownEndpoints
         seed=seed,
         runs=runs,
         skipped=skipped,
-        command=_command_again(request, seed),
+        command=command_again(request, seed),
         created_at=created.isoformat(timespec="seconds"),
         lock_sha256=hashlib.sha256((request.root / LOCK_FILE).read_bytes()).hexdigest(),
         asgibench_version=asgibench_version(request.root),
@@ -175,20 +179,12 @@ def _named(known: Mapping[str, Value], name: str, kind: str) -> Value:
     return known[name]
 
 
-def _command_again(request: BenchRequest, seed: int) -> tuple[str, ...]:
+def command_again(request: BenchRequest, seed: int) -> tuple[str, ...]:
+    """The command that plans and measures the same again."""
     words = ["./invoke", "bench", "--hosts", request.hosts, "--profile", request.profile, "--seed", str(seed)]
-    if request.servers:
-        words += ["--servers", ",".join(request.servers)]
-    if request.version_set:
-        words += ["--set", request.version_set]
-    if request.endpoints:
-        words += ["--endpoints", ",".join(request.endpoints)]
-    if request.rates:
-        words += ["--rate", ",".join(request.rates)]
-    if request.arrivals:
-        words += ["--arrivals", request.arrivals]
-    if request.catalogue is not None:
-        words += ["--catalogue", str(request.catalogue)]
-    if request.locustfile is not None:
-        words += ["--locustfile", str(request.locustfile)]
+    for field in msgspec.structs.fields(BenchRequest):
+        value = getattr(request, field.name)
+        if field.name not in NOT_REPEATED and value != field.default:
+            text = ",".join(value) if isinstance(value, tuple) else str(value)
+            words += [f"--{OPTIONS.get(field.name, field.name)}", text]
     return tuple(words)

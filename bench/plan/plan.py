@@ -51,16 +51,16 @@ class Plan(msgspec.Struct, frozen=True):
     locustfile: UserLocustfile | None = None
 
     @property
-    def load_seconds(self) -> float:
-        """What the runs take without their overhead."""
+    def run_seconds(self) -> float:
+        """What one run takes without its overhead: warm-up, window and rests."""
         profile = self.profile
-        one = (
-            profile.warmup_seconds
-            + profile.window_seconds
-            + profile.idle_rest_seconds
-            + profile.after_rest_seconds
-        )
-        return one * len(self.runs)
+        load = profile.warmup_seconds + profile.window_seconds
+        return load + profile.idle_rest_seconds + profile.after_rest_seconds
+
+    @property
+    def load_seconds(self) -> float:
+        """What all runs take without their overhead."""
+        return self.run_seconds * len(self.runs)
 
 
 class Environment(msgspec.Struct, frozen=True):

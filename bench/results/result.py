@@ -128,8 +128,20 @@ class LoadWorker(msgspec.Struct, frozen=True):
     engine_busy_poll_share: float = 0.0
 
     @property
+    def work_share(self) -> float:
+        """How busy the worker was in the window: 1.0 is a core with no time left for more requests.
+
+        The sum of its two processes' work in their median seconds. The engine and its Locust worker are
+        pinned to the same core, so together they fill it, although either alone may look far from full. What
+        the engine spent polling is left out, since more load would have had it; ``cpu_share`` has it. The
+        median leaves out the window's exceptional seconds. Results without medians have the mean.
+        """
+        median = self.engine_core_share_median + self.locust_core_share_median
+        return median or self.engine_core_share + self.locust_core_share
+
+    @property
     def cpu_share(self) -> float:
-        """All CPU of both processes."""
+        """All CPU that both processes took, polling included: what other programs could not have."""
         return self.engine_core_share + self.engine_busy_poll_share + self.locust_core_share
 
 

@@ -29,6 +29,13 @@ class Kin(NamedTuple):
     started: str = ""
 
 
+def gone_or_unreadable(error: OSError) -> Gone | Unreadable:
+    """What an error in reading a process's files means."""
+    if error.errno in (errno.ENOENT, errno.ESRCH, errno.ENOTDIR):
+        return Gone()
+    return Unreadable(os.strerror(error.errno or 0))
+
+
 def read_file(path: str, size: int = 4096) -> bytes:
     """The first ``size`` bytes of a file of /proc. Raises Gone, Unreadable."""
     try:
@@ -38,9 +45,7 @@ def read_file(path: str, size: int = 4096) -> bytes:
         finally:
             os.close(file)
     except OSError as error:
-        if error.errno in (errno.ENOENT, errno.ESRCH, errno.ENOTDIR):
-            raise Gone from error
-        raise Unreadable(os.strerror(error.errno or 0)) from error
+        raise gone_or_unreadable(error) from error
 
 
 def stat_fields(stat: bytes, count: int = 18) -> list[bytes]:

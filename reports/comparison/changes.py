@@ -65,7 +65,7 @@ def title_of(metric: Metric) -> str:
 
 
 def figure_of(metric: Metric, value: float | None) -> str:
-    """In the unit that ``title_of`` names."""
+    """The value in the unit that ``title_of`` names."""
     return _SHOWN[metric.name](value)
 
 
@@ -100,7 +100,7 @@ def headline(comparison: Comparison) -> str:
 
 
 def answer(group: Group) -> EndpointAnswer:
-    """One sentence by requests/s, one on each other figure that differs beyond noise, one a refused cell."""
+    """Sentences on requests/s, on each other figure that differs beyond noise, and on each invalid cell."""
     valid = [cell for cell in group.cells if cell.is_valid]
     refusals = tuple(
         f"{cell.cell.server}: {invalid_because(cell)}." for cell in group.cells if not cell.is_valid
@@ -151,13 +151,13 @@ def flip_sentences(comparison: Comparison) -> tuple[str, ...]:
 
 
 def worse_sentences(gate: Gate) -> tuple[str, ...]:
-    """One for each figure that fails the gate."""
+    """One sentence for each figure that fails the gate."""
     share = f"{gate.share * 100:g} %"
     return tuple(f"Worse by more than {share}: {cell_and_ratio(cell, ratio)}." for cell, ratio in gate.worse)
 
 
 def gate_sentences(gate: Gate) -> tuple[str, ...]:
-    """What else --fail-over found."""
+    """What --fail-over found besides figures that fail."""
     share = f"{gate.share * 100:g} %"
     told = [] if gate.worse else [f"Nothing is worse by more than {share} beyond the uncertainty."]
     if gate.possible:

@@ -31,7 +31,7 @@ _INDENT = 9
 
 
 def comparison_lines(comparison: Comparison, gate: Gate | None, width: int) -> list[str]:
-    """No colour, no path; no line is wider than ``width`` columns, from 24 on."""
+    """The comparison, without colours and paths. No line is wider than ``width`` columns, or 24."""
     width = max(width, _LEAST)
     lines = [*_named("A", comparison, width), *_named("B", comparison, width)]
     lines += [*_told("Python", [python_sentence(comparison)[1]], width), ""]
@@ -59,7 +59,7 @@ def _named(side: str, comparison: Comparison, width: int) -> list[str]:
 
 
 def _table(groups: Sequence[Group]) -> list[str]:
-    """A line a cell with all ratios."""
+    """One line per cell with all its ratios."""
     rows: list[tuple[str, ...]] = [_TITLES]
     for group in groups:
         rows.append((group.label,))
@@ -117,7 +117,7 @@ def _block(cell: CellComparison, width: int) -> list[str]:
 
 
 def _differences(found: Sequence[Difference]) -> list[str]:
-    """The first of them; the page has all."""
+    """The first of the differences; the page has all."""
     told = [f"{item.what}: {item.a} → {item.b}" for item in found[:_MOST_DIFFERENCES]]
     rest = len(found) - len(told)
     if rest:
@@ -126,7 +126,7 @@ def _differences(found: Sequence[Difference]) -> list[str]:
 
 
 def _told(name: str, sentences: Sequence[str], width: int) -> list[str]:
-    """The name before the first line, the rest below it."""
+    """The sentences, wrapped, with ``name`` before the first line."""
     lines: list[str] = []
     for sentence in sentences:
         first = f"{'' if lines else name:<{_INDENT}}"
@@ -135,7 +135,7 @@ def _told(name: str, sentences: Sequence[str], width: int) -> list[str]:
 
 
 def _wrapped(text: str, width: int, first: str, rest: str) -> list[str]:
-    """A figure and its per-cent sign stay on one line."""
+    """The text, wrapped; a figure and its per-cent sign stay on one line."""
     lines = textwrap.wrap(
         text.replace(" %", "\u00a0%"),
         width,

@@ -1,7 +1,7 @@
 """The paper's three tables beside ours: each server by each client and place of the load, and what made it.
 
-Such a figure is of server and load generator together. What speaks of the server is how it changes when
-nothing changes but the client.
+Such a figure describes server and load generator together. How it changes when only the client changes tells
+which of the two it is of.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _MORE = 1.10
 
 @dataclass(frozen=True)
 class EndpointMethod:
-    """One of the paper's tables. ``sentences`` has one a server."""
+    """One of the paper's tables. ``sentences`` has one for each server."""
 
     title: str
     sentences: tuple[str, ...]
@@ -52,7 +52,7 @@ def is_of_method(summary: Summary) -> bool:
 def method_of(
     plan: Plan, environment: Environment, summary: Summary, runs: Sequence[RunResult]
 ) -> Method | None:
-    """None where the plan makes its load in the usual way only."""
+    """The comparison with the paper's tables; None where all load is our engine's on the load hosts."""
     if not is_of_method(summary):
         return None
     cells = [cell for cell in summary.cells if not cell.is_open_loop and cell.endpoint in paper.ENDPOINTS]
@@ -222,7 +222,7 @@ def _row(ours: _Ours, cell: CellSummary) -> TableRow:
 
 
 def _made_by(cell: CellSummary, runs: Sequence[RunResult]) -> str:
-    """Who held it back, by the judge's limit and reasons, with the figures that say so."""
+    """What held the cell back, by its limit and reasons, with the figures that show it."""
     codes = {reason.code for reason in cell.reasons}
     shares = _shares(cell, runs)
     if "DatabaseSharesCores" in codes:

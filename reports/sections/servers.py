@@ -1,4 +1,4 @@
-"""The servers as they were started, and what they told of themselves."""
+"""The servers as they were started, with the settings that they reported."""
 
 from __future__ import annotations
 

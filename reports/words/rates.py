@@ -1,4 +1,4 @@
-"""What an open loop found at stated rates, in words."""
+"""Latency at stated rates, in words."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def rate_groups(plan: Plan, summary: Summary) -> tuple[RateGroup, ...]:
 
 
 def rate_sentences(group: RateGroup) -> tuple[str, ...]:
-    """One for rates in requests/s and one for shares of each server's maximum, where there are any."""
+    """A sentence on rates in requests/s and one on shares of each server's maximum, where there are any."""
     by_rate: dict[float, list[CellSummary]] = {}
     by_share: dict[float, list[CellSummary]] = {}
     for cell in group.cells:
@@ -64,7 +64,7 @@ def _telling_level(levels: Mapping[float, Sequence[CellSummary]]) -> float | Non
 
 
 def _tail_sentence(load: str, cells: Sequence[CellSummary]) -> str:
-    """The slowest first, as report readers quote it."""
+    """p99 of each server in words, the slowest first."""
     shown = sorted(with_latency(cells), key=lambda cell: -p99_seconds(cell))
     first, *others = shown
     slowest = milliseconds(p99_seconds(first))
@@ -78,7 +78,7 @@ def _tail_sentence(load: str, cells: Sequence[CellSummary]) -> str:
 def _overload(
     levels: Mapping[float, Sequence[CellSummary]], told: float, words_of: Callable[[float], str]
 ) -> str:
-    """The next load that was too much for some, in a sentence to follow."""
+    """A sentence on the next load that was too much for some server; empty where there is none."""
     for level in sorted(level for level in levels if level > told):
         behind = [cell.server for cell in with_latency(levels[level]) if _is_behind(cell)]
         if behind:

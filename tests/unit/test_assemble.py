@@ -9,7 +9,17 @@ import pytest
 
 from bench.environment.links import LINKS_VERSION, Link, Links, Transfer
 from bench.plan.plan import PlannedRun
-from bench.results.assemble import Measured, Timeline, run_result
+from bench.results.assemble import run_result
+from bench.results.evidence import (
+    AgentEvidence,
+    CoresGiven,
+    DatabaseEvidence,
+    LoadEvidence,
+    Planned,
+    RunEvidence,
+    ServerEvidence,
+    Timeline,
+)
 from bench.results.latency import Latency
 from bench.results.result import Cell, LoadWorker, RunResult
 from bench.results.window import Window
@@ -44,43 +54,46 @@ def links(speed: float, *, busiest_thread: float = 0.1, round_trip_seconds: floa
 def result(
     known: Links | None, *, core_shares: tuple[float, ...] = (0.4,), p50: float = 0.02, **changes: Any
 ) -> RunResult:
+    """``changes`` are of the load's evidence."""
     cell = Cell("uvicorn", "longbody", len(core_shares), 50, "lab")
     window = Window(SECONDS, 2_000, {}, int(RECEIVED * SECONDS), (), (), (worker("load-1", RECEIVED),), {})
     late = WALL + 10
-    timeline = Timeline(WALL, WALL, WALL, WALL + 1, late, late, late, late, QUICK)
-    measured = Measured(
-        run=PlannedRun("001", cell, 1, 0),
-        attempt=1,
-        spec=SERVERS[0],
-        endpoint=LONGBODY,
-        server_version="0.54.0",
-        server_command=("uvicorn",),
-        server_pids=tuple(range(1, len(core_shares) + 1)),
-        server_configuration={},
-        server_cores=len(core_shares),
-        host_cores=tuple(range(len(core_shares))),
-        database_cores=1,
-        load_on_server_cores=frozenset(),
-        agent_on_server_cores=True,
-        load_cores={},
+    load = LoadEvidence(
         window=window,
         latency=Latency(p50, p50, p50, p50, p50, p50),
-        seconds=lambda rss: (),
+        seconds=(),
         engine_requests=2_500,
-        in_flight=0,
+        in_flight_at_stop=0,
         locust_requests=2_500,
         spool_requests=2_500,
-        server_requests=2_500,
-        counters_before=None,
-        counters_after=None,
-        samples={"box": samples(*core_shares)},
-        server_host="box",
-        database_host="box",
-        clock_offsets={"box": 0.0},
-        timeline=timeline,
-        links=known,
+        open_loop=None,
     )
-    return run_result(msgspec.structs.replace(measured, **changes))
+    return run_result(
+        RunEvidence(
+            planned=Planned(PlannedRun("001", cell, 1, 0), 1, SERVERS[0], LONGBODY),
+            cores=CoresGiven(
+                server=tuple(range(len(core_shares))),
+                server_fills=len(core_shares),
+                database_count=1,
+                load={},
+                load_workers_on_server=frozenset(),
+                agent_on_server=True,
+            ),
+            server=ServerEvidence(
+                host="box",
+                version="0.54.0",
+                command=("uvicorn",),
+                pids=tuple(range(1, len(core_shares) + 1)),
+                configuration={},
+                requests=2_500,
+            ),
+            load=msgspec.structs.replace(load, **changes),
+            database=DatabaseEvidence("box", None, None),
+            agents=AgentEvidence({"box": samples(*core_shares)}, {"box": 0.0}),
+            timeline=Timeline(WALL, WALL, WALL, WALL + 1, late, late, late, late, QUICK),
+            links=known,
+        )
+    )
 
 
 def codes(found: RunResult) -> set[str]:

@@ -22,18 +22,6 @@ SHIPPED = {
     "remote/onhost/link_probe.py": set(),
     "remote/onhost/bootstrap/leftovers.py": set(),
     "remote/onhost/environments.py": set(),
-    "remote/onhost/agent.py": {"psutil"},
-    "bench/wire/histogram.py": set(),
-    # Their siblings go by the package's name in the checkout and by their own on a host.
-    "loadgen/onhost/engine.py": {"bench", "loadgen"},
-    "loadgen/onhost/worker/worker.py": {"locust", "gevent", "bench", "loadgen"},
-    "loadgen/onhost/worker/recorder.py": {"bench", "loadgen"},
-    "loadgen/onhost/worker/locustfile.py": {"bench", "loadgen", "locust", "gevent"},
-    "loadgen/onhost/clients/http_user.py": {"locust"},
-    "loadgen/onhost/clients/fast_http_user.py": {"locust"},
-    "loadgen/onhost/worker/user_locustfile.py": {"loadgen", "locust", "gevent"},
-    "loadgen/onhost/calibration/ceiling_server.py": set(),
-    "loadgen/onhost/calibration/fast_http_user.py": {"bench", "locust", "gevent"},
     "testapp/app.py": {"starlette", "testapp"},
     "testapp/pool.py": {"asyncpg"},
     "testapp/workload.py": {"starlette", "testapp"},
@@ -43,13 +31,16 @@ SHIPPED = {
     "remote/onhost/route.py": set(),
     "testapp/process.py": {"testapp"},
 }
-SHIPPED |= {
-    path.relative_to(ROOT).as_posix(): {"starlette", "testapp"}
-    for path in (ROOT / "testapp" / "workloads").glob("*.py")
-}
-SHIPPED |= {
-    path.relative_to(ROOT).as_posix(): {"bench", "testapp"}
-    for path in (ROOT / "testapp" / "postgres").glob("*.py")
+# The same of whole folders: modules by the beginning of their names.
+TRAVELLING_FOLDERS = {
+    "bench/wire": ("bench.wire.",),
+    "remote/onhost/agent": ("bench.wire.", "remote.onhost.agent.", "remote.onhost.processes", "psutil"),
+    "loadgen/onhost/engine": ("bench.wire.", "loadgen.onhost.engine."),
+    "loadgen/onhost/worker": ("bench.wire", "loadgen.onhost.", "locust", "gevent"),
+    "loadgen/onhost/clients": ("bench.wire", "loadgen.onhost.", "locust", "gevent"),
+    "loadgen/onhost/calibration": ("bench.wire", "loadgen.onhost.", "locust", "gevent"),
+    "testapp/workloads": ("testapp.", "starlette"),
+    "testapp/postgres": ("bench.wire.", "testapp.postgres."),
 }
 
 
@@ -71,6 +62,17 @@ def imported(path: Path) -> set[str]:
     return found
 
 
+def imported_modules(path: Path) -> set[str]:
+    """Full names of the modules."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            found.add(node.module or "")
+    return found
+
+
 @pytest.mark.parametrize("path", list(sources()), ids=lambda path: str(path.relative_to(ROOT)))
 def test_a_room_imports_only_from_rooms_above_it(path: Path) -> None:
     room = path.relative_to(ROOT).parts[0].removesuffix(".py")
@@ -82,6 +84,17 @@ def test_a_room_imports_only_from_rooms_above_it(path: Path) -> None:
 def test_a_shipped_file_stands_alone(name: str) -> None:
     foreign = imported(ROOT / name) - set(sys.stdlib_module_names)
     assert foreign <= SHIPPED[name]
+
+
+@pytest.mark.parametrize("folder", sorted(TRAVELLING_FOLDERS))
+def test_a_folder_that_travels_imports_what_its_host_has(folder: str) -> None:
+    files = sorted((ROOT / folder).rglob("*.py"))
+    assert files
+    for path in files:
+        own = {
+            name for name in imported_modules(path) if name.partition(".")[0] not in sys.stdlib_module_names
+        }
+        assert all(name.startswith(TRAVELLING_FOLDERS[folder]) for name in own), (path, own)
 
 
 def test_a_workload_is_imported_without_any_package() -> None:

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterator
 
 from bench.environment.hosts import Inventory
 from bench.errors import AsgibenchError
 from bench.plan.make import BenchRequest
-from bench.plan.plan import Plan, PlannedRun
-from bench.results.result import Reason
-from bench.results.store import Store
+from bench.plan.plan import Plan
+from bench.results.summary import summarise
 from remote.fleet import Fleet, open_fleet
 from remote.guarded import new_session
 from remote.ssh.ask import terminal
@@ -19,9 +17,9 @@ from reports.terminal.progress import Progress
 from session.announce import announce
 from session.finish import Outcome, finish
 from session.prepare import prepare
-from session.ready import make_stage
 from session.resume import kept_warnings, open_store
 from session.schedule import run_plan
+from session.stage import make_stage
 
 
 def bench(request: BenchRequest, progress: Progress) -> Outcome:
@@ -35,23 +33,33 @@ def bench(request: BenchRequest, progress: Progress) -> Outcome:
     done = store.done_run_ids()
     left = [run for run in plan.runs if run.id not in done]
     announce(progress, plan, prepared.inventory, len(left))
-    warnings = kept_warnings(store)
+    reasons = kept_warnings(store)
     error: AsgibenchError | None = None
-    if left:
-        try:
-            with _fleet(request, prepared.inventory, plan, progress) as fleet:
-                error = _run_on(fleet, request, plan, left, store, progress, warnings)
-        except BaseException:
-            if store.done_run_ids():
-                finish(store, plan, warnings)
-            elif not request.resume:
-                store.discard()
-            raise
-    return finish(store, plan, warnings, error)
+    if not left:
+        return finish(store, plan, reasons)
+    try:
+        with _held_fleet(prepared.inventory, plan, progress) as fleet:
+            stage = make_stage(fleet, request, plan, store, progress)
+            reasons += stage.reasons
+            runs = store.read_runs()
+            for outcome in run_plan(plan, left, runs, stage, store, progress):
+                reasons += outcome.reasons
+                error = error or outcome.error
+                if outcome.result is not None:
+                    runs += (outcome.result,)
+                    store.write_summary(summarise(plan, runs, reasons))
+    except BaseException:
+        if store.done_run_ids():
+            finish(store, plan, reasons)
+        elif not request.resume:
+            store.discard()
+        raise
+    return finish(store, plan, reasons, error)
 
 
 @contextlib.contextmanager
-def _fleet(request: BenchRequest, inventory: Inventory, plan: Plan, progress: Progress) -> Any:
+def _held_fleet(inventory: Inventory, plan: Plan, progress: Progress) -> Iterator[Fleet]:
+    """Every host connected and held; given back at the end, and everything of ours stopped there."""
     progress.step("connecting to " + ", ".join(host.name for host in inventory.hosts))
     fleet = open_fleet(
         inventory,
@@ -67,16 +75,3 @@ def _fleet(request: BenchRequest, inventory: Inventory, plan: Plan, progress: Pr
             progress.warn(
                 f"{host} could not be told to stop ({failure}); its guard stops everything by itself"
             )
-
-
-def _run_on(
-    fleet: Fleet,
-    request: BenchRequest,
-    plan: Plan,
-    left: Sequence[PlannedRun],
-    store: Store,
-    progress: Progress,
-    warnings: list[Reason],
-) -> AsgibenchError | None:
-    stage = make_stage(fleet, request, plan, store, progress, warnings)
-    return run_plan(stage, left, store, progress, warnings)

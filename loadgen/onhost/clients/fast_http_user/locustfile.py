@@ -1,11 +1,10 @@
-"""Locust's FastHttpUser as a client of the plan: it asks for what user_locustfile.py says, and no more.
-
-Shipped; Locust only.
-"""
+"""Locust's FastHttpUser as a client of the plan: it asks for what the plan says, and no more."""
 
 from __future__ import annotations
 
 from locust import FastHttpUser, task
+
+from loadgen.onhost.worker.users import measure_users
 
 
 class FastHttpClient(FastHttpUser):  # type: ignore[misc]  # Locust has no types
@@ -15,3 +14,6 @@ class FastHttpClient(FastHttpUser):  # type: ignore[misc]  # Locust has no types
     def ask(self) -> None:
         path, headers = next(self.environment.asgibench_requests)
         self.client.get(path, headers=headers)
+
+
+measure_users()

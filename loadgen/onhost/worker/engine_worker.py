@@ -1,14 +1,11 @@
-"""A load worker: Locust registers, spawns, counts and stops; the engine beneath it drives the connections.
+"""A load worker whose requests an engine sends: Locust registers, spawns, counts and stops.
 
-Shipped, with engine.py, histogram.py and worker.py beside it; standard library and Locust. Contract: ``locust
---worker -f <absolute path of this file> --master-host H --master-port P`` with the variables of worker.py in
-the environment. Messages: protocol.md. The process ends when its master does (within 6 s), when its engine
-does, or when told; the engine ends with it.
+A user of Locust's is one connection of the engine's. The engine ends with this process, and this process with
+its engine.
 """
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import socket
@@ -23,21 +20,30 @@ import gevent.event
 from locust import User, events, task
 from locust.stats import StatsError, bucket_response_time
 
+from bench.wire import engine as wire
+from bench.wire.codec import decode_tagged, encode_tagged
 from bench.wire.histogram import midpoint_of
-from loadgen.onhost.worker.worker import LoadWorker, core_wait_seconds, leave_locusts_settings, pin
+from bench.wire.slices import Pairs, Slice
+from bench.wire.worker import RunOrder
+from loadgen.onhost.worker.worker import LoadWorker, isolate_from_settings, pin
 
 _ENGINE_END_SECONDS = 2
 _logger = logging.getLogger(__name__)
 
 
 class EngineProcess:
-    """The engine in a process of its own, unpatched, at the other end of a socketpair."""
+    """The engine in a process of its own, which gevent has not patched, at the other end of a socketpair.
 
-    def __init__(self, on_event: Callable[[dict[str, Any]], None], on_end: Callable[[int], None]) -> None:
+    ``module`` is what runs it. ``on_event`` takes its events, ``on_end`` its exit status.
+    """
+
+    def __init__(
+        self, module: str, on_event: Callable[[object], None], on_end: Callable[[int], None]
+    ) -> None:
         ours, theirs = socket.socketpair()
         arguments = ["--control-fd", str(theirs.fileno()), "--parent", str(os.getpid())]
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "loadgen.onhost.engine", *arguments],
+            [sys.executable, "-m", module, *arguments],
             pass_fds=[theirs.fileno()],
             stdin=subprocess.DEVNULL,
         )
@@ -50,11 +56,13 @@ class EngineProcess:
     def pid(self) -> int:
         return self._process.pid
 
-    def send(self, **message: Any) -> None:
+    def send(self, order: object) -> None:
+        """One of bench.wire.engine.ORDERS."""
         try:
-            self._socket.sendall(json.dumps(message, separators=(",", ":")).encode() + b"\n")
+            self._socket.sendall(encode_tagged(wire.ORDERS, "do", order))
         except ConnectionError:
-            _logger.warning("The engine has gone, before %s", message["do"])  # _read tells of its end
+            # _read tells of its end.
+            _logger.warning("The engine has gone, before %s", type(order).__name__)
 
     def close(self) -> None:
         """End it, and see it end."""
@@ -67,9 +75,9 @@ class EngineProcess:
 
     def _read(self) -> None:
         try:
-            with self._socket.makefile("r", encoding="utf-8") as lines:
+            with self._socket.makefile("rb") as lines:
                 for line in lines:
-                    self._on_event(json.loads(line))
+                    self._on_event(decode_tagged(wire.EVENTS, "event", line))
         except ConnectionError as error:
             _logger.warning("The engine has gone: %s", error)
         self._on_end(self._process.wait())
@@ -81,19 +89,19 @@ class LocustFeed:
     def __init__(self, stats: Any, method: str, path: str) -> None:
         self._stats, self._method, self._path = stats, method, path
 
-    def add(self, slice_: dict[str, Any]) -> None:
-        pairs = [*slice_["histogram"], *slice_["failure_histogram"]]
-        failed = sum(slice_["failures"].values())
+    def add(self, one: Slice) -> None:
+        pairs = (*one.histogram, *one.failure_histogram)
+        failed = sum(one.failures.values())
         if not pairs:
             return
         for entry in (self._stats.total, self._stats.get(self._path, self._method)):
-            self._add_to(entry, pairs, failed, slice_["bytes_received"])
-        for kind, count in slice_["failures"].items():
+            self._add_to(entry, pairs, failed, one.bytes_received)
+        for kind, count in one.failures.items():
             key = StatsError.create_key(self._method, self._path, kind)
             error = self._stats.errors.setdefault(key, StatsError(self._method, self._path, kind))
             error.occurrences += count
 
-    def _add_to(self, entry: Any, pairs: list[list[int]], failed: int, length_bytes: int) -> None:
+    def _add_to(self, entry: Any, pairs: Pairs, failed: int, length_bytes: int) -> None:
         now = time.time()
         count = sum(times for _, times in pairs)
         entry.num_requests += count
@@ -116,24 +124,25 @@ class LocustFeed:
 class EngineWorker(LoadWorker):
     """What the master says, the engine does; what the engine says goes to the master."""
 
-    def __init__(self, environment: Any) -> None:
+    def __init__(self, environment: Any, module: str) -> None:
         super().__init__(environment)
         self._users = 0
         self._change_pending = False
-        self._core_wait_mark = 0.0
         self._feed: LocustFeed
-        self._engine = EngineProcess(self._on_engine_event, self._on_engine_end)
+        self._engine = EngineProcess(module, self._on_engine_event, self._on_engine_end)
         environment.events.quitting.add_listener(lambda **_: self._engine.close())
 
-    def begin(self, spec: dict[str, Any], index: int, workers: int) -> None:
+    @property
+    def sender_pid(self) -> int:
+        return self._engine.pid
+
+    def begin(self, order: RunOrder) -> None:
         self._users = 0
-        self._core_wait_mark = core_wait_seconds(self._engine.pid)
-        self._feed = LocustFeed(self._runner.stats, spec.get("method", "GET"), spec["path"])
-        place = {"worker": self._name, "index": index, "workers": workers}
-        self._engine.send(do="run", run=self._run, spec=spec, **place)
+        self._feed = LocustFeed(self._runner.stats, order.spec.method, order.spec.path)
+        self._engine.send(wire.SetUpRun(order.run, order.spec, self._name, order.index, order.workers))
 
     def end(self) -> None:
-        self._engine.send(do="stop")
+        self._engine.send(wire.EndRun())
 
     # From Locust's users
 
@@ -147,27 +156,21 @@ class EngineWorker(LoadWorker):
     def _tell_engine(self) -> None:
         self._change_pending = False
         if self._running:
-            self._engine.send(do="connections", connections=self._users)
+            self._engine.send(wire.SetConnections(self._users))
 
     # From the engine
 
-    def _on_engine_event(self, event: dict[str, Any]) -> None:
-        match event["event"]:
-            case "slice":
-                self._feed.add(event["slice"])
-                waited = core_wait_seconds(self._engine.pid)
-                event["slice"]["core_wait_seconds"] = waited - self._core_wait_mark
-                self._core_wait_mark = waited
-                self.take_slice(event["slice"])
-            case "totals":
-                self.take_totals(event["totals"])
-            case "connections":
-                self.tell_connections(event["connections"])
-            case "failed":
-                self._running = False
-                self._spool.append({"failed": event["message"]})
-                self._spool.close()
-                self.tell_failed(event["message"])
+    def _on_engine_event(self, event: object) -> None:
+        match event:
+            case wire.SliceOver():
+                self._feed.add(event.slice)
+                self.take_slice(event.slice)
+            case wire.RunOver():
+                self.take_totals(event.totals)
+            case wire.ConnectionsSet():
+                self.tell_connections(event.connections)
+            case wire.EngineFailed():
+                self.take_failure(event.message)
 
     def _on_engine_end(self, status: int) -> None:
         message = f"the engine ended with status {status}"
@@ -191,12 +194,18 @@ class SimulatedConnection(User):  # type: ignore[misc]  # Locust has no types
         gevent.event.Event().wait()
 
 
-@events.init.add_listener  # type: ignore[untyped-decorator]
-def _become_worker(environment: Any, **_: Any) -> None:
-    pin()
-    worker = EngineWorker(environment)
-    environment.asgibench_worker = worker
-    worker.serve()
+def drive_engine(module: str) -> None:
+    """Make this process a load worker with the engine that ``python -m module`` is.
 
+    To be called by a client's locustfile, which must have SimulatedConnection among its names: Locust takes
+    the User classes that it finds there.
+    """
 
-leave_locusts_settings()
+    @events.init.add_listener  # type: ignore[untyped-decorator]
+    def become_worker(environment: Any, **_: Any) -> None:
+        pin()
+        worker = EngineWorker(environment, module)
+        environment.asgibench_worker = worker
+        worker.serve()
+
+    isolate_from_settings()
