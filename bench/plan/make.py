@@ -12,6 +12,7 @@ import msgspec
 
 from bench.catalogue.read import Catalogue, load_catalogue, load_profiles
 from bench.catalogue.versions import for_version, read_lock
+from bench.clients import USUAL_CLIENT
 from bench.environment.hosts import Inventory
 from bench.errors import UsageError
 from bench.plan.endpoints import KnownEndpoints
@@ -86,7 +87,7 @@ def make_plan(request: BenchRequest, inventory: Inventory, known: KnownEndpoints
         for spec in chosen_servers(catalogue, request.servers, request.version_set or profile.version_set)
     )
     locustfile = None if request.locustfile is None else read_locustfile(request.locustfile, known.names)
-    if locustfile is not None and profile.clients != ("engine",):
+    if locustfile is not None and profile.clients != (USUAL_CLIENT,):
         raise UsageError(
             f"profile {profile.name} brings clients of its own, {', '.join(profile.clients)}",
             remedy="Leave --locustfile out, or choose another profile",

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import jsonschema
 import msgspec
+import psutil
 import pytest
 
 from tests.helpers.ports import free_port
@@ -28,6 +29,7 @@ from tests.helpers.program import (
     run_results,
     work_folder,
 )
+from tests.helpers.waiting import until
 
 pytestmark = [pytest.mark.pipeline, pytest.mark.timeout(600)]
 
@@ -284,6 +286,52 @@ def test_ctrl_c_saves_what_was_measured_and_resume_goes_on(place: Place) -> None
     assert all((runs / name / "run.json").read_bytes() == data for name, data in saved.items())
 
 
+@pytest.mark.parametrize(
+    ("party", "folder", "status"), [("the agent", "agent", 0), ("PostgreSQL", "postgres", 33)]
+)
+def test_a_party_that_ends_in_mid_run_ends_the_run_at_once(
+    place: Place, party: str, folder: str, status: int
+) -> None:
+    """An agent is started again and the run repeated. A database would have to be filled again: it is not."""
+    name = f"without-{folder}"
+    words = place.bench("--name", name, "--servers", "uvicorn", "--endpoints", "orders")
+    process = subprocess.Popen(
+        command(*words, "--port", str(free_port())),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    try:
+        until(lambda: bool(list((place.workdir / "agent").glob("001*.jsonl"))), seconds=120)
+        process_of(place.workdir / folder).kill()
+        _, stderr = process.communicate(timeout=120)
+    finally:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.communicate()
+    assert f"{party} ended in mid-run with status -9" in stderr
+    assert processes_naming(place.workdir) == []
+    if status:
+        assert process.returncode == status, stderr
+        return
+    assert ended_well(Finished(process.returncode, "", stderr), place.results / name), stderr
+    (one,) = run_results(place.results / name)
+    assert one["attempt"] == 2
+    summary = json.loads((place.results / name / "summary.json").read_text())
+    assert "run_repeated" in {reason["code"] for reason in summary["warnings"]}
+
+
+def process_of(folder: Path) -> psutil.Process:
+    """The first process that was started in this folder or that names it."""
+    found = [
+        one
+        for one in psutil.process_iter(["cmdline", "cwd"])
+        if one.info["cwd"] == str(folder) or str(folder) in " ".join(one.info["cmdline"] or [])
+    ]
+    return min(found, key=lambda one: one.create_time())
+
+
 def test_a_port_that_is_taken_is_one_line_and_status_30(place: Place) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
@@ -305,7 +353,7 @@ def test_a_server_that_does_not_start_shows_the_end_of_its_log(place: Place) -> 
 @pytest.mark.parametrize(
     ("words", "status", "said"),
     [
-        (("--servers", "uvicron"), 2, "did you mean uvicorn"),
+        (("--servers", "uvicron"), 2, "Did you mean uvicorn"),
         (("--endpoints", "nothing"), 2, "shortbody"),
         (("--hosts", "nowhere"), 10, "nowhere"),
         (("--profile", "never"), 2, "quick"),

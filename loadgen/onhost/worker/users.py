@@ -117,7 +117,10 @@ class PlannedRequest(NamedTuple):
 
 
 def _requests(spec: LoadSpec, index: int, workers: int) -> Iterator[PlannedRequest]:
-    """The spec's request, endlessly; worker ``index`` of ``workers`` takes every such value of a rotating header."""
+    """The spec's request, endlessly.
+
+    Worker ``index`` takes every ``workers``-th value of a rotating header.
+    """
     headers = {name: text for name, text in spec.headers.items() if name.lower() not in _CLIENTS_OWN_HEADERS}
     body = base64.b64decode(spec.body) or None
     rotate = spec.rotate
