@@ -214,6 +214,7 @@ def _environment(host: GuardedHost, deployment: Deployment) -> dict[str, str]:
         "PYTHONUNBUFFERED": "1",
         "ASGIBENCH_COUNTS": f"{host.workdir}/{COUNTS}",
         "ASGIBENCH_DATABASE_URL": deployment.database_url,
+        "ASGIBENCH_ACCESS_LOGGER": deployment.spec.access_logger,
         **deployment.spec.environment_variables,
     }
 

@@ -23,6 +23,7 @@ from remote.server import check_answers
 from reports.terminal.progress import Progress
 from session.announce import database_shown
 from session.doubts import clock_reasons, finding_reasons, host_reasons, limiting
+from session.locks import kept_locks
 from session.parties import Parties
 from session.parties.agents import AgentParty
 from session.parties.database import DatabaseParty
@@ -57,7 +58,7 @@ def make_stage(fleet: Fleet, request: BenchRequest, plan: Plan, store: Store, pr
     for one in limits:
         progress.note("Limit", f"{one.host}: {one.what}: {one.text}")
 
-    provisioned = provision_hosts(fleet, plan, request.root, progress)
+    provisioned = provision_hosts(fleet, plan, kept_locks(store, plan), request.root, progress)
     facts = {name: one.facts for name, one in fleet.hosts.items()}
     placement = place(
         fleet.inventory,

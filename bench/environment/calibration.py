@@ -183,7 +183,7 @@ def write_json(path: Path, value: object) -> Path:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise ResultError(
-            f"can't make {path.parent}: {error.strerror}", remedy="name another folder"
+            f"can't make {path.parent}: {error.strerror}", remedy="Name another folder"
         ) from error
     return Store(path.parent).write_file(
         path.name, msgspec.json.format(msgspec.json.encode(value), indent=1) + b"\n"

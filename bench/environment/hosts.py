@@ -6,32 +6,25 @@ import msgspec
 
 
 class Host(msgspec.Struct, frozen=True):
-    """One host of an inventory, with Ansible's connection variables under their plain names.
-
-    ``address`` is what the load hosts connect to (``asgibench_address``, else ``ssh_host``).
-    ``bind`` is what the server listens on (``asgibench_bind``, else ``address`` resolved on the host).
-    ``cores`` are the CPU numbers that processes of ours are pinned to, or None for all.
-    ``database_port`` is what PostgreSQL listens on there, or None for any free one.
-    ``source_address`` is where the server's connections come from as the database host sees them, or None
-    for what the server host's own system says.
-    """
+    """One host of an inventory. Ansible's connection variables have their plain names."""
 
     name: str
-    groups: tuple[str, ...]
+    groups: tuple[str, ...]  # of the inventory, the roles among them
     connection: str = "ssh"  # or "local"
     ssh_host: str = ""
-    ssh_port: int | None = None
+    ssh_port: int | None = None  # None: 22, or what ~/.ssh/config says
     ssh_user: str | None = None
     ssh_key_file: str | None = None
     ssh_password: str | None = None
     ssh_key_passphrase: str | None = None
-    proxy_jump: str | None = None
-    address: str = ""
-    bind: str | None = None
-    python: str | None = None
-    workdir: str | None = None
-    cores: tuple[int, ...] | None = None
-    database_port: int | None = None
+    proxy_jump: str | None = None  # "first,second", each [user@]host[:port]; "none" overrules ~/.ssh/config
+    address: str = ""  # what the other hosts connect to
+    bind: str | None = None  # what the server listens on; None: address, as the host resolves it
+    python: str | None = None  # a path; None: found on PATH
+    workdir: str | None = None  # a folder; None: the usual one
+    cores: tuple[int, ...] | None = None  # CPU numbers that processes of ours are pinned to; None: all
+    database_port: int | None = None  # what PostgreSQL listens on there; None: any free one
+    # Where the server's connections come from as the database's host sees them; None: what its routes say.
     source_address: str | None = None
 
     @property

@@ -132,7 +132,7 @@ def _deployment(
     cores: tuple[int, ...] | None,
     database_url: str,
 ) -> Deployment:
-    environment = provisioned.environments[spec.environment_group]
+    environment = provisioned.environments[spec.group]
     return Deployment(
         spec=spec,
         version=environment.versions[spec.package],

@@ -8,11 +8,16 @@ import msgspec
 import pytest
 from packaging.pylock import Pylock
 
+from bench.catalogue.own_lock import with_app
+from bench.catalogue.versions import read_lock
 from bench.environment.fingerprint import unlike_pythons
 from bench.environment.hosts import HostFacts
 from bench.errors import ProvisionError
 from remote.provision.lockfile import PYTHON_MINORS, export_groups, wheels_for
+from remote.provision.own_locks import own_locks
 from remote.provision.provision import check_wheels, read_locks
+from tests.helpers.endpoints import load_catalogue
+from tests.helpers.environments import LOCKS
 from tests.helpers.facts import facts_of
 from tests.helpers.program import ROOT
 
@@ -34,16 +39,21 @@ UNSUPPORTED = {
     ("server-daphne", "macOS 14 arm64"): (PYTHONS, "autobahn"),
     ("server-daphne", "macOS 13 x86_64"): (PYTHONS, "autobahn, cbor2, cryptography"),
 }
-GROUPS = tuple(
+PROJECT_GROUPS = tuple(
     group
     for group in tomllib.loads((ROOT / "pyproject.toml").read_text())["dependency-groups"]
     if group != "dev"
 )
+OWN = tuple(
+    with_app(spec, read_lock(ROOT / "uv.lock")) for spec in load_catalogue().servers if spec.requirements
+)
+GROUPS = (*PROJECT_GROUPS, *dict.fromkeys(spec.group for spec in OWN))
 
 
 @pytest.fixture(scope="module")
 def locks() -> dict[str, Pylock]:
-    return export_groups(GROUPS, ROOT)
+    own = {lock.group: lock.pylock for lock in own_locks(OWN, [LOCKS], ROOT)}
+    return {**export_groups(PROJECT_GROUPS, ROOT), **own}
 
 
 def with_python(facts: HostFacts, python: str) -> HostFacts:
@@ -66,7 +76,7 @@ def test_every_group_has_wheels_or_is_listed(title: str, group: str, locks: dict
         assert one.message.startswith(f"there: {group}: no wheel of ")
         assert [name for name in packages.split(", ") if f"{name} " not in one.message] == []
         # Where one Python has them all, it is named; else the way round.
-        assert ("name Python 3.12" in one.remedy) == (lacking != PYTHONS)
+        assert ("Name Python 3.12" in one.remedy) == (lacking != PYTHONS)
         assert ("leave its server out" in one.remedy) == (lacking == PYTHONS)
 
 
