@@ -42,6 +42,8 @@ TRAVELLING_FOLDERS = {
     "loadgen/onhost/worker": ("bench.wire", "loadgen.onhost.", "locust", "gevent"),
     "loadgen/onhost/clients": ("bench.wire", "loadgen.onhost.", "locust", "gevent"),
     "loadgen/onhost/calibration": ("bench.wire", "loadgen.onhost.", "locust", "gevent"),
+    "testapp/workloads": ("testapp.", "starlette"),
+    "testapp/postgres": ("bench.wire.", "testapp.postgres."),
 }
 
 
