@@ -8,11 +8,10 @@ from typing import Literal
 import msgspec
 from packaging.utils import canonicalize_name
 
+from bench.clients import USUAL_CLIENT, Client
+
 Arrivals = Literal["constant", "poisson"]
 """Of an open loop's requests: evenly spaced, or independent of each other."""
-
-Client = Literal["engine", "http_user", "fast_http_user"]
-"""What sends the requests: our engine, or one of Locust's own two clients."""
 
 LoadPlace = Literal["loadgen", "server"]
 """Where it runs: on the load hosts, or on the server's own host and cores, as the paper had it."""
@@ -147,7 +146,7 @@ class Profile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     # Each adds open-loop cells: requests/s ("500"), or a share of the server's closed-loop maximum ("70%").
     rates: tuple[str, ...] = ()
     arrivals: Arrivals = "constant"  # of the requests in open-loop cells
-    clients: tuple[Client, ...] = ("engine",)  # what makes the load; rates are the engine's alone
+    clients: tuple[Client, ...] = (USUAL_CLIENT,)  # what makes the load; rates are the engine's alone
     load_on: tuple[LoadPlace, ...] = ("loadgen",)  # where it is made; rates are for "loadgen" alone
     # Processes over all load hosts together, at least one each, in place of load_workers. Where the load is
     # on the server's own host, all of them run there.

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
+from bench.clients import USUAL_CLIENT
 from bench.wire import master as wire
 from bench.wire.codec import encode_tagged
 from loadgen.cluster import (
@@ -38,9 +39,9 @@ class LoopbackCluster:
         self.folder = folder
         self.events: list[object] = []
         self._pin = [] if core is None else ["taskset", "-c", str(core)]
-        self._program = load_program("engine", None)
+        self._program = load_program(USUAL_CLIENT, None)
         if locustfile is not None:
-            own = load_program("engine", locustfile.name)
+            own = load_program(USUAL_CLIENT, locustfile.name)
             self._program = LoadProgram(own.locustfile, os.path.relpath(locustfile, ROOT))
         home = folder / "home"
         home.mkdir()

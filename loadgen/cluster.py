@@ -16,8 +16,8 @@ from typing import TypeVar
 
 import msgspec
 
+from bench.clients import Client
 from bench.errors import HostUnsuitable, LoadError
-from bench.spec import Client
 from bench.wire import master as wire
 from bench.wire.codec import encode_tagged
 from bench.wire.load import LoadSpec

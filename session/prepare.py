@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from pathlib import Path
 
+from bench.clients import client_of
 from bench.environment.calibration import write_json
 from bench.environment.readiness import Demand
 from bench.errors import AsgibenchError
@@ -12,7 +13,6 @@ from bench.plan.dry_run import WORKDIR, dry_run_lines, known_costs
 from bench.plan.make import BenchRequest, Prepared, make_plan
 from bench.plan.plan import Plan
 from bench.plan.rate import parse_rates
-from bench.results.result import CLIENT_TITLES
 from inventory.read import read_inventory
 from loadgen.cluster import load_program, master_command, worker_command
 from loadgen.endpoints import known_endpoints
@@ -69,7 +69,7 @@ def _load_commands(prepared: Prepared) -> dict[str, list[str]]:
     for client, load_on in dict.fromkeys((run.cell.client, run.cell.load_on) for run in plan.runs):
         hosts = (inventory.server,) if load_on == "server" else inventory.loadgen
         program = load_program(client, None if plan.locustfile is None else plan.locustfile.name)
-        named = "" if len(plan.profile.clients) == 1 else f" of {CLIENT_TITLES[client]}"
+        named = "" if len(plan.profile.clients) == 1 else f" of {client_of(client).title}"
         where = ", ".join(host.name for host in hosts)
         shared = ", with the server" if load_on == "server" else ""
         found[f"load workers{named}, {count}, on {where}{shared}"] = worker_command(

@@ -12,6 +12,7 @@ from packaging.utils import canonicalize_name
 
 from bench.catalogue.command import ACCESS_LOG_WORD, ADDRESS_PLACEHOLDERS, SETTING_PLACEHOLDERS
 from bench.catalogue.versions import FLAGS_WORD, in_range
+from bench.clients import CLIENTS
 from bench.errors import CatalogueError, UsageError
 from bench.plan.rate import parse_rates
 from bench.spec import Profile, ServerSpec, Settings
@@ -156,7 +157,7 @@ def _placeholders_in(text: str, known: set[str], spec: ServerSpec, path: Path) -
 
 
 def check_profile(profile: Profile, path: Path) -> None:
-    """Raises CatalogueError for a count or a rate that measures nothing."""
+    """Raises CatalogueError for an unknown client, and for a count or a rate that measures nothing."""
     counts = {
         "connections": profile.connections,
         "warmup_seconds": profile.warmup_seconds,
@@ -177,6 +178,12 @@ def check_profile(profile: Profile, path: Path) -> None:
     if wrong:
         raise CatalogueError(
             f"{path}: {profile.name}: {', '.join(wrong)} too small", remedy="Correct it there"
+        )
+    unknown = [name for name in profile.clients if name not in CLIENTS]
+    if unknown:
+        raise CatalogueError(
+            f"{path}: {profile.name}: there is no client {', '.join(unknown)}",
+            remedy=f"There are {', '.join(CLIENTS)}",
         )
     try:
         parse_rates(profile.rates)

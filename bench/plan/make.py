@@ -13,6 +13,7 @@ import msgspec
 from bench.catalogue.own_lock import OwnLock, with_app, with_own_locks
 from bench.catalogue.read import Catalogue, load_catalogue, load_profiles
 from bench.catalogue.versions import for_version, read_lock
+from bench.clients import USUAL_CLIENT
 from bench.environment.hosts import Inventory
 from bench.errors import UsageError
 from bench.plan.endpoints import KnownEndpoints
@@ -104,7 +105,7 @@ def make_plan(
     lock = with_own_locks(read_lock(request.root / LOCK_FILE), own_locks)
     servers = tuple(for_version(spec, lock.version_of(spec)) for spec in asked_servers(request, known))
     locustfile = None if request.locustfile is None else read_locustfile(request.locustfile, known.names)
-    if locustfile is not None and profile.clients != ("engine",):
+    if locustfile is not None and profile.clients != (USUAL_CLIENT,):
         raise UsageError(
             f"profile {profile.name} brings clients of its own, {', '.join(profile.clients)}",
             remedy="Leave --locustfile out, or choose another profile",

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 
 import msgspec
 
+from bench.clients import client_of
 from bench.environment.links import link_use
 from bench.judge.limit import CpuUse, HostUse, Judgement, LoadUse, PidChange, RunFigures, judge
 from bench.results.evidence import DatabaseEvidence, LoadEvidence, RunEvidence, Timeline
@@ -191,7 +192,9 @@ def _load_use(worker: LoadWorker, evidence: RunEvidence, hosts: Hosts) -> LoadUs
 
 def _is_by_engine(evidence: RunEvidence) -> bool:
     """The load is made by our engine, not by Locust's clients."""
-    return evidence.planned.run.cell.client == "engine" and not evidence.planned.endpoint.is_users_own
+    return (
+        client_of(evidence.planned.run.cell.client).has_engine and not evidence.planned.endpoint.is_users_own
+    )
 
 
 def _is_wait_its_limit(worker: LoadWorker, evidence: RunEvidence) -> bool:

@@ -6,6 +6,7 @@ import contextlib
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
+from bench.clients import USUAL_CLIENT
 from bench.environment.calibration import EndpointCeiling, HostCeiling, Round, endpoint_ceiling
 from bench.errors import AsgibenchError
 from loadgen.calibrate.clients.engine import by_engine
@@ -75,7 +76,7 @@ def _made_ready(
     origin_core, client_core = _cores(guarded)
     environment = provisioned.environments[LOAD_GROUP]
     shipped = str(provisioned.shipped)
-    program = load_program("engine", None)
+    program = load_program(USUAL_CLIENT, None)
     load_host = LoadHost(guarded, f"{environment.directory}/bin", shipped, (client_core,), program)
     guarded.write(f"{HOME}/.keep", b"")
     with contextlib.ExitStack() as started:
