@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TypeVar
 
 import msgspec
 
 from bench.environment.hosts import ExistingDatabase
 from bench.errors import DatabaseError, HostUnsuitable
 from bench.results.result import DatabaseCounters
+from bench.wire.database import (
+    ClusterCommand,
+    ClusterPrepared,
+    ClusterReady,
+    CountersRead,
+    DataFilled,
+    ProgramFailed,
+    SchemaDropped,
+)
 from remote.guarded import GuardedHost
 
 TOOLS_GROUP = "host-tools"
@@ -21,6 +30,8 @@ LOOPBACK = "127.0.0.1"
 ANY_ADDRESS = {"0.0.0.0": LOOPBACK, "::": "::1"}
 EXACT_SINCE_VERSION = 15
 
+Answered = TypeVar("Answered")
+
 
 class Place(msgspec.Struct, frozen=True):
     """Where testapp's programs run: a host, the Python of its host-tools, the folder that holds testapp."""
@@ -29,8 +40,8 @@ class Place(msgspec.Struct, frozen=True):
     python: str
     app_directory: str
 
-    def ask(self, module: str, *arguments: str, url: str = "") -> Any:
-        """One of testapp's programs on the host; its JSON answer. Raises DatabaseError with its words."""
+    def ask(self, module: str, *arguments: str, answer: type[Answered], url: str = "") -> Answered:
+        """Run one of testapp's programs on the host; what it printed. Raises DatabaseError with its words."""
         done = self.host.run(
             [self.python, "-m", f"testapp.{module}", *arguments],
             cwd=self.app_directory,
@@ -39,15 +50,16 @@ class Place(msgspec.Struct, frozen=True):
             check=False,
         )
         lines = done.stdout.strip().splitlines()
-        answer = msgspec.json.decode(lines[-1]) if lines else {}
         if done.exit_status != 0:
-            text = answer.get("error") or done.stderr.decode(errors="replace")[-400:] or "it said nothing"
+            failed = ProgramFailed(done.stderr.decode(errors="replace")[-400:] or "it printed nothing", "")
+            if lines:
+                failed = msgspec.json.decode(lines[-1], type=ProgramFailed)
             raise DatabaseError(
-                f"{self.host.host.name}: PostgreSQL: {text}",
-                remedy=answer.get("remedy", ""),
+                f"{self.host.host.name}: PostgreSQL: {failed.error}",
+                remedy=failed.remedy,
                 detail=self.host.tail(LOG, 2_000),
             )
-        return answer
+        return msgspec.json.decode(lines[-1], type=answer)
 
 
 class Database(msgspec.Struct, frozen=True):
@@ -80,24 +92,33 @@ def start_database(place: Place, *, cores: Sequence[int] | None, seed: int, serv
     port = _port(host, access.bind)
     allow = [word for address in access.allowed for word in ("--allow", address)]
     prepared = place.ask(
-        "postgres", "prepare", "--directory", directory, "--port", str(port), "--bind", access.bind, *allow
+        "postgres",
+        "prepare",
+        "--directory",
+        directory,
+        "--port",
+        str(port),
+        "--bind",
+        access.bind,
+        *allow,
+        answer=ClusterPrepared,
     )
-    command = place.ask("postgres", "command", "--directory", directory)
+    command = place.ask("postgres", "command", "--directory", directory, answer=ClusterCommand)
     host.remove(LOG)
     pid = host.start(
         PROCESS_NAME,
-        command["argv"],
+        command.argv,
         log=LOG,
-        env=command["environment"],
-        cwd=command["working_directory"],
-        user=command["user"],
+        env=command.environment,
+        cwd=command.working_directory,
+        user=command.user,
         cores=cores,
     )
     own = ANY_ADDRESS.get(access.bind, access.bind)
-    own_url = str(place.ask("postgres", "wait", "--directory", directory, "--host", own)["url"])
-    place.ask("database", "fill", "--seed", str(seed), url=own_url)
+    own_url = place.ask("postgres", "wait", "--directory", directory, "--host", own, answer=ClusterReady).url
+    place.ask("database", "fill", "--seed", str(seed), answer=DataFilled, url=own_url)
     url = own_url.replace(f"@{_bracketed(own)}:", f"@{_bracketed(access.address)}:")
-    database = Database(place, url, own_url, host.host.name, prepared["version"], pid)
+    database = Database(place, url, own_url, host.host.name, prepared.version, pid)
     if host is not server.host:
         _check_reach(database, server, access)
     return database
@@ -109,8 +130,8 @@ def use_database(existing: ExistingDatabase, server: Place, *, seed: int) -> Dat
     Raises DatabaseError where it can't be reached, or its role may not make a schema.
     """
     try:
-        server.ask("database", "fill", "--seed", str(seed), url=existing.url)
-        version = server.ask("database", "counters", url=existing.url)["server_version"]
+        server.ask("database", "fill", "--seed", str(seed), answer=DataFilled, url=existing.url)
+        version = server.ask("database", "counters", answer=CountersRead, url=existing.url).server_version
     except DatabaseError as error:
         raise _about(error, f"{server.host.host.name}: the database {existing.shown}") from error
     return Database(server, existing.url, existing.url, existing.shown, version, None)
@@ -122,7 +143,7 @@ def drop_schema(existing: ExistingDatabase, server: Place) -> bool:
     Raises DatabaseError.
     """
     try:
-        return bool(server.ask("database", "drop", url=existing.url)["dropped"])
+        return server.ask("database", "drop", answer=SchemaDropped, url=existing.url).dropped
     except DatabaseError as error:
         raise _about(error, f"{server.host.host.name}: the database {existing.shown}") from error
 
@@ -133,9 +154,11 @@ def read_counters(database: Database) -> DatabaseCounters | None:
     None for a database that is not ours where they would not be exact: others are connected, or it is older
     than PostgreSQL 15 and tells its counts late.
     """
-    told = database.place.ask("database", "counters", url=database.own_url)
-    is_exact = told["numbackends"] == 1 and int(told["server_version"].split(".")[0]) >= EXACT_SINCE_VERSION
-    return msgspec.convert(told, DatabaseCounters) if database.pid is not None or is_exact else None
+    read = database.place.ask("database", "counters", answer=CountersRead, url=database.own_url)
+    is_exact = read.numbackends == 1 and int(read.server_version.split(".")[0]) >= EXACT_SINCE_VERSION
+    if database.pid is None and not is_exact:
+        return None
+    return msgspec.convert(read, DatabaseCounters, from_attributes=True)
 
 
 class _Access(msgspec.Struct, frozen=True):
@@ -181,7 +204,7 @@ def _port(host: GuardedHost, bind: str) -> int:
 
 def _check_reach(database: Database, server: Place, access: _Access) -> None:
     try:
-        server.ask("database", "counters", url=database.url)
+        server.ask("database", "counters", answer=CountersRead, url=database.url)
     except DatabaseError as error:
         refused = "pg_hba.conf" in error.message
         raise DatabaseError(

@@ -27,14 +27,9 @@ SHIPPED = {
     "testapp/workload.py": {"starlette", "testapp"},
     "testapp/counts.py": {"testapp"},
     "testapp/data.py": {"testapp"},
-    "testapp/database.py": {"asyncpg", "testapp"},
+    "testapp/database.py": {"asyncpg", "bench", "testapp"},
     "remote/onhost/route.py": set(),
-    "testapp/postgres.py": {"testapp"},
     "testapp/process.py": {"testapp"},
-}
-SHIPPED |= {
-    path.relative_to(ROOT).as_posix(): {"starlette", "testapp"}
-    for path in (ROOT / "testapp" / "workloads").glob("*.py")
 }
 # The same of whole folders: modules by the beginning of their names.
 TRAVELLING_FOLDERS = {
@@ -44,6 +39,8 @@ TRAVELLING_FOLDERS = {
     "loadgen/onhost/worker": ("bench.wire", "loadgen.onhost.", "locust", "gevent"),
     "loadgen/onhost/clients": ("bench.wire", "loadgen.onhost.", "locust", "gevent"),
     "loadgen/onhost/calibration": ("bench.wire", "loadgen.onhost.", "locust", "gevent"),
+    "testapp/workloads": ("testapp.", "starlette"),
+    "testapp/postgres": ("bench.wire.", "testapp.postgres."),
 }
 
 

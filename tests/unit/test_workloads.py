@@ -70,6 +70,15 @@ def test_the_load_asks_for_what_the_workload_answers(workload: Workload) -> None
     assert dict(workload.headers).items() <= spec.headers.items()
 
 
+def test_echo_sends_the_bytes_of_its_seed_and_expects_them_back() -> None:
+    echo = WORKLOADS["echo"]
+    assert echo.bodies(SEED) == (echo.request_body(SEED),) != echo.bodies(SEED + 1)
+    first = traffic_of(endpoint_of(echo), SEED).first_request()
+    assert first is not None
+    assert (first.body, first.right_body) == (echo.request_body(SEED), echo.request_body(SEED))
+    assert endpoint_of(echo).request == "POST /api/echo with 1,000 bytes"
+
+
 def test_a_locustfile_has_the_tokens_and_every_counted_path() -> None:
     traffic = traffic_of(OWN, SEED)
     spec = traffic.load_spec("a", 1, epoch=0.0, hash_sample_every=1, clock_offsets={})
