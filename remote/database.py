@@ -10,6 +10,7 @@ import msgspec
 from bench.environment.hosts import ExistingDatabase
 from bench.errors import DatabaseError, HostUnsuitable
 from bench.results.result import DatabaseCounters
+from bench.wire.codec import decode_tagged
 from bench.wire.database import (
     ClusterCommand,
     ClusterPrepared,
@@ -19,7 +20,9 @@ from bench.wire.database import (
     ProgramFailed,
     SchemaDropped,
 )
+from bench.wire.route import ROUTE_EVENTS, NoRoute, Route
 from remote.guarded import GuardedHost
+from remote.provision.ship import shipped_program
 
 TOOLS_GROUP = "host-tools"
 FOLDER = "postgres"
@@ -172,32 +175,32 @@ class _Access(msgspec.Struct, frozen=True):
 def _access(host: GuardedHost, server: Place) -> _Access:
     """Between two hosts: the server host's own resolver and routes say who is who."""
     address = host.host.address
-    done = server.host.run(
-        [server.python, "-I", f"{server.app_directory}/remote/onhost/route.py", address], check=False
-    )
-    answer = msgspec.json.decode(done.stdout or b"{}")
-    if done.exit_status != 0:
+    argv, env = shipped_program(server.python, server.app_directory, "remote.onhost.route")
+    done = server.host.run([*argv, address], env=env)
+    route = decode_tagged(ROUTE_EVENTS, "event", done.stdout)
+    if isinstance(route, NoRoute):
         raise DatabaseError(
             f"{server.host.host.name}: no way to the database host {host.host.name} as '{address}' "
-            f"({answer.get('error') or 'it said nothing'})",
-            remedy=f"set asgibench_address of {host.host.name} to what the server's host reaches it by",
+            f"({route.error})",
+            remedy=f"Set asgibench_address of {host.host.name} to what the server's host reaches it by",
         )
+    assert isinstance(route, Route)
     # Both: with a NAT in between for some ways only, either may be what the database host sees.
     said = server.host.host.source_address
-    allowed = tuple(dict.fromkeys(one for one in (said, answer["source"]) if one))
-    return _Access(host.host.bind or answer["address"], address, allowed)
+    allowed = tuple(dict.fromkeys(one for one in (said, route.source) if one))
+    return _Access(host.host.bind or route.address, address, allowed)
 
 
 def _port(host: GuardedHost, bind: str) -> int:
     wanted = host.host.database_port
-    problem = "" if wanted is None else host.port_problem(bind, wanted)
+    problem = None if wanted is None else host.port_problem(bind, wanted)
     port = host.free_port(bind) if wanted is None else wanted
-    if port and not problem:
+    if port and problem is None:
         return port
     raise HostUnsuitable(
         f"{host.host.name}: PostgreSQL can't listen on {bind}{'' if wanted is None else f' port {wanted}'}"
-        f"{f' ({problem})' if problem else ''}",
-        remedy=f"set asgibench_bind of {host.host.name} to an address of the machine's own"
+        f"{'' if problem is None else f' ({problem.text})'}",
+        remedy=f"Set asgibench_bind of {host.host.name} to an address of the machine's own"
         + ("" if wanted is None else ", or another asgibench_database_port"),
     )
 
@@ -210,10 +213,10 @@ def _check_reach(database: Database, server: Place, access: _Access) -> None:
         raise DatabaseError(
             f"{server.host.host.name} does not reach PostgreSQL on {database.shown} as {access.address}: "
             f"{error.message.partition('PostgreSQL: ')[2]}",
-            remedy="a NAT changes the server's address: set asgibench_source_address of "
+            remedy="A NAT changes the server's address: set asgibench_source_address of "
             f"{server.host.host.name} to the one named"
             if refused
-            else f"let the port through a firewall in between; asgibench_database_port of {database.shown} "
+            else f"Let the port through a firewall in between; asgibench_database_port of {database.shown} "
             "fixes which",
         ) from error
 

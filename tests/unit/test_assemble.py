@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from bench.environment.links import LINKS_VERSION, Link, Links, Transfer
+from bench.environment.links import LINKS_VERSION, Link, Links
 from bench.plan.plan import PlannedRun
 from bench.results.assemble import run_result
 from bench.results.evidence import (
@@ -23,6 +23,7 @@ from bench.results.evidence import (
 from bench.results.latency import Latency
 from bench.results.result import Cell, LoadWorker, RunResult
 from bench.results.window import Window
+from bench.wire.links import Transfer
 from tests.helpers.endpoints import ENDPOINTS
 from tests.helpers.results_example import QUICK, SERVERS
 from tests.unit.test_samples import WALL, end, head, sample
