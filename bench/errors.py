@@ -25,7 +25,7 @@
       UnlikePlans                51   results that can't be compared
       InvalidMeasurement         60   a run that says nothing about its server
       GateFailed                 61   --fail-over: B is worse
-      GateUndecided              62   --fail-over: it can't be said
+      GateUndecided              62   --fail-over: undecided
       LabError                   70   the lab
       Interrupted               130   Ctrl-C or a signal
       SeveralHostsFailed          -   several hosts: the exit code is the first one's

@@ -12,12 +12,12 @@ from bench.errors import AsgibenchError, DatabaseError, LeftBehind
 from bench.wire.leftovers import Leftovers
 from inventory.read import read_inventory
 from remote import bootstrap
-from remote.database import TOOLS_GROUP, Place, drop_schema
+from remote.database import TOOLS_GROUP, ProgramPlace, drop_schema
 from remote.facts import read_facts
 from remote.guarded import MARKER, GuardedHost, GuardSession, new_session
 from remote.provision.provision import provision
 from remote.provision.ship import travelling_files
-from remote.runner import Connection
+from remote.runner import HostConnection
 from remote.ssh.ask import outcomes_asking, terminal
 from remote.ssh.connect import connect
 from remote.ssh.opening import HostKeys, host_keys_of
@@ -76,7 +76,7 @@ def _drop_schema(
     tools = provision(
         guarded, guarded.facts, [TOOLS_GROUP], root=root, files=travelling_files(), report=lambda _: None
     )
-    place = Place(guarded, tools.environments[TOOLS_GROUP].python, str(tools.shipped))
+    place = ProgramPlace(guarded, tools.environments[TOOLS_GROUP].python, str(tools.shipped))
     try:
         dropped = drop_schema(existing, place)
     except DatabaseError as error:
@@ -128,6 +128,6 @@ def _clean(
     return Cleaned(facts.workdir, left, seen.unseen)
 
 
-def _leftovers(connection: Connection, facts: HostFacts, *words: str) -> bytes:
+def _leftovers(connection: HostConnection, facts: HostFacts, *words: str) -> bytes:
     done = connection.run([facts.python_path, "-I", "-B", "-", *words], stdin=bootstrap.script("leftovers"))
     return done.stdout.strip()

@@ -13,7 +13,7 @@ from bench.environment.hosts import Host, HostFacts
 from bench.errors import HostUnsuitable
 from bench.wire.probe import HostDescription, ProbeAnswer
 from remote import bootstrap
-from remote.runner import Connection
+from remote.runner import HostConnection
 
 OLDEST_PYTHON = (3, 11)
 TIMEOUT_SECONDS = 60.0
@@ -38,7 +38,7 @@ FIND_PYTHON = (
 )
 
 
-def read_facts(connection: Connection) -> HostFacts:
+def read_facts(connection: HostConnection) -> HostFacts:
     """One round trip. Raises HostUnsuitable, and what the connection raises."""
     host = connection.host
     sent_at = time.time()

@@ -18,7 +18,7 @@ from bench.errors import AsgibenchError, ConnectionLost, HostUnreachable
 from remote.facts import read_facts
 from remote.guarded import GuardedHost, GuardSession
 from remote.parallel import on_all, outcomes
-from remote.runner import Connection
+from remote.runner import HostConnection
 from remote.ssh.ask import Ask, outcomes_asking
 from remote.ssh.connect import connect
 from remote.ssh.opening import HostKeys, host_keys_of
@@ -148,7 +148,7 @@ def _gates(hosts: Iterable[Host]) -> dict[str, threading.Semaphore]:
     return {jump: threading.Semaphore(AT_ONCE_THROUGH_A_JUMP_HOST) for jump in jumps}
 
 
-def _connect(host: Host, keys: HostKeys, gates: Mapping[str, threading.Semaphore]) -> Connection:
+def _connect(host: Host, keys: HostKeys, gates: Mapping[str, threading.Semaphore]) -> HostConnection:
     """Raises as ``connect``. Only hosts behind a jump host wait for each other."""
     gate = gates.get(host.proxy_jump or "")
     with gate if gate is not None else contextlib.nullcontext():

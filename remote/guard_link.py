@@ -18,7 +18,7 @@ from bench.wire.attach import ATTACH_EVENTS, AttachOrder, Greeting, HostHeld, No
 from bench.wire.codec import decode_tagged, encode_line
 from bench.wire.guard import REQUESTS, GuardFailure, ProcessEnded
 from remote import bootstrap
-from remote.runner import Connection, Stream
+from remote.runner import HostConnection, Stream
 
 ANSWER_SECONDS = 20.0
 VERBS = {kind: verb for verb, kind in REQUESTS.items()}
@@ -36,7 +36,7 @@ class GuardRefusal(CommandFailed):
 
 
 class _Envelope(msgspec.Struct, frozen=True):
-    """What tells of a line how to read the rest of it."""
+    """The keys of a line that say of which kind it is."""
 
     id: int = -1
     ok: bool = True
@@ -104,7 +104,7 @@ class GuardLink:
         return self._lost is not None
 
     def lose(self, why: str) -> None:
-        """Give the connection up: whoever waits for an answer gets ConnectionLost."""
+        """Give the connection up: every thread that waits for an answer gets ConnectionLost."""
         self._end(why)
         self._stream.close()
 
@@ -140,7 +140,7 @@ class GuardLink:
 
 
 def attach(
-    connection: Connection, facts: HostFacts, order: AttachOrder, exits: Mapping[str, int] = {}
+    connection: HostConnection, facts: HostFacts, order: AttachOrder, exits: Mapping[str, int] = {}
 ) -> GuardLink:
     """Join the session's guard on the host, started if none runs.
 
@@ -161,7 +161,9 @@ def attach(
 
 
 def _greeting(facts: HostFacts, order: AttachOrder, line: bytes) -> Greeting:
-    event = decode_tagged(ATTACH_EVENTS, "event", line) if line else NotAttached("failed", "it said nothing")
+    event = (
+        decode_tagged(ATTACH_EVENTS, "event", line) if line else NotAttached("failed", "it printed nothing")
+    )
     if isinstance(event, Greeting):
         return event
     if isinstance(event, HostHeld):

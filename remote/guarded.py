@@ -43,7 +43,7 @@ from bench.wire.guard import (
     WriteFile,
 )
 from remote.guard_link import ANSWER_SECONDS, Answer, GuardRefusal, attach
-from remote.runner import Command, Completed, Connection, Runner, check_completed, too_slow
+from remote.runner import Command, Completed, HostConnection, Runner, check_completed, too_slow
 
 LEASE_SECONDS = 45.0
 RENEW_SECONDS = 5.0
@@ -74,7 +74,7 @@ def new_session(purpose: str) -> GuardSession:
 class GuardedHost(Runner):
     """One host, its facts, and the guard's lease on it, renewed until ``release`` or ``abandon``."""
 
-    def __init__(self, connection: Connection, facts: HostFacts, session: GuardSession) -> None:
+    def __init__(self, connection: HostConnection, facts: HostFacts, session: GuardSession) -> None:
         """Raises HostBusy where another session holds the host, HostUnsuitable where no guard can start."""
         self.connection = connection
         self.facts = facts
@@ -236,7 +236,7 @@ class GuardedHost(Runner):
     def is_lost(self) -> bool:
         return self._link.is_lost()
 
-    def reattach(self, connection: Connection) -> None:
+    def reattach(self, connection: HostConnection) -> None:
         """Go on over a new connection, before the lease has expired."""
         self.connection.close()
         self.connection = connection

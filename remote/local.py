@@ -11,14 +11,14 @@ from pathlib import Path
 from bench.environment.hosts import Host
 from bench.errors import ConnectionLost
 from inventory.default_signals import default_signals
-from remote.runner import Command, Completed, Connection, Stream, too_slow
+from remote.runner import Command, Completed, HostConnection, Stream, too_slow
 
 CHUNK_BYTES = 1 << 18
 CLOSE_SECONDS = 10
 NOT_FOUND_STATUS = 127  # a shell's
 
 
-class LocalConnection(Connection):
+class LocalConnection(HostConnection):
     """The controller itself."""
 
     def __init__(self, host: Host) -> None:

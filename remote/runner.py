@@ -78,7 +78,7 @@ class Stream(Protocol):
     def close(self) -> None: ...
 
 
-class Connection(Runner):
+class HostConnection(Runner):
     """All that can be done on a host without its guard."""
 
     @abc.abstractmethod

@@ -60,6 +60,6 @@ def _pin(
     shown = scan_host_key(address, port, SCAN_SECONDS, open_socket=open_socket)
     for key in shown:
         say(f"{name} ({address}:{port})  {key.get_name()}  {fingerprint(key)}")
-    if not confirm(f"Are these the keys of {name}? Compare them with what its owner tells you."):
+    if not confirm(f"Are these the keys of {name}? Compare them with what its owner gives you."):
         raise HostKeyError(f"{name}: not pinned", remedy="Nothing runs on a host whose key is not known")
     pin(keys.files[0], address, port, shown)

@@ -41,7 +41,7 @@ class Links(msgspec.Struct, frozen=True):
     problems: dict[str, str] = {}  # LinkMeasured.problem of each load host that could not reach the server
 
     def is_of(self, server_boot_id: str, address: str, load_boot_ids: Mapping[str, str]) -> bool:
-        """Measured between the same machines, none of them started anew since, and all of them."""
+        """Whether all these machines were measured, and none of them has been restarted since."""
         return (
             not self.problems
             and self.server_boot_id == server_boot_id

@@ -162,9 +162,9 @@ def _power(facts: HostFacts, condition: Condition) -> Iterator[Finding]:
         remedy = "Keep it awake: `caffeinate -s` on macOS, IdleAction=ignore in logind.conf on Linux"
         text = f"goes to sleep after {condition.sleeps_after_minutes} idle minutes"
         yield Finding("limits", host, "sleep", text, remedy)
-    told = (scaling, condition.on_battery, condition.low_power, limit, condition.throttle_count)
-    if all(one is None for one in told):
-        text = "frequency scaling, battery, low-power mode and heat are not to be read on this system"
+    readings = (scaling, condition.on_battery, condition.low_power, limit, condition.throttle_count)
+    if all(one is None for one in readings):
+        text = "frequency scaling, battery, low-power mode and heat can't be read on this system"
         yield Finding("ok", host, "power", text)
 
 

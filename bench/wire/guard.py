@@ -25,7 +25,7 @@ class StartProcess:
     env: dict[str, str] = field(default_factory=dict)  # beside the few variables that the guard passes on
     cwd: str | None = None  # None: the work folder
     cores: tuple[int, ...] | None = None  # the CPU numbers to pin it to (Linux); None: all
-    user: str | None = None  # whom it runs as, if the guard is root; None: the guard's own user
+    user: str | None = None  # the user that it runs as, if the guard is root; None: the guard's own
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,7 +24,7 @@ class Kin(NamedTuple):
     session: int
     # 0 where the reader did not ask for it.
     group: int = 0
-    # When it started, in the system's own words: tells it from a later process with the same number.
+    # When it started, in the system's own words: a later process with the same number differs in it.
     started: str = ""
 
 

@@ -5,12 +5,12 @@ nothing of the host's network, and gives every host the same bytes. A host needs
 root, a compiler, pip, venv, tar nor a route out. Below its work folder:
 
     envs/<group>-<hash>/        one virtual environment; the hash is of its wheels and of the host's Python
-    uv/<version>-<hash>/uv      the binary out of uv's wheel; the hash tells platforms on a shared home apart
+    uv/<version>-<hash>/uv      the binary out of uv's wheel; platforms that share a home differ in the hash
     wheels/<filename>           the wheels, so that a second environment is not sent what the first one had
     ship/<hash>/                our own files, by content
 
-One question over the connection tells all that is missing (onhost/environments.py runs there); where nothing
-is, it is the only one. Old environments stay; hosts.clean removes the whole folder.
+One question over the connection asks for all that is missing (onhost/environments.py answers it); where
+nothing is missing, it is the only one. Old environments stay; hosts.clean removes the whole folder.
 """
 
 from __future__ import annotations

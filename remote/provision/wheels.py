@@ -1,10 +1,10 @@
 """The controller's cache of wheels: pip downloads each once, and each is checked against the lock's hash.
 
-``<cache>/<sha256>/<filename>``. Threads and other processes share it: whoever lacks a wheel waits until
-nobody else downloads. A wheel is hashed each time it is handed out, so a damaged file is downloaded anew.
+``<cache>/<sha256>/<filename>``. Threads and other processes share it, and one of them downloads at a
+time. A wheel is hashed each time it is handed out, so a damaged file is downloaded again.
 
 pip, because it finds the index, mirror, proxy, credentials and certificates that the user has set for it
-(``pip config``, ``PIP_INDEX_URL``). It is told of the host's platform and Python instead of the controller's.
+(``pip config``, ``PIP_INDEX_URL``). It gets the host's platform and Python instead of the controller's.
 """
 
 from __future__ import annotations

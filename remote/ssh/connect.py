@@ -21,20 +21,20 @@ from fabric.tunnels import Tunnel
 from bench.environment.hosts import Host
 from bench.errors import ConnectionLost
 from remote.local import LocalConnection
-from remote.runner import Command, Completed, Connection, Stream, too_slow
+from remote.runner import Command, Completed, HostConnection, Stream, too_slow
 from remote.ssh.opening import CONNECT_TIMEOUT_SECONDS, HostKeys, close_way, opened
 
 CHUNK_BYTES = 1 << 18
 
 
-def connect(host: Host, keys: HostKeys) -> Connection:
+def connect(host: Host, keys: HostKeys) -> HostConnection:
     """Raises HostUnreachable, HostKeyError or AuthenticationError, each with its remedy."""
     if host.is_local:
         return LocalConnection(host)
     return SshConnection(host, keys)
 
 
-class SshConnection(Connection):
+class SshConnection(HostConnection):
     """One SSH connection, kept alive; every command is a channel of it."""
 
     def __init__(self, host: Host, keys: HostKeys) -> None:

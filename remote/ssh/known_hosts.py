@@ -133,7 +133,7 @@ def changed_key_error(host: Host, error: paramiko.BadHostKeyException, inventory
     return HostKeyError(
         f"{host.name}: the host key of {error.hostname} {what}: "
         f"known is {_shown(old)}, it shows {_shown(new)}",
-        remedy=f"Somebody may be in between, or it was installed anew: if you know that, {_trust(inventory)}",
+        remedy=f"Somebody may be in between, or it was reinstalled: if you know that, {_trust(inventory)}",
     )
 
 
@@ -180,8 +180,8 @@ def scan_host_key(
 ) -> list[paramiko.PKey]:
     """The host's keys, at most one each of Ed25519, ECDSA and RSA; nothing is sent that logs in.
 
-    ``open_socket`` connects to the host in another way, through a jump host say: anew for each call. Raises
-    HostUnreachable.
+    ``open_socket`` connects to the host in another way, such as through a jump host; it is called once a key.
+    Raises HostUnreachable.
     """
     opened = open_socket or (lambda: socket.create_connection((address, port), timeout_seconds))
     try:

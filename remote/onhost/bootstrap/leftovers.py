@@ -171,10 +171,10 @@ def linux_reason(process: Path, ours: re.Pattern[str]) -> str:
     shown = words[:SHOWN_CHARACTERS]
     if ours.search(words):
         return shown
-    for link, said in (("cwd", "works in"), ("exe", "runs")):
+    for link, verb in (("cwd", "works in"), ("exe", "runs")):
         place = target(process / link)
         if ours.search(place):
-            return f"{shown}: {said} {place}"
+            return f"{shown}: {verb} {place}"
     for variable in content(process / "environ").split("\0"):
         if ours.search(variable) and not variable.startswith(WANDERINGS):
             return f"{shown}: has {variable[:SHOWN_CHARACTERS]} in its environment"

@@ -45,9 +45,9 @@ def become_guard(folder: Path, order: AttachOrder, tell: int) -> None:
     os.close(tell)
     try:
         first = greet_first(listener, order, since)
-        from remote.onhost.guard.serve import Server
+        from remote.onhost.guard.serve import GuardLoop
 
-        Server(folder, order, since, listener).serve(first)
+        GuardLoop(folder, order, since, listener).serve(first)
     finally:
         Path(SOCKET).unlink(missing_ok=True)
         Path(RECORD).unlink(missing_ok=True)

@@ -68,7 +68,7 @@ class Launcher:
         libc = self._libc
 
         def prepare() -> None:
-            # Whoever started us may have had them ignored: a background shell, nohup.
+            # A background shell and nohup start programs with these ignored, and children inherit it.
             for number in (signal.SIGINT, signal.SIGQUIT):
                 signal.signal(number, signal.SIG_DFL)
             if libc is not None:

@@ -9,7 +9,6 @@ import os
 import selectors
 import signal
 import socket
-import traceback
 from pathlib import Path
 
 from bench.wire.attach import AttachOrder
@@ -28,7 +27,7 @@ DEADLINE_POLL_SECONDS = 0.5
 IDLE_POLL_SECONDS = 1.0
 
 
-class Server:
+class GuardLoop:
     """Serves until the host is released."""
 
     def __init__(self, folder: Path, order: AttachOrder, since: float, listener: socket.socket) -> None:
@@ -124,6 +123,8 @@ class Server:
         except OSError as error:
             reply.fail(GuardFailure(errno.errorcode.get(error.errno or 0, "OSError"), str(error)))
         except Exception:
+            import traceback  # needed for our own mistakes alone
+
             reply.fail(GuardFailure("broken", traceback.format_exc()))
 
     def _announce(self, ended: ProcessEnded) -> None:

@@ -1,4 +1,4 @@
-"""A stop under way: whom it means, who waits for it, and when patience ends."""
+"""A stop under way: which processes it ends, which requests wait for it, and when it kills."""
 
 from __future__ import annotations
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import os
-import shutil
 import zlib
 
 from bench.wire.guard import Done, FilePiece, FileTail, ReadFile, RemovePath, TailFile, WriteFile
@@ -45,6 +44,8 @@ def remove(guard: Guard, request: RemovePath, reply: Reply) -> None:
     if path == guard.workdir.resolve():
         raise Refused("outside", "the work folder itself is not removed here")
     if path.is_dir() and not path.is_symlink():
+        import shutil  # loads more than all verbs together
+
         shutil.rmtree(path)
     else:
         path.unlink(missing_ok=True)
