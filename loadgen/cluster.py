@@ -23,7 +23,8 @@ from bench.wire.codec import encode_tagged
 from bench.wire.load import LoadSpec
 from bench.wire.slices import Slice
 from loadgen.stats import StoppedRun
-from remote.guarded import GuardedHost, GuardRefusal
+from remote.guard_link import GuardRefusal
+from remote.guarded import GuardedHost
 from remote.parallel import on_all
 from remote.provision.ship import ROOT
 

@@ -16,6 +16,7 @@ from remote.ssh.ask import terminal
 from reports.terminal.progress import Progress
 from session.announce import announce
 from session.finish import Outcome, finish
+from session.locks import keep_locks, kept_locks
 from session.prepare import prepare
 from session.resume import kept_warnings, open_store
 from session.schedule import run_plan
@@ -30,9 +31,14 @@ def bench(request: BenchRequest, progress: Progress) -> Outcome:
     """
     prepared = prepare(request)
     store, plan = open_store(request, prepared.plan)
+    if not request.resume:
+        keep_locks(store, prepared.own_locks)
+    locks = kept_locks(store, plan)
     done = store.done_run_ids()
     left = [run for run in plan.runs if run.id not in done]
     announce(progress, plan, prepared.inventory, len(left))
+    for lock in locks:
+        progress.note("Lock", f"{lock.title}, kept in {store.directory / lock.file_name}")
     reasons = kept_warnings(store)
     error: AsgibenchError | None = None
     if not left:

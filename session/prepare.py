@@ -17,14 +17,17 @@ from inventory.read import read_inventory
 from loadgen.cluster import load_program, master_command, worker_command
 from loadgen.endpoints import known_endpoints
 from loadgen.traffic import answer_bytes, traffic_of
-from remote.readiness import Checked, check_hosts
+from remote.check import Checked, check_hosts
+from session.locks import asked_locks
 from session.parties.load import LOAD_GROUP
 
 
 def prepare(request: BenchRequest) -> Prepared:
-    """The inventory and the plan. Raises UsageError, CatalogueError, InventoryError."""
+    """Inventory, locks and plan. Raises UsageError, CatalogueError, InventoryError and ProvisionError."""
     inventory = read_inventory(request.hosts, root=request.root)
-    return Prepared(inventory, make_plan(request, inventory, known_endpoints()))
+    known = known_endpoints()
+    locks = asked_locks(request, known)
+    return Prepared(inventory, make_plan(request, inventory, known, locks), locks)
 
 
 def describe(request: BenchRequest) -> list[str]:
@@ -37,6 +40,7 @@ def describe(request: BenchRequest) -> list[str]:
         port=request.port,
         load_commands={"Locust's master, on this machine": master_command("*"), **_load_commands(prepared)},
         costs=known_costs(request.results_root, inventory.name),
+        own_locks=prepared.own_locks,
         now=datetime.now(UTC),
     )
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
+from bench.catalogue.own_lock import OwnLock
 from bench.plan.locustfile import source_of
 from bench.plan.plan import Plan
 from loadgen.cluster import user_file
@@ -16,15 +18,19 @@ from reports.terminal.progress import Progress
 from session.parties.load import LOAD_GROUP
 
 
-def provision_hosts(fleet: Fleet, plan: Plan, root: Path, progress: Progress) -> dict[str, Provisioned]:
-    """What came of it, by host. Raises as check_wheels and provision."""
+def provision_hosts(
+    fleet: Fleet, plan: Plan, own_locks: Sequence[OwnLock], root: Path, progress: Progress
+) -> dict[str, Provisioned]:
+    """What came of it, by host. ``own_locks`` are those of the plan. Raises as check_wheels and provision."""
     roles = _groups_by_host(fleet, plan)
     files = travelling_files()
     if plan.locustfile is not None:
         files[user_file(plan.locustfile.name)] = source_of(plan.locustfile)
 
     # Every host is asked before any is sent something.
-    locks = read_locks((group for groups in roles.values() for group in groups), root)
+    own = {lock.group: lock.pylock for lock in own_locks}
+    groups = {group for groups in roles.values() for group in groups} - own.keys()
+    locks = {**read_locks(sorted(groups), root), **own}
     on_all(lambda name: check_wheels(fleet.hosts[name].facts, roles[name], locks), roles, str)
 
     def provision_one(name: str) -> Provisioned:
@@ -51,7 +57,7 @@ def provision_hosts(fleet: Fleet, plan: Plan, root: Path, progress: Progress) ->
 def _groups_by_host(fleet: Fleet, plan: Plan) -> dict[str, list[str]]:
     """The dependency groups that each host's roles need."""
     inventory = fleet.inventory
-    servers = [spec.environment_group for spec in plan.servers]
+    servers = [spec.group for spec in plan.servers]
     groups = {inventory.server.name: [TOOLS_GROUP, *dict.fromkeys(servers)]}
     if inventory.database is not None:
         groups.setdefault(inventory.database.name, []).append(TOOLS_GROUP)

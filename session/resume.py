@@ -23,7 +23,7 @@ def open_store(request: BenchRequest, plan: Plan) -> tuple[Store, Plan]:
     root = request.results_root
     if not request.resume:
         return Store.create(root, plan.name, plan), plan
-    store = Store.open(root, request.name or _latest_name(root))
+    store = Store.open(root, request.name or latest_name(root))
     kept = store.read_plan()
     _check_same_ground(kept, plan)
     return store, _with_same_locustfile(kept, plan.locustfile)
@@ -57,7 +57,8 @@ def _with_same_locustfile(plan: Plan, given: UserLocustfile | None) -> Plan:
     return msgspec.structs.replace(plan, locustfile=given or plan.locustfile)
 
 
-def _latest_name(root: Path) -> str:
+def latest_name(root: Path) -> str:
+    """The results in ``root`` that were planned last. Raises UsageError if there are none."""
     names = result_names(root)
     if not names:
         raise UsageError(f"there is nothing in {root} to go on with", remedy="Leave --resume out")

@@ -10,6 +10,7 @@ from typing import TypeVar
 
 import msgspec
 
+from bench.catalogue.own_lock import OwnLock, with_app, with_own_locks
 from bench.catalogue.read import Catalogue, load_catalogue, load_profiles
 from bench.catalogue.versions import for_version, read_lock
 from bench.clients import USUAL_CLIENT
@@ -71,21 +72,38 @@ class Prepared(msgspec.Struct, frozen=True):
 
     inventory: Inventory
     plan: Plan
+    own_locks: tuple[OwnLock, ...] = ()  # of the plan's servers with requirements of their own
 
 
-def make_plan(request: BenchRequest, inventory: Inventory, known: KnownEndpoints) -> Plan:
-    """The seeded plan of what was asked for, of ``known`` endpoints. Raises UsageError or CatalogueError."""
+def asked_servers(request: BenchRequest, known: KnownEndpoints) -> tuple[ServerSpec, ...]:
+    """The entries that are asked for, the test app's packages among requirements of their own.
+
+    Raises UsageError or CatalogueError.
+    """
+    lock = read_lock(request.root / LOCK_FILE)
+    version_set = request.version_set or _profile(request).version_set
+    chosen = chosen_servers(load_catalogue(known.names, request.catalogue), request.servers, version_set)
+    return tuple(with_app(spec, lock) for spec in chosen)
+
+
+def make_plan(
+    request: BenchRequest,
+    inventory: Inventory,
+    known: KnownEndpoints,
+    own_locks: Sequence[OwnLock] = (),
+) -> Plan:
+    """The seeded plan of what was asked for, of ``known`` endpoints.
+
+    ``own_locks`` has the lock of each of ``asked_servers`` with requirements of its own. Raises UsageError or
+    CatalogueError.
+    """
     if not 0 < request.port < 65_536:
         raise UsageError(f"there is no port {request.port}", remedy="Choose one from 1 to 65535")
     if request.locustfile is not None and request.rates:
         raise UsageError("a user's locustfile sets its own pace", remedy="Leave --rate out")
-    catalogue = load_catalogue(known.names, request.catalogue)
-    profile = _with_rates(_named(load_profiles(request.catalogue), request.profile, "profile"), request)
-    lock = read_lock(request.root / LOCK_FILE)
-    servers = tuple(
-        for_version(spec, lock.version_of(spec))
-        for spec in chosen_servers(catalogue, request.servers, request.version_set or profile.version_set)
-    )
+    profile = _with_rates(_profile(request), request)
+    lock = with_own_locks(read_lock(request.root / LOCK_FILE), own_locks)
+    servers = tuple(for_version(spec, lock.version_of(spec)) for spec in asked_servers(request, known))
     locustfile = None if request.locustfile is None else read_locustfile(request.locustfile, known.names)
     if locustfile is not None and profile.clients != (USUAL_CLIENT,):
         raise UsageError(
@@ -117,6 +135,7 @@ def make_plan(request: BenchRequest, inventory: Inventory, known: KnownEndpoints
         lock_sha256=hashlib.sha256((request.root / LOCK_FILE).read_bytes()).hexdigest(),
         asgibench_version=asgibench_version(request.root),
         locustfile=locustfile,
+        own_locks={one.group: one.sha256 for one in own_locks},
     )
 
 
@@ -152,6 +171,10 @@ def _sets_remedy(spec: ServerSpec, catalogue: Catalogue) -> str:
         return f"Name {spec.family}, which --set finds in either set, or leave --set out"
     paper = [one.family or one.name for one in catalogue.servers if one.version_set == "paper"]
     return f"The set paper has {', '.join(paper)}; name others without --set"
+
+
+def _profile(request: BenchRequest) -> Profile:
+    return _named(load_profiles(request.catalogue), request.profile, "profile")
 
 
 def _with_rates(profile: Profile, request: BenchRequest) -> Profile:

@@ -49,6 +49,7 @@ class Plan(msgspec.Struct, frozen=True):
     lock_sha256: str
     asgibench_version: str
     locustfile: UserLocustfile | None = None
+    own_locks: dict[str, str] = {}  # {ServerSpec.group: SHA-256 of its lock} of requirements of their own
 
     @property
     def run_seconds(self) -> float:

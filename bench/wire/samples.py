@@ -12,8 +12,7 @@ time. None stands for what could not be read.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import Field, dataclass, field, fields
 from typing import Any, NamedTuple
 
 from bench.wire.codec import to_plain
@@ -132,16 +131,16 @@ LINES: dict[str, type[Line]] = {"head": Header, "s": Sample, "gone": TargetGone,
 _NAMES = {kind: name for name, kind in LINES.items()}
 
 
-# {line's name: {key on the disk: the field's name}}
-_FIELDS = {
-    name: {one.metadata.get("key", one.name): one.name for one in fields(kind)}
-    for name, kind in LINES.items()
-}
+def key_of(field: Field[Any]) -> str:
+    """The key on the disk of a line's field."""
+    key: str = field.metadata.get("key", field.name)
+    return key
 
 
 def encode_record(record: Header | TargetGone | Note | Footer) -> bytes:
-    name, plain = _NAMES[type(record)], to_plain(record)
-    return _json({KIND: name, **{key: plain[one] for key, one in _FIELDS[name].items()}}).encode() + b"\n"
+    kind = type(record)
+    line = {key_of(one): to_plain(getattr(record, one.name)) for one in fields(kind)}
+    return _json({KIND: _NAMES[kind], **line}).encode() + b"\n"
 
 
 def encode_sample(sample: Sample) -> bytes:
@@ -168,9 +167,3 @@ def _row_text(row: ProcessRow) -> str:
 
 def _json(value: Any) -> str:
     return json.dumps(value, separators=(",", ":"))
-
-
-def with_field_names(name: str, plain: Mapping[str, Any]) -> dict[str, Any]:
-    """The decoded line of kind ``name`` with its fields' names as keys; other keys are left out."""
-    names = _FIELDS[name]
-    return {names[key]: value for key, value in plain.items() if key in names}

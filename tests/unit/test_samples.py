@@ -64,10 +64,18 @@ def full(seconds: float, *rows: Row, **rest: Any) -> bytes:
     )
 
 
-def end(lines: int, seconds: float = 10.0) -> bytes:
+def end(lines: int, seconds: float = 10.0, missed: int = 2) -> bytes:
     times = {"t": WALL + seconds, "m": MONOTONIC + seconds}
     return line(
-        k="end", reason="asked", lines=lines, samples=3, missed=2, late_max=0.5, late_mean=0.1, c=1.5, **times
+        k="end",
+        reason="asked",
+        lines=lines,
+        samples=3,
+        missed=missed,
+        late_max=0.5,
+        late_mean=0.1,
+        c=1.5,
+        **times,
     )
 
 
