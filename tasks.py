@@ -263,7 +263,7 @@ def check(
 @answers_for_errors
 def trust(context: Context, hosts: str, yes: bool = False, debug: bool = False) -> None:
     """Show each host's key and pin it in known_hosts beside the inventory."""
-    from remote.survey import trust_hosts
+    from remote.trust import trust_hosts
 
     trust_hosts(ROOT, hosts, say=print, confirm=(lambda _: True) if yes else _confirm)
 
@@ -272,7 +272,7 @@ def trust(context: Context, hosts: str, yes: bool = False, debug: bool = False) 
 @answers_for_errors
 def clean(context: Context, hosts: str, debug: bool = False) -> None:
     """Remove every trace of ours from the hosts."""
-    from remote.survey import clean_hosts
+    from remote.clean import clean_hosts
 
     clean_hosts(ROOT, hosts, say=print)
 

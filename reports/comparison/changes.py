@@ -145,13 +145,13 @@ def swap_sentence(flip: Flip) -> str:
 
 
 def flip_sentences(comparison: Comparison) -> tuple[str, ...]:
-    told = tuple(flip_sentence(flip) for flip in comparison.flips)
+    sentences = tuple(flip_sentence(flip) for flip in comparison.flips)
     known = any(cell.ratios[0].low is not None for cell in comparison.valid_cells)
-    if not told and not known:
-        told = ("Whether the ranking of servers flips can’t be told without intervals.",)
-    elif not told:
-        told = ("No ranking of servers flips beyond the uncertainty.",)
-    return told + tuple(swap_sentence(flip) for flip in comparison.swaps)
+    if not sentences and not known:
+        sentences = ("Whether the ranking of servers flips can’t be told without intervals.",)
+    elif not sentences:
+        sentences = ("No ranking of servers flips beyond the uncertainty.",)
+    return sentences + tuple(swap_sentence(flip) for flip in comparison.swaps)
 
 
 def worse_sentences(gate: Gate) -> tuple[str, ...]:
@@ -163,14 +163,18 @@ def worse_sentences(gate: Gate) -> tuple[str, ...]:
 def gate_sentences(gate: Gate) -> tuple[str, ...]:
     """What --fail-over found besides figures that fail."""
     share = f"{gate.share * 100:g} %"
-    told = [] if gate.worse else [f"Nothing is worse by more than {share} beyond the uncertainty."]
+    sentences = [] if gate.worse else [f"Nothing is worse by more than {share} beyond the uncertainty."]
     if gate.possible:
-        told.append(f"Not excluded, for their intervals reach beyond {share}: {_briefly(gate.possible)}.")
+        sentences.append(
+            f"Not excluded, for their intervals reach beyond {share}: {_briefly(gate.possible)}."
+        )
     if gate.undecided:
-        told.append(f"Not judged, for want of an interval: {_briefly(gate.undecided)}.")
+        sentences.append(f"Not judged, for want of an interval: {_briefly(gate.undecided)}.")
     if gate.invalid:
-        told.append(f"Not judged, for they are invalid: {listed([cell.title for cell in gate.invalid])}.")
-    return tuple(told)
+        sentences.append(
+            f"Not judged, for they are invalid: {listed([cell.title for cell in gate.invalid])}."
+        )
+    return tuple(sentences)
 
 
 def cell_and_ratio(cell: Cell, ratio: Ratio) -> str:

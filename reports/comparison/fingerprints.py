@@ -9,7 +9,7 @@ from bench.plan.plan import Environment
 from bench.results.comparison import Comparison, Measured
 from bench.results.likeness import Difference
 from reports.tables.hosts import CLOCK, facts_shown
-from reports.tables.servers import TOLD_ELSEWHERE, setting_value
+from reports.tables.servers import REPORTED_ELSEWHERE, setting_value
 from reports.words.numbers import MISSING, counted, listed
 
 
@@ -128,7 +128,7 @@ def _software(one: Measured) -> dict[str, str]:
     for run in sorted(one.runs, key=lambda run: run.position):
         found.setdefault(f"{run.cell.server}, version", run.server_version)
         for name, value in run.server_configuration.items():
-            if name not in TOLD_ELSEWHERE:
+            if name not in REPORTED_ELSEWHERE:
                 found.setdefault(f"{run.cell.server}, as it told: {name}", setting_value(value))
     packages: dict[str, set[str]] = {}
     for groups in one.environment.versions.values():

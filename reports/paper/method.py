@@ -260,7 +260,7 @@ def _shares(cell: CellSummary, runs: Sequence[RunResult]) -> str:
 
 
 def _generator_cores(run: RunResult) -> float:
-    return sum(worker.engine_core_share + worker.locust_core_share for worker in run.load_workers)
+    return sum(worker.work_share for worker in run.load_workers)
 
 
 # ---------------------------------------------------------------- what made the figures

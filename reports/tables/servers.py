@@ -12,7 +12,7 @@ from reports.tables.table import Fact, Table, TableRow, facts_of, words
 from reports.words.numbers import MISSING, counted
 
 # The command stands above; pids are of one run.
-TOLD_ELSEWHERE = ("command", "pid", "parent_pid")
+REPORTED_ELSEWHERE = ("command", "pid", "parent_pid")
 
 
 @dataclass(frozen=True)
@@ -52,13 +52,13 @@ def asked_table(plan: Plan, runs: Sequence[RunResult]) -> Table:
     )
 
 
-def told_table(plan: Plan, runs: Sequence[RunResult]) -> Table:
+def reported_table(plan: Plan, runs: Sequence[RunResult]) -> Table:
     """The settings that the running server reported, which are those that were measured."""
-    told = {
-        name: {key: value for key, value in run.server_configuration.items() if key not in TOLD_ELSEWHERE}
+    reported = {
+        name: {key: value for key, value in run.server_configuration.items() if key not in REPORTED_ELSEWHERE}
         for name, run in _first_runs(plan, runs).items()
     }
-    return _settings_table("As the running server told it", told)
+    return _settings_table("As the running server told it", reported)
 
 
 def _first_runs(plan: Plan, runs: Sequence[RunResult]) -> dict[str, RunResult]:

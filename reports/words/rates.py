@@ -43,13 +43,13 @@ def rate_sentences(group: RateGroup) -> tuple[str, ...]:
             by_share.setdefault(cell.rate_share, []).append(cell)
         elif cell.rate_per_second is not None:
             by_rate.setdefault(cell.rate_per_second, []).append(cell)
-    said = []
+    sentences = []
     for levels, words_of in ((by_rate, _rate_words), (by_share, _share_words)):
         level = _telling_level(levels)
         if level is not None:
             sentence = _tail_sentence(f"{words_of(level)} on {group.label}", levels[level])
-            said.append(sentence + _overload(levels, level, words_of))
-    return tuple(said)
+            sentences.append(sentence + _overload(levels, level, words_of))
+    return tuple(sentences)
 
 
 def _telling_level(levels: Mapping[float, Sequence[CellSummary]]) -> float | None:
@@ -76,10 +76,10 @@ def _tail_sentence(load: str, cells: Sequence[CellSummary]) -> str:
 
 
 def _overload(
-    levels: Mapping[float, Sequence[CellSummary]], told: float, words_of: Callable[[float], str]
+    levels: Mapping[float, Sequence[CellSummary]], shown: float, words_of: Callable[[float], str]
 ) -> str:
     """A sentence on the next load that was too much for some server; empty where there is none."""
-    for level in sorted(level for level in levels if level > told):
+    for level in sorted(level for level in levels if level > shown):
         behind = [cell.server for cell in with_latency(levels[level]) if _is_behind(cell)]
         if behind:
             return f" At {words_of(level)} {listed(behind)} did not keep up."
@@ -87,12 +87,12 @@ def _overload(
 
 
 def _who(cell: CellSummary) -> str:
-    said = []
+    details = []
     if cell.rate_share is not None:
-        said.append(f"{rate(cell.rate_per_second)} requests/s")
+        details.append(f"{rate(cell.rate_per_second)} requests/s")
     if _is_behind(cell):
-        said.append(f"which answered only {rate(achieved_rate(cell))} requests/s")
-    return f"{cell.server} ({', '.join(said)})" if said else cell.server
+        details.append(f"which answered only {rate(achieved_rate(cell))} requests/s")
+    return f"{cell.server} ({', '.join(details)})" if details else cell.server
 
 
 def _rate_words(level: float) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import signal
@@ -47,6 +48,9 @@ access_log = "it has none"
 """
 
 
+CLIENTS = ["engine", "fast_http_user", "http_user"]
+
+
 class Place(msgspec.Struct, frozen=True):
     """An inventory of this machine alone, with a work folder of the test's own."""
 
@@ -70,7 +74,8 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
         workdir = outside / "w"
         (folder / "here.yml").write_text(LOCAL_INVENTORY.format(workdir=workdir))
         pairs = BRIEF_PROFILE.replace("brief", "pairs") + "server_workers = [1, 2]\n"
-        (folder / "own.toml").write_text(BRIEF_PROFILE + pairs + BROKEN_SERVER)
+        clients = BRIEF_PROFILE.replace("brief", "clients") + f"clients = {CLIENTS}\n"
+        (folder / "own.toml").write_text(BRIEF_PROFILE + pairs + clients + BROKEN_SERVER)
         yield Place(workdir, folder / "here.yml", folder / "own.toml", folder / "results")
 
 
@@ -161,6 +166,62 @@ def test_a_server_is_started_with_the_workers_of_its_cell(place: Place) -> None:
     runs = {one["cell"]["workers"]: one for one in run_results(place.results / "pairs")}
     assert {workers: len(one["server_pids"]) for workers, one in runs.items()} == {1: 1, 2: 2}
     assert all(one["counts"]["server"] >= one["counts"]["engine"] > 0 for one in runs.values())
+
+
+def test_servers_with_requirements_of_their_own_are_measured_and_their_locks_kept(place: Place) -> None:
+    """granian and gunicorn have a process above their workers, all of which answer before the load begins."""
+    asked = ("--servers", "granian,gunicorn-uvicorn", "--endpoints", "shortbody")
+    words = ["pairs" if word == "brief" else word for word in place.bench("--name", "own", *asked)]
+    done = run(*words, "--port", str(free_port()))
+    assert ended_well(done, place.results / "own"), done.stderr
+    runs = run_results(place.results / "own")
+    found = {(one["cell"]["server"], one["cell"]["workers"]): one for one in runs}
+    assert set(found) == {(server, count) for server in ("granian", "gunicorn-uvicorn") for count in (1, 2)}
+    for (_, workers), one in found.items():
+        assert len(one["server_pids"]) == workers
+        assert one["server_cpu"]["processes"] == workers + 1
+        assert one["counts"]["server"] >= one["counts"]["engine"] > 0
+    plan = json.loads((place.results / "own" / "plan.json").read_text())
+    assert len(plan["own_locks"]) == 2
+    for group, sha256 in plan["own_locks"].items():
+        text = (place.results / "own" / f"pylock.{group}.toml").read_bytes()
+        assert hashlib.sha256(text).hexdigest() == sha256
+        assert text == (place.results / "locks" / f"pylock.{group}.toml").read_bytes()
+        with (place.results / "own" / f"pylock.{group}.toml").open("a") as file:
+            file.write("# altered\n")
+    resumed = run(*place.bench("--name", "own", "--resume"))
+    assert (resumed.status, "its checksum differs" in resumed.stderr) == (50, True), resumed.stderr
+
+
+def test_a_post_that_echoes_its_body_is_measured_and_counted_by_all(place: Place) -> None:
+    """It is measured where it is named, and no file but its own knows of it."""
+    done = run(*place.bench("--name", "echo", "--endpoints", "echo", "--port", str(free_port())))
+    assert ended_well(done, place.results / "echo"), done.stderr
+    runs = run_results(place.results / "echo")
+    assert [one["cell"]["endpoint"] for one in runs] == ["echo"] * 3
+    for one in runs:
+        counts = one["counts"]
+        assert counts["engine"] == counts["locust"] == counts["spool"] > 100, one["run_id"]
+        assert 0 <= counts["server"] - counts["engine"] <= counts["in_flight_at_stop"], one["run_id"]
+        assert one["failures"] == {}, one["run_id"]
+        assert one["database"] is None
+    assert "POST /api/echo with 1,000 bytes" in Path(done.last_line).read_text()
+
+
+def test_locusts_own_clients_post_it_too(place: Place) -> None:
+    words = [
+        "clients" if word == "brief" else word
+        for word in place.bench("--name", "clients", "--servers", "uvicorn", "--endpoints", "echo")
+    ]
+    done = run(*words, "--port", str(free_port()))
+    assert ended_well(done, place.results / "clients"), done.stderr
+    runs = run_results(place.results / "clients")
+    assert sorted(one["cell"]["client"] for one in runs) == sorted(CLIENTS)
+    for one in runs:
+        assert one["failures"] == {}, one["run_id"]
+        counts = one["counts"]
+        assert counts["engine"] == counts["locust"] == counts["spool"] > 50, one["run_id"]
+        assert 0 <= counts["server"] - counts["engine"] <= counts["in_flight_at_stop"], one["run_id"]
 
 
 def test_resume_elsewhere_is_refused(whole: Finished, place: Place) -> None:

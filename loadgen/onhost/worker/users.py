@@ -2,16 +2,17 @@
 
 The User classes are given the measured server as their ``host``; ``self.environment.asgibench_tokens`` has
 the bearer tokens that /api/orders takes, and ``self.environment.asgibench_requests`` is an endless iterator
-of what the plan asks for: ``(path, headers)``, each worker with tokens of its own in turn. Each request comes
-by Locust's own ``request`` event into the same slices and the same messages as the engine's.
+of PlannedRequests, what the plan asks for, each worker with tokens of its own in turn. Each request comes by
+Locust's own ``request`` event into the same slices and the same messages as the engine's.
 """
 
 from __future__ import annotations
 
+import base64
 import itertools
 import time
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 import gevent
 from locust import events
@@ -20,13 +21,15 @@ from bench.wire.load import LoadSpec
 from bench.wire.worker import RunOrder
 from loadgen.onhost.engine.tally import SliceClock
 from loadgen.onhost.worker.recorder import RequestRecorder
-from loadgen.onhost.worker.worker import LoadWorker, isolate_from_settings, pin
+from loadgen.onhost.worker.worker import LocustWorker, isolate_from_settings, pin
 
 _TICK_SECONDS = 0.02
 _DRAIN_SECONDS = 1.0
+# In lower case: these Locust's clients send as they like.
+_CLIENTS_OWN_HEADERS = ("user-agent", "accept")
 
 
-class UserWorker(LoadWorker):
+class UserWorker(LocustWorker):
     """Counts what the users of the file do, and stops them so that none is cut off if it can be helped."""
 
     def __init__(self, environment: Any) -> None:
@@ -104,13 +107,32 @@ class UserWorker(LoadWorker):
                 self.tell_connections(told)
 
 
-def _requests(spec: LoadSpec, index: int, workers: int) -> Iterator[tuple[str, dict[str, str]]]:
-    """The spec's path and rotating header, endlessly; worker ``index`` takes every ``workers``-th value."""
+class PlannedRequest(NamedTuple):
+    """What a client of Locust's is to send."""
+
+    method: str
+    path: str
+    headers: dict[str, str]
+    body: bytes | None  # None: it has none
+
+
+def _requests(spec: LoadSpec, index: int, workers: int) -> Iterator[PlannedRequest]:
+    """The spec's request, endlessly.
+
+    Worker ``index`` takes every ``workers``-th value of a rotating header.
+    """
+    headers = {name: text for name, text in spec.headers.items() if name.lower() not in _CLIENTS_OWN_HEADERS}
+    body = base64.b64decode(spec.body) or None
     rotate = spec.rotate
     if rotate is None:
-        return itertools.repeat((spec.path, {}))
+        return itertools.repeat(PlannedRequest(spec.method, spec.path, headers, body))
     values = rotate.values[index::workers] or rotate.values
-    return itertools.cycle([(spec.path, {rotate.header: rotate.prefix + one}) for one in values])
+    return itertools.cycle(
+        [
+            PlannedRequest(spec.method, spec.path, headers | {rotate.header: rotate.prefix + one}, body)
+            for one in values
+        ]
+    )
 
 
 def _base_url(spec: LoadSpec) -> str:

@@ -12,8 +12,8 @@ class FastHttpClient(FastHttpUser):  # type: ignore[misc]  # Locust has no types
 
     @task  # type: ignore[untyped-decorator]
     def ask(self) -> None:
-        path, headers = next(self.environment.asgibench_requests)
-        self.client.get(path, headers=headers)
+        method, path, headers, body = next(self.environment.asgibench_requests)
+        self.client.request(method, path, data=body, headers=headers)
 
 
 measure_users()
