@@ -18,7 +18,7 @@ from inventory.read import read_inventory
 from loadgen.cluster import load_program, master_command, worker_command
 from loadgen.endpoints import known_endpoints
 from loadgen.traffic import answer_bytes, traffic_of
-from remote.readiness import Checked, check_hosts
+from remote.check import Checked, check_hosts
 from session.locks import asked_locks
 from session.parties.load import LOAD_GROUP
 

@@ -15,10 +15,10 @@ from bench.plan.request import BenchRequest
 from bench.results.result import Reason
 from bench.results.store import Store
 from loadgen.traffic import Traffic, traffic_of
+from remote.check import check_fleet
 from remote.fleet import Fleet
 from remote.parallel import on_all, prompt_pool, wait_for_all
 from remote.provision.provision import Provisioned
-from remote.readiness import check_fleet
 from remote.server import check_answers
 from reports.terminal.progress import Progress
 from session.announce import database_shown
@@ -151,12 +151,7 @@ def _environment(
         loadgen=tuple(one.host.name for one in fleet.loadgen),
         database=database_shown(fleet.inventory),
         hosts=tuple(one.host.without_secrets() for one in fleet.hosts.values()),
-        facts={
-            name: msgspec.structs.replace(
-                one.facts, clock_offset_seconds=clocks[name][0], clock_offset_error_seconds=clocks[name][1]
-            )
-            for name, one in fleet.hosts.items()
-        },
+        facts={name: one.facts.with_clock(*clocks[name]) for name, one in fleet.hosts.items()},
         versions={
             name: {group: one.versions for group, one in found.environments.items()}
             for name, found in provisioned.items()

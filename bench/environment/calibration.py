@@ -162,7 +162,7 @@ def save_calibration(results_root: Path, calibration: Calibration) -> Path:
 
 def load_calibration(path: Path) -> Calibration:
     """Raises ResultError where there is none, or it is damaged or of another version."""
-    remedy = "measure the ceilings with `invoke calibrate`"
+    remedy = "Measure the ceilings with `./invoke calibrate`"
     try:
         found = msgspec.json.decode(path.read_bytes(), type=Calibration)
     except OSError as error:

@@ -126,10 +126,11 @@ class LoadWorker(msgspec.Struct, frozen=True):
     def work_share(self) -> float:
         """How busy the worker was in the window: 1.0 is a core with no time left for more requests.
 
-        The sum of its two processes' work in their median seconds. The engine and its Locust worker are
-        pinned to the same core, so together they fill it, although either alone may look far from full. What
-        the engine spent polling is left out, since more load would have had it; ``cpu_share`` has it. The
-        median leaves out the window's exceptional seconds. Results without medians have the mean.
+        The sum of its two processes' work in their median seconds: the engine and its Locust worker are
+        pinned to the same core, so together they fill it, although either alone may look far from full.
+        (Locust's own clients are one process, pinned or not.) What the engine spent polling is left out,
+        since more load would have had it; ``cpu_share`` has it. The median leaves out the window's
+        exceptional seconds. Results from before the medians were kept have the mean.
         """
         median = self.engine_core_share_median + self.locust_core_share_median
         return median or self.engine_core_share + self.locust_core_share

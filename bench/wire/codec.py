@@ -63,8 +63,8 @@ def from_plain(kind: type[Message], plain: Any) -> Message:
         raise error.inside(kind.__name__) from None
 
 
-def encode_line(message: object, **tag: str) -> bytes:
-    """One line. ``tag`` is the key that names the kind, such as ``do="start"``."""
+def encode_line(message: object, **tag: str | int) -> bytes:
+    """One line. ``tag`` names the kind, such as ``do="start"``, and what else stands beside the message."""
     return json.dumps({**tag, **to_plain(message)}, separators=(",", ":")).encode() + b"\n"
 
 

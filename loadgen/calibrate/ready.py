@@ -5,9 +5,9 @@ from __future__ import annotations
 import msgspec
 
 from bench.errors import LoadError
-from loadgen.cluster import Cluster
+from loadgen.cluster import LoadCluster
 from remote.guarded import GuardedHost
-from remote.provision.provision import Environment
+from remote.provision.provision import VirtualEnvironment
 
 CONNECTIONS = 50
 WARMUP_SECONDS = 1
@@ -38,11 +38,11 @@ class ReadyHost(msgspec.Struct, frozen=True):
     """A load host on which the trivial server and a load worker run: all that measuring a client needs."""
 
     guarded: GuardedHost
-    environment: Environment
+    environment: VirtualEnvironment
     shipped_directory: str
     programs: Programs
     origin: Origin
-    cluster: Cluster
+    cluster: LoadCluster
     core: int | None  # that each client runs on; None: any
     clock_offset_seconds: float  # of the host, to add to the controller's clock
     window_seconds: int

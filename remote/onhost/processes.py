@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import os
-import subprocess
 import sys
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -25,7 +24,7 @@ class Kin(NamedTuple):
     session: int
     # 0 where the reader did not ask for it.
     group: int = 0
-    # When it started, in the system's own words: tells it from a later process with the same number.
+    # When it started, in the system's own words: a later process with the same number differs in it.
     started: str = ""
 
 
@@ -92,6 +91,8 @@ def _linux_processes() -> Iterator[tuple[int, Kin]]:
 
 
 def _listed_processes() -> Iterator[tuple[int, Kin]]:
+    import subprocess  # Linux needs it nowhere here, and the guard's start would wait for it
+
     listing = subprocess.run(
         ["ps", "-axo", "pid=,ppid=,pgid=,stat=,lstart="], capture_output=True, text=True, check=True
     )

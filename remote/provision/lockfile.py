@@ -11,6 +11,7 @@ A source distribution is never chosen: hosts have no compiler.
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import re
 import shutil
@@ -248,7 +249,7 @@ def _other_python(lock: Pylock, facts: HostFacts, group: str) -> str:
     fitting = [
         f"3.{minor}"
         for minor in PYTHON_MINORS
-        if not isinstance(_choose(lock, msgspec.structs.replace(facts, python_version=f"3.{minor}.0")), str)
+        if not isinstance(_choose(lock, dataclasses.replace(facts, python_version=f"3.{minor}.0")), str)
     ]
     if fitting:
         return f"Name Python {' or '.join(fitting)} in asgibench_python of {facts.host}, or take another host"

@@ -51,7 +51,7 @@ class TrustOptions(msgspec.Struct, frozen=True):
 
 
 def trust(options: TrustOptions) -> int:
-    from remote.survey import trust_hosts
+    from remote.trust import trust_hosts
 
     trust_hosts(options.root, options.hosts, say=print, confirm=_agreed if options.yes else _confirm)
     return 0
@@ -72,7 +72,7 @@ class CleanOptions(msgspec.Struct, frozen=True):
 
 
 def clean(options: CleanOptions) -> int:
-    from remote.survey import clean_hosts
+    from remote.clean import clean_hosts
 
     clean_hosts(options.root, options.hosts, say=print)
     return 0

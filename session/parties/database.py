@@ -14,8 +14,8 @@ from remote.database import (
     LOG,
     PROCESS_NAME,
     TOOLS_GROUP,
-    Database,
-    Place,
+    FilledDatabase,
+    ProgramPlace,
     read_counters,
     start_database,
     use_database,
@@ -27,7 +27,7 @@ from remote.provision.provision import Provisioned
 class DatabaseParty(msgspec.Struct, frozen=True):
     """``database`` is None where no endpoint of the plan uses one: then every method does nothing."""
 
-    database: Database | None
+    database: FilledDatabase | None
     # Whose agent samples it. Empty for one that is not ours.
     host: str
     # Of the database's host.
@@ -50,7 +50,7 @@ class DatabaseParty(msgspec.Struct, frozen=True):
         if not any(endpoint.may_use_database for endpoint in endpoints):
             return cls(None, host, cores_usable)
         places = {
-            one.host.name: Place(
+            one.host.name: ProgramPlace(
                 one,
                 provisioned[one.host.name].environments[TOOLS_GROUP].python,
                 str(provisioned[one.host.name].shipped),

@@ -11,13 +11,13 @@ from bench.errors import AsgibenchError, ServerStartError
 from bench.results.evidence import ServerEvidence
 from bench.results.result import Cell
 from bench.spec import ServerSpec
+from bench.wire.answers import TakenAnswer
 from loadgen.traffic import Traffic
 from remote.database import TOOLS_GROUP
 from remote.guarded import GuardedHost
 from remote.provision.provision import Provisioned
 from remote.server import (
     PROCESS_NAME,
-    Answer,
     Deployment,
     FirstRequest,
     RunningServer,
@@ -72,7 +72,7 @@ class ServerParty(msgspec.Struct, frozen=True):
         """Where clients reach it."""
         return self.host.host.address
 
-    def take_answers(self, server: str, requests: Sequence[FirstRequest]) -> dict[str, Answer]:
+    def take_answers(self, server: str, requests: Sequence[FirstRequest]) -> dict[str, TakenAnswer]:
         """Start one server, ask it for every endpoint that it serves, and stop it again.
 
         Returns the answers by endpoint. Raises PortTaken, HostUnsuitable, ServerStartError.
@@ -138,7 +138,6 @@ def _deployment(
         version=environment.versions[spec.package],
         program_directory=f"{environment.directory}/bin",
         app_directory=str(provisioned.shipped),
-        answers_script=f"{provisioned.shipped}/remote/onhost/answers.py",
         python=provisioned.environments[TOOLS_GROUP].python,
         bind=host.host.bind or host.host.address,
         port=port,

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
 from pathlib import Path
 
@@ -25,9 +24,11 @@ from bench.errors import (
 from remote import fleet
 from remote.fleet import AT_ONCE_THROUGH_A_JUMP_HOST, open_fleet
 from remote.guarded import new_session
+from remote.local import LocalConnection
 from remote.parallel import on_all, outcomes, wait_for_all
-from remote.provision.provision import ship
-from remote.ssh.connect import Completed, HostKeys, LocalConnection
+from remote.provision.ship import ship
+from remote.runner import Command, Completed
+from remote.ssh.opening import HostKeys
 from tests.helpers.facts import facts_of_this_machine
 
 LOAD_HOSTS = 8
@@ -50,17 +51,9 @@ class MeetingConnection(LocalConnection):
         super().__init__(Host(name, ("loadgen",), connection="local"))
         self.meeting = meeting
 
-    def run(
-        self,
-        argv: Sequence[str],
-        *,
-        stdin: bytes | Path = b"",
-        env: Mapping[str, str] = {},
-        timeout_seconds: float = 60,
-        check: bool = True,
-    ) -> Completed:
+    def execute(self, command: Command) -> Completed:
         self.meeting.wait()
-        return super().run(argv, stdin=stdin, env=env, timeout_seconds=timeout_seconds, check=check)
+        return super().execute(command)
 
 
 def test_files_go_to_all_hosts_at_once(tmp_path: Path) -> None:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import tomllib
 
-import msgspec
 import pytest
 from packaging.pylock import Pylock
 
@@ -57,7 +57,7 @@ def locks() -> dict[str, Pylock]:
 
 
 def with_python(facts: HostFacts, python: str) -> HostFacts:
-    return msgspec.structs.replace(facts, python_version=f"{python}.1")
+    return dataclasses.replace(facts, python_version=f"{python}.1")
 
 
 @pytest.mark.parametrize("group", GROUPS)
@@ -95,7 +95,7 @@ def test_the_docs_list_what_is_not_supported() -> None:
 @pytest.mark.parametrize("group", GROUPS)
 def test_musl_is_refused_in_words(group: str, libc: str, locks: dict[str, Pylock]) -> None:
     """Every group says the same of a musl host, also one whose wheels there would be."""
-    alpine = msgspec.structs.replace(PLATFORMS["Linux x86_64"], libc=libc)
+    alpine = dataclasses.replace(PLATFORMS["Linux x86_64"], libc=libc)
     with pytest.raises(ProvisionError, match="its C library is musl") as caught:
         wheels_for(locks[group], alpine, group)
     assert "glibc" in caught.value.remedy
@@ -121,10 +121,10 @@ def test_a_host_is_judged_before_anything_is_sent(locks: dict[str, Pylock]) -> N
 def test_unlike_pythons_are_told_by_host() -> None:
     """A patch level makes no difference, a minor version and another implementation do."""
     hosts = {
-        name: msgspec.structs.replace(PLATFORMS["Linux x86_64"], python_version=version)
+        name: dataclasses.replace(PLATFORMS["Linux x86_64"], python_version=version)
         for name, version in {"a": "3.11.2", "b": "3.13.5", "c": "3.11.9"}.items()
     }
     assert unlike_pythons(hosts) == {"CPython 3.11": ("a", "c"), "CPython 3.13": ("b",)}
     assert unlike_pythons({name: hosts[name] for name in ("a", "c")}) == {}
-    hosts["c"] = msgspec.structs.replace(hosts["c"], python_implementation="PyPy")
+    hosts["c"] = dataclasses.replace(hosts["c"], python_implementation="PyPy")
     assert list(unlike_pythons(hosts)) == ["CPython 3.11", "CPython 3.13", "PyPy 3.11"]

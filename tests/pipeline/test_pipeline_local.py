@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import signal
@@ -165,6 +166,31 @@ def test_a_server_is_started_with_the_workers_of_its_cell(place: Place) -> None:
     runs = {one["cell"]["workers"]: one for one in run_results(place.results / "pairs")}
     assert {workers: len(one["server_pids"]) for workers, one in runs.items()} == {1: 1, 2: 2}
     assert all(one["counts"]["server"] >= one["counts"]["engine"] > 0 for one in runs.values())
+
+
+def test_servers_with_requirements_of_their_own_are_measured_and_their_locks_kept(place: Place) -> None:
+    """granian and gunicorn have a process above their workers, all of which answer before the load begins."""
+    asked = ("--servers", "granian,gunicorn-uvicorn", "--endpoints", "shortbody")
+    words = ["pairs" if word == "brief" else word for word in place.bench("--name", "own", *asked)]
+    done = run(*words, "--port", str(free_port()))
+    assert ended_well(done, place.results / "own"), done.stderr
+    runs = run_results(place.results / "own")
+    found = {(one["cell"]["server"], one["cell"]["workers"]): one for one in runs}
+    assert set(found) == {(server, count) for server in ("granian", "gunicorn-uvicorn") for count in (1, 2)}
+    for (_, workers), one in found.items():
+        assert len(one["server_pids"]) == workers
+        assert one["server_cpu"]["processes"] == workers + 1
+        assert one["counts"]["server"] >= one["counts"]["engine"] > 0
+    plan = json.loads((place.results / "own" / "plan.json").read_text())
+    assert len(plan["own_locks"]) == 2
+    for group, sha256 in plan["own_locks"].items():
+        text = (place.results / "own" / f"pylock.{group}.toml").read_bytes()
+        assert hashlib.sha256(text).hexdigest() == sha256
+        assert text == (place.results / "locks" / f"pylock.{group}.toml").read_bytes()
+        with (place.results / "own" / f"pylock.{group}.toml").open("a") as file:
+            file.write("# altered\n")
+    resumed = run(*place.bench("--name", "own", "--resume"))
+    assert (resumed.status, "its checksum differs" in resumed.stderr) == (50, True), resumed.stderr
 
 
 def test_a_post_that_echoes_its_body_is_measured_and_counted_by_all(place: Place) -> None:

@@ -10,27 +10,30 @@ from pathlib import Path
 
 import pytest
 
+from remote.provision.ship import travelling_files
+
 ROOT = Path(__file__).resolve().parents[2]
 ROOMS = ("bench", "inventory", "testapp", "remote", "loadgen", "reports", "session", "tasks")
-# These travel to hosts: the standard library, what the host's environment has, and their own siblings.
-SHIPPED = {
-    "remote/onhost/guard.py": set(),
-    "remote/onhost/processes.py": set(),
-    "remote/onhost/answers.py": set(),
-    "remote/onhost/bootstrap/probe.py": set(),
-    "remote/onhost/condition.py": set(),
-    "remote/onhost/link_probe.py": set(),
-    "remote/onhost/bootstrap/leftovers.py": set(),
-    "remote/onhost/environments.py": set(),
-    "testapp/app.py": {"starlette", "testapp"},
+# What travels to hosts imports the standard library, of ours only what travels too, and from the environment
+# that it runs in these; the longest path counts.
+LIBRARIES: dict[str, set[str]] = {
+    "bench/wire/": set(),
+    "remote/onhost/": set(),
+    "remote/onhost/agent": {"psutil"},
+    "loadgen/onhost/": set(),
+    "loadgen/onhost/worker/": {"locust", "gevent"},
+    "loadgen/onhost/clients/": {"locust"},
+    "loadgen/onhost/calibration/": {"locust", "gevent"},
+    "testapp/": set(),
+    "testapp/app.py": {"starlette"},
+    "testapp/database.py": {"asyncpg"},
     "testapp/pool.py": {"asyncpg"},
-    "testapp/workload.py": {"starlette", "testapp"},
-    "testapp/counts.py": {"testapp"},
-    "testapp/data.py": {"testapp"},
-    "testapp/database.py": {"asyncpg", "bench", "testapp"},
-    "remote/onhost/route.py": set(),
-    "testapp/process.py": {"testapp"},
+    "testapp/workload.py": {"starlette"},
+    "testapp/workloads/": {"starlette"},
 }
+# Single scripts, which import nothing of ours.
+SCRIPTS = "remote/onhost/bootstrap/"
+TRAVELLING = ("bench.wire", "remote.onhost", "loadgen.onhost", "testapp")
 # The same of whole folders: modules by the beginning of their names.
 TRAVELLING_FOLDERS = {
     "bench/wire": ("bench.wire.",),
@@ -80,10 +83,17 @@ def test_a_room_imports_only_from_rooms_above_it(path: Path) -> None:
     assert not imported(path) & below
 
 
-@pytest.mark.parametrize("name", sorted(SHIPPED))
-def test_a_shipped_file_stands_alone(name: str) -> None:
-    foreign = imported(ROOT / name) - set(sys.stdlib_module_names)
-    assert foreign <= SHIPPED[name]
+def travels(module: str) -> bool:
+    return any(module == one or module.startswith(f"{one}.") for one in TRAVELLING)
+
+
+@pytest.mark.parametrize("name", sorted(name for name in travelling_files() if name.endswith(".py")))
+def test_what_travels_to_hosts_imports_only_what_is_there(name: str) -> None:
+    place = max((place for place in LIBRARIES if name.startswith(place)), key=len, default="")
+    allowed = {*sys.stdlib_module_names, *LIBRARIES.get(place, ())}
+    foreign = {module for module in imported_modules(ROOT / name) if module.partition(".")[0] not in allowed}
+    ours = set() if name.startswith(SCRIPTS) else {module for module in foreign if travels(module)}
+    assert foreign == ours
 
 
 @pytest.mark.parametrize("folder", sorted(TRAVELLING_FOLDERS))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import msgspec
+import dataclasses
+
 import pytest
 
 from bench.environment.hosts import Host, HostFacts, Inventory
@@ -15,7 +16,7 @@ APART = Host("two", ("loadgen",), address="192.0.2.2")
 
 
 def facts(cores: tuple[int, ...], *, can_pin: bool = True) -> dict[str, HostFacts]:
-    one = msgspec.structs.replace(FACTS, cores_usable=cores, can_pin=can_pin)
+    one = dataclasses.replace(FACTS, cores_usable=cores, can_pin=can_pin)
     return {"one": one, "two": one}
 
 

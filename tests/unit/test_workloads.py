@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import dataclasses
 import hashlib
 import re
 from pathlib import Path
@@ -13,9 +14,10 @@ import pytest
 
 from bench.errors import AnswersDiffer, UsageError
 from bench.spec import Endpoint
+from bench.wire.answers import TakenAnswer
 from loadgen.endpoints import endpoint_of
 from loadgen.traffic import traffic_of
-from remote.server import Answer, FirstRequest, check_answers
+from remote.server import FirstRequest, check_answers
 from testapp.data import USER_COUNT, tokens
 from testapp.workload import Workload
 from testapp.workloads import WORKLOADS
@@ -116,8 +118,8 @@ def test_chosen_endpoints_come_once_and_in_order(names: tuple[str, ...]) -> None
 # ---------------------------------------------------------------- the first answers
 
 
-def right(request: FirstRequest) -> Answer:
-    return Answer(
+def right(request: FirstRequest) -> TakenAnswer:
+    return TakenAnswer(
         status=200,
         content_type=request.endpoint.content_type,
         content_length=str(len(request.right_body)),
@@ -150,6 +152,6 @@ def test_right_answers_pass_and_one_that_is_not_served_is_left_out() -> None:
 def test_a_wrong_answer_names_server_and_field(field: str, value: Any, said: str) -> None:
     requests = first_requests()[:1]
     good = right(requests[0])
-    wrong = msgspec.structs.replace(good, **{field: value})
+    wrong = dataclasses.replace(good, **{field: value})
     with pytest.raises(AnswersDiffer, match=f"/api/shortbody: daphne answers with {said}"):
         check_answers({"uvicorn": {"shortbody": good}, "daphne": {"shortbody": wrong}}, requests)

@@ -1,4 +1,4 @@
-"""Are the hosts ready for a plan? Conditions are read, port and links tried; the findings are bench/'s."""
+"""Are the hosts ready for a plan? Reads conditions, tries port and links; readiness.py judges."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ import msgspec
 from bench.environment.hosts import Host, HostFacts, Inventory
 from bench.environment.links import Links, known_links, links_path, save_links
 from bench.environment.readiness import (
-    Condition,
     Demand,
     Finding,
     State,
@@ -24,26 +23,30 @@ from bench.environment.readiness import (
     unreached_finding,
 )
 from bench.errors import AsgibenchError, HostsNotReady, HostUnsuitable, PortTaken
+from bench.wire.condition import Condition
+from remote import bootstrap
 from remote.facts import read_facts
 from remote.fleet import Fleet
 from remote.guarded import GuardedHost, new_session
 from remote.links import BRIEF_SECONDS, FULL_SECONDS, measure_links
 from remote.parallel import on_all, outcomes
+from remote.runner import Runner
 from remote.ssh.ask import outcomes_asking, terminal
-from remote.ssh.connect import Runner, connect, host_keys_of
+from remote.ssh.connect import connect
+from remote.ssh.opening import host_keys_of
 
 CONDITION_SECONDS = 60.0
 
 
 class Checked(msgspec.Struct, frozen=True):
-    """All that was found out. ``errors`` are of hosts that could not be looked at, in words."""
+    """All that was found out, by host."""
 
     environment: str
     facts: dict[str, HostFacts]
     conditions: dict[str, Condition]
-    links: Links | None
+    links: Links | None  # None: not measured
     findings: tuple[Finding, ...]
-    errors: dict[str, AsgibenchError]
+    errors: dict[str, AsgibenchError]  # of hosts that could not be looked at
 
     @property
     def error(self) -> AsgibenchError | None:
@@ -57,9 +60,8 @@ class Checked(msgspec.Struct, frozen=True):
         if not stops:
             return None
         found = not_ready(stops)
-        # The findings themselves are shown in full.
-        found.detail = ""
-        return found
+        # Without its detail: the findings themselves are shown in full.
+        return type(found)(found.message, remedy=found.remedy)
 
     @property
     def as_json(self) -> dict[str, object]:
@@ -87,16 +89,17 @@ def _outcome(findings: Sequence[Finding]) -> State:
 
 def read_condition(runner: Runner, facts: HostFacts) -> Condition:
     """One command. Raises HostUnsuitable where its answer can't be read."""
-    script = (Path(__file__).parent / "onhost/condition.py").read_bytes()
     done = runner.run(
-        [facts.python_path, "-I", "-B", "-", facts.workdir], stdin=script, timeout_seconds=CONDITION_SECONDS
+        bootstrap.command(facts.python_path, bootstrap.CONDITION, facts.workdir),
+        stdin=bootstrap.modules(bootstrap.CONDITION),
+        timeout_seconds=CONDITION_SECONDS,
     )
     try:
         return msgspec.json.decode(done.stdout, type=Condition)
     except msgspec.DecodeError as error:
         raise HostUnsuitable(
             f"{facts.host}: its condition can't be read ({error})",
-            remedy="please report this, with the lines below",
+            remedy="Please report this, with the lines below",
             detail=done.stdout.decode(errors="replace")[-4000:],
         ) from error
 
@@ -195,7 +198,7 @@ def not_ready(stops: tuple[Finding, ...]) -> HostsNotReady | PortTaken:
         return kind(f"{first.host}: {first.what}: {first.text}", remedy=first.remedy)
     return HostsNotReady(
         f"{len(stops)} things stop the plan before its first run",
-        remedy="mend them, or choose another plan",
+        remedy="Mend them, or choose another plan",
         detail="\n".join(lines),
     )
 
@@ -230,11 +233,8 @@ def _state(
 
 
 def _facts(guarded: GuardedHost) -> HostFacts:
-    """With the clock as the guard tells it: finer than what the facts' one round trip over SSH does."""
-    offset, error = guarded.clock_offset()
-    return msgspec.structs.replace(
-        guarded.facts, clock_offset_seconds=offset, clock_offset_error_seconds=error
-    )
+    """With the clock as the guard reads it, which is more exact than the facts' one round trip over SSH."""
+    return guarded.facts.with_clock(*guarded.clock_offset())
 
 
 def _port(server: GuardedHost, port: int) -> Finding:

@@ -1,95 +1,45 @@
-"""The commands `hosts.trust` and `hosts.clean`: hosts trusted, and rid of us."""
+"""The command `hosts.clean`: everything of ours is removed from the hosts, and what is left is reported."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import msgspec
 
 from bench.environment.hosts import ExistingDatabase, Host, HostFacts
-from bench.errors import AsgibenchError, DatabaseError, HostKeyError, LeftBehind
+from bench.errors import AsgibenchError, DatabaseError, LeftBehind
+from bench.wire.leftovers import Leftovers
 from inventory.read import read_inventory
-from remote.database import TOOLS_GROUP, Place, drop_schema
+from remote import bootstrap
+from remote.database import TOOLS_GROUP, ProgramPlace, drop_schema
 from remote.facts import read_facts
 from remote.guarded import MARKER, GuardedHost, GuardSession, new_session
 from remote.provision.provision import provision
 from remote.provision.ship import travelling_files
+from remote.runner import HostConnection
 from remote.ssh.ask import outcomes_asking, terminal
-from remote.ssh.connect import Connection, HostKeys, close_way, connect, host_keys_of, open_jumps, unopened
-from remote.ssh.jumps import way_to
-from remote.ssh.known_hosts import fingerprint, pin, scan_host_key
+from remote.ssh.connect import connect
+from remote.ssh.opening import HostKeys, host_keys_of
 
-SCAN_SECONDS = 10.0
 # A guard that has given its host back still has to end.
 PATIENCE_SECONDS = 3.0
 
 
-def trust_hosts(
-    root: Path, hosts: str, *, say: Callable[[str], None], confirm: Callable[[str], bool]
-) -> None:
-    """Show every SSH host's keys and pin them beside the inventory. Raises HostKeyError if refused.
-
-    Names and ports are what ~/.ssh/config makes of them; a jump host is pinned before what is behind it, and
-    once if several hosts are behind it.
-    """
-    inventory = read_inventory(hosts, root=root)
-    keys = host_keys_of(inventory)
-    remote = [host for host in inventory.hosts if not host.is_local]
-    if not remote:
-        say("every host is local: there is no key to pin")
-        return
-    pinned: set[tuple[str, int]] = set()
-    for host in remote:
-        for number in range(len(way_to(unopened(host, keys)))):
-            # Anew for each: what was pinned on the way is known by then.
-            way = way_to(unopened(host, keys))
-            one = way[number]
-            if (one.host, int(one.port)) in pinned:
-                continue
-            through = one.open_gateway if one.gateway else None
-            name = host.name if number == len(way) - 1 else f"jump host of {host.name}"
-            try:
-                open_jumps(host, one, keys)
-                _pin(name, one, keys, through, say, confirm)
-            finally:
-                close_way(one)
-            pinned.add((one.host, int(one.port)))
-    say(f"pinned in {keys.files[0]}")
-
-
-def _pin(
-    name: str,
-    connection: Any,
-    keys: HostKeys,
-    open_socket: Callable[[], Any] | None,
-    say: Callable[[str], None],
-    confirm: Callable[[str], bool],
-) -> None:
-    address, port = connection.host, int(connection.port)
-    shown = scan_host_key(address, port, SCAN_SECONDS, open_socket=open_socket)
-    for key in shown:
-        say(f"{name} ({address}:{port})  {key.get_name()}  {fingerprint(key)}")
-    if not confirm(f"Are these the keys of {name}? Compare them with what its owner tells you."):
-        raise HostKeyError(f"{name}: not pinned", remedy="nothing runs on a host whose key is not known")
-    pin(keys.files[0], address, port, shown)
-
-
 class Cleaned(msgspec.Struct, frozen=True):
-    """What hosts.clean saw on one host afterwards. ``unseen`` is what can't be looked at there."""
+    """What hosts.clean saw on one host afterwards."""
 
     workdir: str
-    left: tuple[str, ...]
-    unseen: tuple[str, ...]
+    left: tuple[str, ...]  # what is there still
+    unseen: tuple[str, ...]  # what can't be looked at there
 
 
 def clean_hosts(root: Path, hosts: str, *, say: Callable[[str], None]) -> None:
     """Stop all of ours, remove the work folder on every host, and look whether anything is left.
 
     In a database that is not ours, our schema goes first: that takes the server host's host-tools, which are
-    provisioned if need be. A database that can't be asked keeps no host from being cleaned. Every host's
-    outcome is said. Raises LeftBehind naming what is left, or what a host failed with.
+    provisioned if need be. A database that can't be reached keeps no host from being cleaned. ``say`` is
+    given every host's outcome. Raises LeftBehind naming what is left, or what a host failed with.
     """
     inventory = read_inventory(hosts, root=root)
     keys = host_keys_of(inventory)
@@ -113,7 +63,7 @@ def clean_hosts(root: Path, hosts: str, *, say: Callable[[str], None]) -> None:
     if left:
         raise LeftBehind(
             f"something of ours is left on {', '.join(left)}",
-            remedy="end or remove it by hand, then run `./invoke hosts.clean` again",
+            remedy="End or remove it by hand, then run `./invoke hosts.clean` again",
             detail="\n".join(f"  {name}: {text}" for name, texts in left.items() for text in texts),
         )
 
@@ -126,7 +76,7 @@ def _drop_schema(
     tools = provision(
         guarded, guarded.facts, [TOOLS_GROUP], root=root, files=travelling_files(), report=lambda _: None
     )
-    place = Place(guarded, tools.environments[TOOLS_GROUP].python, str(tools.shipped))
+    place = ProgramPlace(guarded, tools.environments[TOOLS_GROUP].python, str(tools.shipped))
     try:
         dropped = drop_schema(existing, place)
     except DatabaseError as error:
@@ -145,7 +95,7 @@ def _clean(
     session: GuardSession,
     before: Callable[[GuardedHost], AsgibenchError | None],
 ) -> Cleaned:
-    """``before`` is done while the host is held; its error is told when the host is clean."""
+    """``before`` is called while the host is held. Raises its error once the host is clean."""
     connection = connect(host, keys)
     facts = read_facts(connection)
     # The way to what a database leaves behind is in the folder that is removed.
@@ -164,20 +114,20 @@ def _clean(
         # The guard has seen to it that the folder is one that we made.
         removed = connection.run(["rm", "-rf", facts.workdir], check=False)
         seen = msgspec.json.decode(
-            _leftovers(connection, facts, "look", facts.workdir, marks.decode(), f"{PATIENCE_SECONDS:g}")
+            _leftovers(connection, facts, "look", facts.workdir, marks.decode(), f"{PATIENCE_SECONDS:g}"),
+            type=Leftovers,
         )
     finally:
         connection.close()
     why = removed.stderr.decode(errors="replace").strip().splitlines()[-1:]
-    left = (*seen["left"], *why)
+    left = (*seen.left, *why)
     if failure is not None and not left:
         raise failure
     if failure is not None:
         left = (*left, str(failure))
-    return Cleaned(facts.workdir, left, tuple(seen["unseen"]))
+    return Cleaned(facts.workdir, left, seen.unseen)
 
 
-def _leftovers(connection: Connection, facts: HostFacts, *words: str) -> bytes:
-    script = (Path(__file__).parent / "onhost/bootstrap/leftovers.py").read_bytes()
-    done = connection.run([facts.python_path, "-I", "-B", "-", *words], stdin=script)
+def _leftovers(connection: HostConnection, facts: HostFacts, *words: str) -> bytes:
+    done = connection.run([facts.python_path, "-I", "-B", "-", *words], stdin=bootstrap.script("leftovers"))
     return done.stdout.strip()
