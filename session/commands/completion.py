@@ -12,7 +12,7 @@ from bench.option import Parameter
 from session.commands.command import Command, Group, all_commands
 from session.commands.values import KINDS, profiles, results, servers
 
-SCRIPTS = Path(__file__).parent / "completion_scripts"
+SCRIPTS = "session/commands/completion_scripts"
 SHELLS = ("bash", "zsh", "fish")
 FILES = "FILES"
 """The one candidate that stands for the shell's own completion of paths."""
@@ -25,7 +25,7 @@ def script_of(shell: str, root: Path) -> str:
             f"there is no completion for {shell!r}" if shell else "the shell is not named",
             remedy=f"There is one for {', '.join(SHELLS)}: ./invoke completion bash",
         )
-    text = (SCRIPTS / f"invoke.{shell}").read_text(encoding="utf-8")
+    text = (root / SCRIPTS / f"invoke.{shell}").read_text(encoding="utf-8")
     return text.replace("@PROGRAM@", shlex.quote(str(root / "invoke")))
 
 
