@@ -11,9 +11,9 @@ from bench.environment.calibration import CALIBRATION_FILE, calibration_path
 from bench.environment.links import LINKS_FILE, Links
 from bench.judge.hosts import clock_reasons, finding_reasons, host_reasons, limiting
 from bench.judge.reason import Reason
-from bench.plan.make import BenchRequest
 from bench.plan.placement import Placement, place
 from bench.plan.plan import Environment, Plan
+from bench.plan.request import BenchRequest
 from bench.results.store import Store
 from loadgen.traffic import Traffic, traffic_of
 from remote.check import check_fleet
