@@ -39,13 +39,6 @@ _SHOWN = {
     "cpu_seconds_per_request": microseconds,
     "requests_per_second_per_core": rate,
 }
-_NAMES = {
-    "requests_per_second": "requests/s",
-    "p99_seconds": "p99",
-    "rss_bytes": "RSS",
-    "cpu_seconds_per_request": "CPU a request",
-    "requests_per_second_per_core": "requests/s a core",
-}
 
 
 @dataclass(frozen=True)
@@ -179,13 +172,13 @@ def gate_sentences(gate: Gate) -> tuple[str, ...]:
 
 def cell_and_ratio(cell: Cell, ratio: Ratio) -> str:
     """``uvicorn orders, requests/s 0.80 [0.78, 0.82]``"""
-    return f"{cell.title}{_workers(cell)}, {_NAMES[ratio.metric.name]} {ratio_words(ratio)}"
+    return f"{cell.title}{_workers(cell)}, {ratio.metric.title} {ratio_words(ratio)}"
 
 
 def _briefly(items: Sequence[tuple[Cell, Ratio]]) -> str:
     by_cell: dict[str, list[str]] = {}
     for cell, ratio in items:
-        by_cell.setdefault(f"{cell.title}{_workers(cell)}", []).append(_NAMES[ratio.metric.name])
+        by_cell.setdefault(f"{cell.title}{_workers(cell)}", []).append(ratio.metric.title)
     return "; ".join(f"{title} ({', '.join(names)})" for title, names in by_cell.items())
 
 
@@ -231,7 +224,7 @@ def _other_figure(cells: Sequence[CellComparison], index: int) -> str:
             parts.append(f"{change.value} with {listed(found)}")
     if not parts:
         return ""
-    return f"{_sentence_case(_NAMES[cells[0].ratios[index].metric.name])}: {listed(parts)}."
+    return f"{_sentence_case(cells[0].ratios[index].metric.title)}: {listed(parts)}."
 
 
 def _sentence_case(text: str) -> str:
