@@ -20,7 +20,8 @@ def announce(progress: Progress, plan: Plan, inventory: Inventory, left: int) ->
         "Plan",
         f"{counted(len(plan.servers), 'server')} x {counted(len(plan.endpoints), 'endpoint')} x "
         f"{_loads_text(profile)}{counted(profile.blocks, 'block')} = "
-        f"{counted(len(plan.runs), 'run')}, {left} to do, about {length}; profile {profile.name}, seed {plan.seed}",
+        f"{counted(len(plan.runs), 'run')}, {left} to do, about {length}; "
+        f"profile {profile.name}, seed {plan.seed}",
     )
     shown = database_shown(inventory)
     progress.note(
