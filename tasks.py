@@ -34,8 +34,10 @@ def answers_for_errors(command: Callable[..., int | None]) -> Callable[..., None
 
         debug = options.get("debug", False)
         for number in (signal.SIGTERM, signal.SIGHUP):
-            # A closed terminal, too, ends in order: hosts given back, results saved.
-            signal.signal(number, signal.default_int_handler)
+            # A closed terminal ends it in order too: hosts given back, results saved. `nohup` and its like
+            # ask for the contrary by an ignored signal.
+            if signal.getsignal(number) is not signal.SIG_IGN:
+                signal.signal(number, signal.default_int_handler)
         try:
             status = command(context, *arguments, **options) or 0
         except KeyboardInterrupt:
@@ -68,7 +70,7 @@ def _number(given: str, name: str) -> int:
     from bench.errors import UsageError
 
     if not given.isdigit():
-        raise UsageError(f"--{name} is a whole number, not {given!r}", remedy=f"give --{name} 1, say")
+        raise UsageError(f"--{name} is a whole number, not {given!r}", remedy=f"Give --{name} 1, for example")
     return int(given)
 
 
@@ -78,7 +80,8 @@ def _share(given: str, name: str) -> float:
     found = re.fullmatch(r"(\d{1,2}(?:\.\d+)?) ?%", given.strip())
     if found is None:
         raise UsageError(
-            f"--{name} is a percentage from 0% to below 100%, not {given!r}", remedy=f"give --{name} 5%, say"
+            f"--{name} is a percentage from 0% to below 100%, not {given!r}",
+            remedy=f"Give --{name} 5%, for example",
         )
     return float(found[1]) / 100
 
@@ -131,9 +134,9 @@ def bench(
     from bench.plan.make import BenchRequest
     from reports.terminal.closing import closing_lines
     from reports.terminal.progress import Progress
+    from session.benchmark import bench as measure
     from session.finish import verdict_error
     from session.prepare import describe
-    from session.whole import bench as measure
 
     request = BenchRequest(
         root=ROOT,
@@ -172,9 +175,9 @@ def bench(
 @answers_for_errors
 def report(context: Context, name: str, debug: bool = False) -> None:
     """Judge and render a benchmark again from its results; prints the report's path."""
-    from session.finish import render_again
+    from session.finish import render_again, stored_results
 
-    print(_shown(render_again(ROOT / "results", name)))
+    print(_shown(render_again(stored_results(ROOT / "results", name))))
 
 
 @task(
@@ -260,7 +263,7 @@ def check(
 @answers_for_errors
 def trust(context: Context, hosts: str, yes: bool = False, debug: bool = False) -> None:
     """Show each host's key and pin it in known_hosts beside the inventory."""
-    from remote.survey import trust_hosts
+    from remote.trust import trust_hosts
 
     trust_hosts(ROOT, hosts, say=print, confirm=(lambda _: True) if yes else _confirm)
 
@@ -269,7 +272,7 @@ def trust(context: Context, hosts: str, yes: bool = False, debug: bool = False) 
 @answers_for_errors
 def clean(context: Context, hosts: str, debug: bool = False) -> None:
     """Remove every trace of ours from the hosts."""
-    from remote.survey import clean_hosts
+    from remote.clean import clean_hosts
 
     clean_hosts(ROOT, hosts, say=print)
 

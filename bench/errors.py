@@ -1,7 +1,38 @@
 """Every error a user can meet, with its exit code. The tasks are the one place that turns one into the other.
 
-A message is one line that says what is wrong and where; ``remedy`` is what to do next.
-``detail`` carries evidence of several lines (the tail of a log), printed below the line.
+    AsgibenchError                1
+      UsageError                  2   the command line: an unknown server, endpoint, profile or option
+      CatalogueError              3   servers.toml, profiles.toml, or a user's own file
+      InventoryError             10   the inventory
+      HostUnreachable            11   a host: no connection
+      HostKeyError               12           its key is unknown or has changed
+      AuthenticationError        13           it refused the login
+      HostBusy                   14           another session holds it
+      HostUnsuitable             15           it lacks what every run needs
+      DiskFull                   16           no room, there or on the controller
+      ConnectionLost             17           a connection that was up has gone
+      CommandFailed              18           a command ended with a status other than 0
+      HostsNotReady              19           the plan can't be run on it
+      ProvisionError             20           an environment could not be built
+      LeftBehind                 21           hosts.clean found something of ours afterwards
+      PortTaken                  30   the server: its port
+      ServerStartError           31               its start
+      AnswersDiffer              32               its answers
+      DatabaseError              33   PostgreSQL
+      LoadError                  40   the load
+      AgentError                 41   a memory agent
+      ResultError                50   results that are missing, damaged or of another version
+      UnlikePlans                51   results that can't be compared
+      InvalidMeasurement         60   a run that says nothing about its server
+      GateFailed                 61   --fail-over: B is worse
+      GateUndecided              62   --fail-over: undecided
+      LabError                   70   the lab
+      Interrupted               130   Ctrl-C or a signal
+      SeveralHostsFailed          -   several hosts: the exit code is the first one's
+
+A message is one line that says what is wrong and where; ``remedy`` is what to do next, a sentence without its
+full stop. ``detail`` carries evidence of several lines (the tail of a log), printed below the line. An error
+is not changed once it is made.
 """
 
 from __future__ import annotations
@@ -10,7 +41,7 @@ from collections.abc import Sequence
 
 
 class AsgibenchError(Exception):
-    """The root of the tree. ``exit_code`` is unique to each leaf."""
+    """The root of the tree. ``exit_code`` is unique to each class, SeveralHostsFailed excepted."""
 
     exit_code = 1
 
@@ -57,14 +88,26 @@ class HostKeyError(AsgibenchError):
 class AuthenticationError(AsgibenchError):
     """The host refused every key and password that was offered.
 
-    What the user may still know: the passphrase of ``key_file`` ("" if that is not what lacks), or the
-    password of ``login`` (user@address) if the host ``takes_password``.
+    The rest is what the user may still know: the passphrase of ``key_file`` ("" where no passphrase is
+    lacking), or the password of ``login`` (user@address) if the host ``takes_password``.
     """
 
     exit_code = 13
-    key_file = ""
-    takes_password = False
-    login = ""
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        remedy: str = "",
+        detail: str = "",
+        key_file: str = "",
+        takes_password: bool = False,
+        login: str = "",
+    ) -> None:
+        super().__init__(message, remedy=remedy, detail=detail)
+        self.key_file = key_file
+        self.takes_password = takes_password
+        self.login = login
 
 
 class HostBusy(AsgibenchError):
@@ -194,15 +237,18 @@ class Interrupted(AsgibenchError):
 
 
 class SeveralHostsFailed(AsgibenchError):
-    """More than one host failed; every one of them is named, the first one's exit code is used."""
+    """More than one host failed, and ``detail`` names them all.
+
+    It has no exit code of its own: ``exit_code`` is that of the first host's error.
+    """
 
     def __init__(self, failures: Sequence[tuple[str, AsgibenchError]]) -> None:
         self.failures = tuple(failures)
-        lines = "\n".join(_told(host, error) for host, error in self.failures)
+        lines = "\n".join(_shown(host, error) for host, error in self.failures)
         super().__init__(f"{len(self.failures)} hosts failed", detail=lines)
         self.exit_code = self.failures[0][1].exit_code
 
 
-def _told(host: str, error: AsgibenchError) -> str:
+def _shown(host: str, error: AsgibenchError) -> str:
     named = str(error) if str(error).startswith(host) else f"{host}: {error}"
     return f"  {named}\n{error.detail}" if error.detail else f"  {named}"

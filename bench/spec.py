@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import Literal
 
 import msgspec
+from packaging.utils import canonicalize_name
+
+from bench.clients import USUAL_CLIENT, Client
 
 Arrivals = Literal["constant", "poisson"]
 """Of an open loop's requests: evenly spaced, or independent of each other."""
-
-Client = Literal["engine", "http_user", "fast_http_user"]
-"""What sends the requests: our engine, or one of Locust's own two clients."""
 
 LoadPlace = Literal["loadgen", "server"]
 """Where it runs: on the load hosts, or on the server's own host and cores, as the paper had it."""
@@ -60,6 +61,9 @@ class Endpoint(msgspec.Struct, frozen=True):
         return f"{self.method} {self.path}{body}"
 
 
+OWN_PREFIX = "own-"
+
+
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What is set alike for every server; ``ServerSpec.command`` says how each becomes a flag."""
 
@@ -91,15 +95,21 @@ class ServerSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     name: str
     package: str  # the package whose version counts as the server's
-    environment_group: str  # the dependency group of uv.lock that it runs from
     # An argument vector; the first word is a program of the environment. The whole word {access_log} becomes
     # the words of access_log_on or access_log_off, the whole word {flags} those of the version range.
     command: tuple[str, ...]
+    # What its environment is made of, one of the two: a dependency group of uv.lock, or requirements of its
+    # own, each as pip takes it. The test app's packages need not be among them; a plan has them added.
+    environment_group: str = ""
+    requirements: tuple[str, ...] = ()
     title: str = ""  # for the report; {version} becomes the locked version. Empty: the name
     settings: Settings = Settings()
     config_file: str = ""  # the text of a file that is written before the start; empty: none
     access_log_on: tuple[str, ...] = ()  # words of the command
     access_log_off: tuple[str, ...] = ()  # words of the command
+    # The logger of Python's logging that writes the access log where it has a handler. Empty: there is none,
+    # and the running server can't tell whether its access log is on.
+    access_logger: str = ""
     environment_variables: dict[str, str] = {}  # besides those that we set
     max_workers: int | None = None  # worker processes; None: no limit
     unsupported_endpoints: dict[str, str] = {}  # endpoint: why the server can't serve it
@@ -110,6 +120,14 @@ class ServerSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     # The first that holds the locked version counts; where there are any, one must. A plan has them resolved:
     # none is left.
     version_ranges: tuple[VersionRange, ...] = ()
+
+    @property
+    def group(self) -> str:
+        """Names the environment: the dependency group, or ``own-PACKAGE-HASH`` of its own requirements."""
+        if self.environment_group:
+            return self.environment_group
+        digest = hashlib.sha256("\n".join(sorted(self.requirements)).encode()).hexdigest()
+        return f"{OWN_PREFIX}{canonicalize_name(self.package)}-{digest[:8]}"
 
 
 class Profile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -128,7 +146,7 @@ class Profile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     # Each adds open-loop cells: requests/s ("500"), or a share of the server's closed-loop maximum ("70%").
     rates: tuple[str, ...] = ()
     arrivals: Arrivals = "constant"  # of the requests in open-loop cells
-    clients: tuple[Client, ...] = ("engine",)  # what makes the load; rates are the engine's alone
+    clients: tuple[Client, ...] = (USUAL_CLIENT,)  # what makes the load; rates are the engine's alone
     load_on: tuple[LoadPlace, ...] = ("loadgen",)  # where it is made; rates are for "loadgen" alone
     # Processes over all load hosts together, at least one each, in place of load_workers. Where the load is
     # on the server's own host, all of them run there.

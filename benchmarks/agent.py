@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import json
 import os
 import socket
 import subprocess
@@ -24,8 +23,11 @@ import psutil
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from bench.samples.samples import Samples, agent_cost, parse_samples  # noqa: E402
-from remote.onhost import agent  # noqa: E402
+from bench.samples.cost import agent_cost  # noqa: E402
+from bench.samples.read import Samples, parse_samples  # noqa: E402
+from bench.wire.agent import Answer, Begin, End, Ended, Refusal, Request, decode_answer, encode_request  # noqa: E402
+from remote.onhost.agent.portable import PsutilReader  # noqa: E402
+from remote.onhost.agent.run import SampledRun  # noqa: E402
 
 TARGETS = {"server": 3, "database": 10, "load": 2}
 
@@ -78,10 +80,10 @@ def trees(seconds: float) -> Iterator[dict[str, int]]:
                 process.stdout.close()
 
 
-def ask(control: socket.socket, **request: object) -> dict[str, object]:
-    control.sendall(json.dumps(request).encode() + b"\n")
-    answer: dict[str, object] = json.loads(control.makefile("rb").readline())
-    if not answer["ok"]:
+def ask(control: socket.socket, request: Request) -> Answer:
+    control.sendall(encode_request(request))
+    answer = decode_answer(control.makefile("rb").readline())
+    if isinstance(answer, Refusal):
         raise SystemExit(f"refused: {answer}")
     return answer
 
@@ -89,57 +91,55 @@ def ask(control: socket.socket, **request: object) -> dict[str, object]:
 def measure_process(seconds: float, folder: Path) -> None:
     """The agent as it ships: its own process, CPU seconds as the system tells them."""
     with trees(seconds + 20) as targets:
-        command = [
-            sys.executable,
-            str(ROOT / "remote/onhost/agent.py"),
-            "--control",
-            "sock",
-            "--directory",
-            "samples",
-        ]
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, cwd=folder)
+        process = subprocess.Popen(
+            [sys.executable, "-m", "remote.onhost.agent", "--control", "sock", "--directory", "samples"],
+            stdout=subprocess.PIPE,
+            cwd=folder,
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
+        )
         assert process.stdout is not None
         process.stdout.readline()
         control = socket.socket(socket.AF_UNIX)
         control.connect(os.path.relpath(folder / "sock"))
         watched = psutil.Process(process.pid)
         before, began = watched.cpu_times(), time.monotonic()
-        ask(control, do="begin", run="cost", targets=targets)
+        ask(control, Begin("cost", targets))
         time.sleep(seconds)
-        told = ask(control, do="end")
+        ended = ask(control, End())
+        assert isinstance(ended, Ended)
         after, elapsed = watched.cpu_times(), time.monotonic() - began
         memory_bytes = watched.memory_info().rss
-        ask(control, do="quit")
         control.close()
+        process.terminate()
         process.wait(10)
         process.stdout.close()
     used = after.user + after.system - before.user - before.system
     samples = parse_samples((folder / "samples/cost.jsonl").read_bytes())
     print(f"proc reader, {elapsed:.1f} s, {sum(TARGETS.values())} processes in {len(targets)} trees, 10 Hz")
     print(f"  CPU, as the system accounts it   {used / elapsed:8.2%} of one core")
-    report(samples, float(str(told["bytes"])), seconds)
+    report(samples, ended.bytes, seconds)
     print(f"  its own memory                   {memory_bytes / 2**20:8.1f} MiB RSS")
 
 
-def measure_reader(reader: agent.ProcReader | agent.PsutilReader, seconds: float, folder: Path) -> None:
+def measure_reader(reader: PsutilReader, seconds: float, folder: Path) -> None:
     """The same sampling in this process, with a reader of our choice."""
     with trees(seconds + 20) as targets:
-        run = agent.Run(agent.Request(reader.name, targets, 0.1, 1.0, 600.0), reader, folder)
+        run = SampledRun(Begin(reader.name, targets, max_seconds=600.0), reader, folder)
         began, before = time.monotonic(), time.process_time()
         while time.monotonic() < began + seconds:
             time.sleep(max(0.0, run.schedule.deadline - time.monotonic()))
             run.sample()
         used, elapsed = time.process_time() - before, time.monotonic() - began
-        told = run.finish("asked")
+        ended = run.finish("asked")
     samples = parse_samples((folder / f"{reader.name}.jsonl").read_bytes())
     print(f"{reader.name} reader, in this process")
     print(f"  CPU, as the system accounts it   {used / elapsed:8.2%} of one core")
-    report(samples, float(told["bytes"]), seconds)
+    report(samples, ended.bytes, seconds)
 
 
-def report(samples: Samples, size_bytes: float, seconds: float) -> None:
+def report(samples: Samples, size_bytes: int, seconds: float) -> None:
     start = samples.header.wall_seconds
-    cost = agent_cost(samples, start, start + seconds + 1)
+    cost = agent_cost(samples, (start, start + seconds + 1))
     assert samples.footer is not None
     share = "" if cost.core_share is None else f"{cost.core_share:8.2%}"
     fulls = [sum(1 for sample in samples.samples if name in sample.full) for name in TARGETS]
@@ -157,7 +157,7 @@ def main() -> None:
     seconds = parser.parse_args().seconds
     with tempfile.TemporaryDirectory() as folder:
         measure_process(seconds, Path(folder))
-        measure_reader(agent.PsutilReader(), seconds, Path(folder))
+        measure_reader(PsutilReader(), seconds, Path(folder))
 
 
 if __name__ == "__main__":

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import argparse
 import hashlib
-import json
 import os
 import shutil
 import socket
@@ -23,45 +22,25 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
 
-LOADGEN = Path(__file__).parent.parent / "loadgen"
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+
+from bench.wire.ceiling import LocustFigure  # noqa: E402
+from bench.wire.codec import decode_line  # noqa: E402
+from bench.wire.load import Expect, LoadSpec  # noqa: E402
+from bench.wire.master import RunStopped, StartRun, StopRun  # noqa: E402
+from benchmarks.loopback import LoopbackCluster  # noqa: E402
+from loadgen.calibrate.clients.wrk import WITH_CPU, parse_wrk  # noqa: E402
+from loadgen.calibrate.origin import NGINX_CONFIGURATION  # noqa: E402
+from loadgen.calibrate.ready import ADDRESS, ONHOST  # noqa: E402
+
 BODIES = {"shortbody": b"x" * 22, "longbody": b"y" * 430_000}
 SETTLE_SECONDS = 1
-
-NGINX_CONFIGURATION = """
-daemon off;
-worker_processes 1;
-pid {folder}/nginx.pid;
-error_log {folder}/error.log;
-events {{ worker_connections 4096; }}
-http {{
-    access_log off;
-    default_type text/plain;
-    sendfile on;
-    keepalive_requests 1000000000;
-    open_file_cache max=16;
-    client_body_temp_path {folder}/body;
-    proxy_temp_path {folder}/proxy;
-    fastcgi_temp_path {folder}/fastcgi;
-    uwsgi_temp_path {folder}/uwsgi;
-    scgi_temp_path {folder}/scgi;
-    server {{ listen 127.0.0.1:{port} backlog=4096; root {folder}/html; }}
-}}
-"""
-
-FAST_HTTP_USER = """
-from locust import FastHttpUser, task
-
-class Fast(FastHttpUser):
-    @task
-    def get(self):
-        self.client.get("/{body}")
-"""
 
 
 @dataclass(frozen=True)
@@ -81,130 +60,9 @@ class Figure:
         return self.requests / self.cpu_seconds
 
 
-class LoopbackCluster:
-    """A controller's side of protocol.md: a master and its workers on this machine, in one folder.
-
-    ``locustfile`` is a user's own that the workers are to run, in place of the engine.
-    """
-
-    def __init__(
-        self, folder: Path, workers: int, core: int | None = None, locustfile: Path | None = None
-    ) -> None:
-        self.folder = folder
-        self._locustfile = locustfile
-        self.events: list[dict[str, Any]] = []
-        self._pin = [] if core is None else ["taskset", "-c", str(core)]
-        control = folder / "control"
-        self.master = subprocess.Popen(
-            [
-                *self._pin,
-                sys.executable,
-                str(LOADGEN / "master.py"),
-                "--control",
-                control,
-                "--workers",
-                str(workers),
-            ],
-            cwd=folder,
-        )
-        self._control = self._connect(control)
-        self._lines = self._control.makefile("r", encoding="utf-8")
-        self.port: int = self.expect("listening")["port"]
-        self.workers = {f"here/{number}": self._start_worker(number) for number in range(workers)}
-        for _ in self.workers:
-            self.expect("worker")
-
-    def __enter__(self) -> Self:
-        return self
-
-    def hang_up(self) -> None:
-        """What a controller's end is to the master."""
-        self._lines.close()
-        self._control.close()
-
-    def __exit__(self, *_: object) -> None:
-        self.hang_up()
-        for process in (self.master, *self.workers.values()):
-            try:
-                process.wait(timeout=10)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
-
-    def _connect(self, path: Path) -> socket.socket:
-        control = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        control.settimeout(60)
-        deadline = time.monotonic() + 30
-        while True:
-            try:
-                control.connect(str(path))
-                return control
-            except (FileNotFoundError, ConnectionRefusedError):
-                if time.monotonic() > deadline or self.master.poll() is not None:
-                    raise
-                time.sleep(0.01)
-
-    def _start_worker(self, number: int) -> subprocess.Popen[bytes]:
-        home = self.folder / str(number)
-        home.mkdir()
-        environment = {
-            "PATH": os.environ["PATH"],
-            "HOME": str(home),
-            "ASGIBENCH_WORKER": f"here/{number}",
-            "ASGIBENCH_SPOOL": str(home),
-        }
-        program = "locustfile.py"
-        if self._locustfile is not None:
-            program = "user_locustfile.py"
-            environment["ASGIBENCH_LOCUSTFILE"] = str(self._locustfile)
-        master = ["--master-host", "127.0.0.1", "--master-port", str(self.port)]
-        command = [
-            *self._pin,
-            sys.executable,
-            "-m",
-            "locust",
-            "--worker",
-            "-f",
-            str(LOADGEN / program),
-            *master,
-        ]
-        return subprocess.Popen(
-            [*command, "-L", "WARNING"], cwd=home, env=environment, stdin=subprocess.DEVNULL
-        )
-
-    def tell(self, **command: Any) -> None:
-        self._control.sendall(json.dumps(command).encode() + b"\n")
-
-    def next_event(self) -> dict[str, Any]:
-        """Raises TimeoutError after 60 s, EOFError when the master has ended."""
-        line = self._lines.readline()
-        if not line:
-            raise EOFError("the master has ended")
-        event: dict[str, Any] = json.loads(line)
-        self.events.append(event)
-        return event
-
-    def expect(self, name: str, **fields: Any) -> dict[str, Any]:
-        """The next event of that name with those fields; those before it are kept in ``events``."""
-        while True:
-            event = self.next_event()
-            if event["event"] == name and fields.items() <= event.items():
-                return event
-            if event["event"] == "error" and name != "error":
-                raise RuntimeError(f"waiting for {name}: {event['message']}")
-
-    def slices(self, run: str) -> list[dict[str, Any]]:
-        return [event for event in self.events if event["event"] == "slice" and event["run"] == run]
-
-    def wait_for_slice(self, run: str, k: int) -> None:
-        """Until every worker's slice k is there."""
-        while sum(event["slice"]["k"] == k for event in self.slices(run)) < len(self.workers):
-            self.next_event()
-
-
 def free_port() -> int:
     with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
+        probe.bind((ADDRESS, 0))
         port: int = probe.getsockname()[1]
         return port
 
@@ -213,11 +71,17 @@ def free_port() -> int:
 def serving_nginx(folder: Path, core: int | None = None) -> Iterator[int]:
     """nginx with the two bodies on a free port of 127.0.0.1."""
     port = free_port()
-    (folder / "html").mkdir(parents=True)
-    folder.parent.chmod(0o755)  # started by root, nginx serves as somebody else
+    root = folder / "html"
+    root.mkdir(parents=True)
     for name, body in BODIES.items():
-        (folder / "html" / name).write_bytes(body)
-    (folder / "nginx.conf").write_text(NGINX_CONFIGURATION.format(folder=folder, port=port))
+        (root / name).write_bytes(body)
+    # Started by root, nginx would serve as a user that can't read our folder.
+    user = "user root;" if os.geteuid() == 0 else ""
+    locations = "".join(f"location = /{name} {{ default_type text/plain; }}" for name in BODIES)
+    text = NGINX_CONFIGURATION.format(
+        user=user, folder=folder, root=root, address=ADDRESS, port=port, locations=locations
+    )
+    (folder / "nginx.conf").write_text(text)
     pin = [] if core is None else ["taskset", "-c", str(core)]
     process = subprocess.Popen(
         [*pin, "nginx", "-p", folder, "-c", folder / "nginx.conf", "-e", folder / "error.log"]
@@ -226,7 +90,7 @@ def serving_nginx(folder: Path, core: int | None = None) -> Iterator[int]:
         deadline = time.monotonic() + 10
         while True:
             try:
-                socket.create_connection(("127.0.0.1", port), timeout=1).close()
+                socket.create_connection((ADDRESS, port), timeout=1).close()
                 break
             except ConnectionRefusedError:
                 if time.monotonic() > deadline:
@@ -238,88 +102,79 @@ def serving_nginx(folder: Path, core: int | None = None) -> Iterator[int]:
         process.wait(timeout=10)
 
 
-def load_spec(port: int, body: str, **changes: Any) -> dict[str, Any]:
+def load_spec(port: int, body: str) -> LoadSpec:
     """Closed loop on one of nginx's bodies, every answer checked; slice 0 begins in a second."""
     digest = hashlib.sha256(BODIES[body]).hexdigest()
-    expect = {"status": 200, "length": len(BODIES[body]), "body_sha256": [digest]}
-    spec = {
-        "host": "127.0.0.1",
-        "port": port,
-        "path": f"/{body}",
-        "expect": expect,
-        "hash_sample_every": 1000,
-    }
-    return {**spec, "epoch": time.time() + SETTLE_SECONDS, **changes}
+    return LoadSpec(
+        host=ADDRESS,
+        port=port,
+        path=f"/{body}",
+        epoch=time.time() + SETTLE_SECONDS,
+        expect=Expect(length=len(BODIES[body]), body_sha256=(digest,)),
+    )
 
 
 def by_engine(
     cluster: LoopbackCluster, run: str, port: int, body: str, connections: int, seconds: int
 ) -> Figure:
-    cluster.tell(do="start", run=run, spec=load_spec(port, body), users=connections)
+    cluster.tell(StartRun(run, load_spec(port, body), connections))
     cluster.wait_for_slice(run, seconds - 1)
-    cluster.tell(do="stop")
-    stopped = cluster.expect("stopped")
-    slices = [event["slice"] for event in cluster.slices(run) if 0 <= event["slice"]["k"] < seconds]
-    completed = sum(totals["completed"] for totals in stopped["workers"].values())
-    if any(slice_["failures"] for slice_ in slices) or stopped["locust"]["requests"] != completed:
-        failures = [slice_["failures"] for slice_ in slices]
-        raise RuntimeError(f"failures {failures}, or counts that differ: {completed}, {stopped['locust']}")
+    cluster.tell(StopRun())
+    stopped = cluster.expect(RunStopped)
+    slices = [event.slice for event in cluster.slices(run) if 0 <= event.slice.k < seconds]
+    completed = sum(totals.completed for totals in stopped.workers.values())
+    if any(one.failures for one in slices) or stopped.locust.requests != completed:
+        failures = [one.failures for one in slices]
+        raise RuntimeError(f"failures {failures}, or counts that differ: {completed}, {stopped.locust}")
     cpu_seconds = sum(
-        slice_["engine_cpu_seconds"] - slice_["engine_busy_poll_seconds"] + slice_["locust_cpu_seconds"]
-        for slice_ in slices
+        one.engine_cpu_seconds - one.engine_busy_poll_seconds + one.locust_cpu_seconds for one in slices
     )
-    return Figure(sum(slice_["requests"] for slice_ in slices), seconds, cpu_seconds)
+    return Figure(sum(one.requests for one in slices), seconds, cpu_seconds)
 
 
-def run_measured(command: list[str], cwd: Path | None = None) -> tuple[str, float]:
-    """A command's standard output, and the CPU seconds of it and its children."""
-    process = subprocess.Popen(command, cwd=cwd, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
-    assert process.stdout is not None
-    output = process.stdout.read()
-    _, status, usage = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
-    return output, usage.ru_utime + usage.ru_stime
+def run_client(command: list[str], core: int, cwd: Path, variables: Mapping[str, str]) -> str:
+    """A client's standard output, pinned to the core. Raises CalledProcessError where it fails."""
+    done = subprocess.run(
+        ["taskset", "-c", str(core), *command],
+        cwd=cwd,
+        env={**os.environ, **variables},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        check=True,
+    )
+    return done.stdout
 
 
-def by_wrk(port: int, body: str, connections: int, seconds: int, core: int) -> Figure:
-    pin = ["taskset", "-c", str(core)]
-    flags = ["-t1", f"-c{connections}", f"-d{seconds}"]
-    output, cpu_seconds = run_measured([*pin, "wrk", *flags, f"http://127.0.0.1:{port}/{body}"])
-    line = next(line for line in output.splitlines() if "requests in" in line)
-    words = line.replace(",", " ").split()
-    return Figure(int(words[0]), float(words[3].removesuffix("s")), cpu_seconds)
+def by_wrk(folder: Path, port: int, body: str, connections: int, seconds: int, core: int) -> Figure:
+    words = ["wrk", "-t1", f"-c{connections}", f"-d{seconds}", f"http://{ADDRESS}:{port}/{body}"]
+    output = run_client([sys.executable, "-I", "-c", WITH_CPU, *words], core, folder, {"LC_ALL": "C"})
+    figure = parse_wrk(output)
+    if figure is None:
+        raise RuntimeError(f"wrk failed: {output}")
+    return Figure(figure.requests, figure.seconds, figure.cpu_seconds)
 
 
 def by_fast_http_user(
     folder: Path, port: int, body: str, connections: int, seconds: int, core: int
 ) -> Figure:
     home = Path(tempfile.mkdtemp(dir=folder))
-    (home / "fast.py").write_text(FAST_HTTP_USER.format(body=body))
-    command = [
-        "taskset",
-        "-c",
-        str(core),
-        sys.executable,
-        "-m",
-        "locust",
-        "-f",
-        "fast.py",
-        "--headless",
-        "--json",
-    ]
-    load = [
-        "-u",
-        str(connections),
-        "-r",
-        str(connections),
-        "-t",
-        f"{seconds}s",
-        "-H",
-        f"http://127.0.0.1:{port}",
-    ]
-    output, cpu_seconds = run_measured([*command, *load, "-L", "ERROR", "--only-summary"], cwd=home)
-    (entry,) = json.loads(output[output.index("[") :])
-    return Figure(entry["num_requests"], entry["last_request_timestamp"] - entry["start_time"], cpu_seconds)
+    program = ROOT / ONHOST / "fast_http_user.py"
+    users = ["-u", str(connections), "-r", str(connections), "-H", f"http://{ADDRESS}:{port}"]
+    variables = {
+        "HOME": str(home),
+        "PYTHONPATH": str(ROOT),
+        "ASGIBENCH_PATH": f"/{body}",
+        "ASGIBENCH_WARMUP_SECONDS": str(SETTLE_SECONDS),
+        "ASGIBENCH_WINDOW_SECONDS": str(seconds),
+        "ASGIBENCH_FIGURE": str(home / "figure.json"),
+    }
+    command = [sys.executable, "-m", "locust", "-f", str(program), "--headless", "--only-summary", *users]
+    run_client([*command, "-L", "ERROR"], core, home, variables)
+    figure = decode_line(LocustFigure, (home / "figure.json").read_bytes())
+    if figure.failures:
+        raise RuntimeError(f"FastHttpUser failed: {figure}")
+    return Figure(figure.requests, figure.seconds, figure.cpu_seconds)
 
 
 def say(client: str, body: str, connections: int, figure: Figure) -> None:
@@ -345,7 +200,7 @@ def compare(options: argparse.Namespace, cluster: LoopbackCluster, port: int, fo
         for number in range(options.rounds):
             figures = {"engine": by_engine(cluster, f"{body}{number}", port, body, connections, seconds)}
             if shutil.which("wrk"):
-                figures["wrk"] = by_wrk(port, body, connections, seconds, core)
+                figures["wrk"] = by_wrk(folder, port, body, connections, seconds, core)
             figures["FastHttpUser"] = by_fast_http_user(folder, port, body, connections, seconds, core)
             for client, figure in figures.items():
                 say(client, body, connections, figure)
@@ -354,7 +209,7 @@ def compare(options: argparse.Namespace, cluster: LoopbackCluster, port: int, fo
             say_ratios(body, client, rounds)
 
 
-def sweep(options: argparse.Namespace, cluster: LoopbackCluster, port: int) -> None:
+def sweep(options: argparse.Namespace, cluster: LoopbackCluster, port: int, folder: Path) -> None:
     """The same over numbers of connections: shortbody, the engine and wrk."""
     for number in range(options.rounds):
         for connections in (1, 4, 16, 50, 200, 1000):
@@ -362,7 +217,7 @@ def sweep(options: argparse.Namespace, cluster: LoopbackCluster, port: int) -> N
             figure = by_engine(cluster, run, port, "shortbody", connections, options.seconds)
             say("engine", "shortbody", connections, figure)
             if shutil.which("wrk"):
-                wrk = by_wrk(port, "shortbody", connections, options.seconds, options.client_core)
+                wrk = by_wrk(folder, port, "shortbody", connections, options.seconds, options.client_core)
                 say("wrk", "shortbody", connections, wrk)
 
 
@@ -383,7 +238,7 @@ def main() -> None:
             LoopbackCluster(folder / "cluster", 1, options.client_core) as cluster,
         ):
             if options.sweep:
-                sweep(options, cluster, port)
+                sweep(options, cluster, port, folder)
             else:
                 compare(options, cluster, port, folder)
 

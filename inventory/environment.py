@@ -23,7 +23,7 @@ def split_group(hosts: str, *, root: Path) -> tuple[str, str]:
         return hosts, ""
     if not group or not name:
         raise InventoryError(
-            f"'{hosts}' names no {'group' if name else 'inventory'}", remedy="write it as INVENTORY:GROUP"
+            f"'{hosts}' names no {'group' if name else 'inventory'}", remedy="Write it as INVENTORY:GROUP"
         )
     # First whether there is such a file: its error is the one that helps.
     find_inventory(name, root=root)
@@ -55,11 +55,11 @@ def choose_group(path: Path, listing: Listing, group: str) -> Listing:
             f"{path}: {group} is a role"
             if group in ROLES
             else f"{path}: there is no group {group} with hosts",
-            remedy=(f"did you mean {path.stem}:{close[0]}? " if close else "")
+            remedy=(f"Did you mean {path.stem}:{close[0]}? " if close else "")
             + (
-                f"environments there: {', '.join(there)}"
+                f"Environments there: {', '.join(there)}"
                 if there
-                else "put an environment's hosts into a group"
+                else "Put an environment's hosts into a group"
             ),
         )
     kept = set(listing.groups[group])

@@ -21,11 +21,11 @@ def find_inventory(hosts: str, *, root: Path) -> Path:
     if len(found) > 1:
         raise InventoryError(
             f"the name '{hosts}' fits several inventories: {', '.join(map(str, found))}",
-            remedy="give the path of the one you mean",
+            remedy="Give the path of the one you mean",
         )
     path = found[0] if found else Path(hosts).expanduser().absolute()
     if path.is_dir():
-        raise InventoryError(f"{path} is a folder", remedy="name one inventory file in it")
+        raise InventoryError(f"{path} is a folder", remedy="Name one inventory file in it")
     if not path.exists():
         where = (
             f"no inventory '{hosts}' in {root / 'inventory'}" if "/" not in hosts else f"{path}: no such file"
@@ -34,7 +34,7 @@ def find_inventory(hosts: str, *, root: Path) -> Path:
     if "," in str(path):
         raise InventoryError(
             f"{path} has a comma in it, which Ansible takes for a list of hosts",
-            remedy="rename the file or folder",
+            remedy="Rename the file or folder",
         )
     return path
 
@@ -59,7 +59,7 @@ def _by_name(name: str, root: Path) -> tuple[Path, ...]:
 def _existing(root: Path, wanted: str = "") -> str:
     names = inventory_names(root)
     if not names:
-        return f"write one into {root / 'inventory'}, after cloud.example.yml"
+        return f"Write one into {root / 'inventory'}, after cloud.example.yml"
     close = difflib.get_close_matches(Path(wanted).stem, names, n=1)
-    meant = f"did you mean '{close[0]}'? " if close else ""
-    return f"{meant}there are: {', '.join(names)}; a path is taken too"
+    meant = f"Did you mean '{close[0]}'? " if close else ""
+    return f"{meant}There are: {', '.join(names)}; a path is taken too"

@@ -7,10 +7,8 @@ It is run as a program: its command line and JSON are stable, its Python interfa
 from __future__ import annotations
 
 import json
-import os
 import re
 import subprocess
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,9 +16,8 @@ from typing import Any
 import msgspec
 
 from bench.errors import InventoryError
+from inventory.programs import PROGRAM, TIMEOUT_SECONDS, installed_programs, run_program
 
-PROGRAM = "ansible-inventory"
-TIMEOUT_SECONDS = 120.0  # a dynamic inventory asks its cloud
 IMPLIED_GROUPS = ("all", "ungrouped")
 
 
@@ -34,10 +31,9 @@ class Listing(msgspec.Struct, frozen=True):
 
 def list_inventory(path: Path) -> Listing:
     """Run the program once on ``path``; raises InventoryError when it can't be run or read."""
-    own_directory = Path(sys.executable).parent
-    programs = find_programs([Path(entry) for entry in os.get_exec_path()], own_directory)
+    programs = installed_programs()
     if not programs:
-        raise InventoryError(f"{PROGRAM} is not installed", remedy="run ./invoke, which installs it")
+        raise InventoryError(f"{PROGRAM} is not installed", remedy="Run ./invoke, which installs it")
     done = _run(programs, path)
     if done.returncode != 0:
         raise InventoryError(
@@ -49,23 +45,10 @@ def list_inventory(path: Path) -> Listing:
     if skipped:
         raise InventoryError(
             f"{path}: {' '.join(skipped.group(1).split())}",
-            remedy="correct the key, or take it out",
+            remedy="Correct the key, or take it out",
             detail=done.stderr[-4000:],
         )
     return parse_listing(path, done.stdout)
-
-
-def find_programs(search_path: Sequence[Path], own_directory: Path) -> tuple[Path, ...]:
-    """Every ``ansible-inventory`` in the order to be tried: the user's own, which has their collections and
-    cloud plugins, before the one in ``own_directory``."""
-    own = own_directory / PROGRAM
-    others = [
-        directory / PROGRAM
-        for directory in search_path
-        if os.access(directory / PROGRAM, os.X_OK)
-        and not (own.exists() and own.samefile(directory / PROGRAM))
-    ]
-    return (*others, own) if os.access(own, os.X_OK) else tuple(others)
 
 
 def parse_listing(path: Path, stdout: str) -> Listing:
@@ -81,7 +64,7 @@ def parse_listing(path: Path, stdout: str) -> Listing:
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise InventoryError(
             f"{path}: the answer of {PROGRAM} can't be read ({type(error).__name__}: {error})",
-            remedy=f"see what `{PROGRAM} --list -i {path}` prints",
+            remedy=f"See what `{PROGRAM} --list -i {path}` prints",
             detail=stdout[-4000:],
         ) from error
     return Listing(groups, {host: _plain(values) for host, values in variables.items()})
@@ -109,52 +92,22 @@ def _plain(value: Any) -> Any:
 def _run(programs: Sequence[Path], path: Path) -> subprocess.CompletedProcess[str]:
     for number, program in enumerate(programs, start=1):
         try:
-            done = subprocess.run(
-                [program, "--list", "-i", path],
-                env=ansible_environment(os.environ),
-                stdin=subprocess.DEVNULL,
-                capture_output=True,
-                encoding="utf-8",
-                errors="replace",
-                timeout=TIMEOUT_SECONDS,
-                # Without a terminal it can't stop to ask for a vault password.
-                start_new_session=True,
-            )
+            done = run_program([str(program), "--list", "-i", str(path)])
         except subprocess.TimeoutExpired as error:
             raise InventoryError(
                 f"{path}: {program} took longer than {TIMEOUT_SECONDS:g} s",
-                remedy="see what its inventory plugin or script waits for",
+                remedy="See what its inventory plugin or script waits for",
             ) from error
         except OSError as error:
             if number == len(programs):
                 raise InventoryError(
-                    f"{path}: {program} can't be run ({error})", remedy="install ansible-core anew"
+                    f"{path}: {program} can't be run ({error})", remedy="Install ansible-core anew"
                 ) from error
             continue
         # A version manager's shim, or a script whose Python has gone, stands on PATH without being there.
         if done.returncode not in (126, 127) or number == len(programs):
             return done
     raise AssertionError("programs is empty")
-
-
-def ansible_environment(environ: Mapping[str, str]) -> dict[str, str]:
-    """The user's settings for Ansible's programs, but for what would change the form of the answer."""
-    return {
-        **environ,
-        "ANSIBLE_INVENTORY_ANY_UNPARSED_IS_FAILED": "1",
-        "ANSIBLE_INVENTORY_UNPARSED_FAILED": "1",
-        "ANSIBLE_DUPLICATE_YAML_DICT_KEY": "error",
-        "ANSIBLE_INVENTORY_EXPORT": "0",
-        "ANSIBLE_NOCOLOR": "1",
-        "ANSIBLE_FORCE_COLOR": "0",
-        "ANSIBLE_VERBOSITY": "0",
-        "ANSIBLE_DEBUG": "0",
-        "ANSIBLE_DEPRECATION_WARNINGS": "0",
-        "ANSIBLE_DEVEL_WARNING": "0",
-        "ANSIBLE_LOCALHOST_WARNING": "0",
-        # It refuses to start in a locale that this system lacks or that isn't UTF-8.
-        "LC_ALL": "en_US.UTF-8" if sys.platform == "darwin" else "C.UTF-8",
-    }
 
 
 def _cause(path: Path, stderr: str) -> str:
@@ -175,7 +128,7 @@ def _cause(path: Path, stderr: str) -> str:
 
 def _remedy(stderr: str) -> str:
     if "vault" in stderr.lower():
-        return "name the file with the vault's password in ANSIBLE_VAULT_PASSWORD_FILE"
+        return "Name the file with the vault's password in ANSIBLE_VAULT_PASSWORD_FILE"
     if "unknown plugin" in stderr:
-        return f"install the plugin's collection for the {PROGRAM} on your PATH, with ansible-galaxy"
-    return "correct the file; inventory/cloud.example.yml shows the form"
+        return f"Install the plugin's collection for the {PROGRAM} on your PATH, with ansible-galaxy"
+    return "Correct the file; inventory/cloud.example.yml shows the form"

@@ -6,14 +6,16 @@ import difflib
 import ipaddress
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
-from bench.environment.hosts import ExistingDatabase, Host, Inventory
+from bench.environment.hosts import Host, Inventory
 from bench.errors import InventoryError
 from inventory.environment import ROLES, choose_group, environment_groups, split_group
 from inventory.find import find_inventory
 from inventory.listing import IMPLIED_GROUPS, Listing, list_inventory
 from inventory.templates import fill_in
-from inventory.variables import HostVariables, read_host
+from inventory.values import HostVariables
+from inventory.variables import VARIABLES, Variable, read_host
 
 
 def read_inventory(hosts: str, *, root: Path) -> Inventory:
@@ -44,13 +46,12 @@ def build_inventory(path: Path, listing: Listing, *, group: str = "") -> Invento
         server=hosts[members["server"][0]],
         loadgen=tuple(hosts[name] for name in members["loadgen"]),
         database=hosts[database[0]] if database else None,
-        controller_cores=_controller_cores(path, tuple(variables.values())),
-        existing_database=_existing_database(path, tuple(variables.values())),
+        **_of_inventory(path, tuple(variables.values())),
     )
     if inventory.database is not None and inventory.existing_database is not None:
         raise InventoryError(
             f"{path}: group database and asgibench_database_url name two databases",
-            remedy="take one of the two out",
+            remedy="Take one of the two out",
         )
     _refuse_duplicates(path, tuple(hosts.values()))
     _refuse_unreachable_address(path, inventory)
@@ -67,7 +68,7 @@ def _members(path: Path, listing: Listing, role: str) -> tuple[str, ...]:
         raise InventoryError(
             f"{path}: group {role}: {len(names)} hosts ({', '.join(names)}), and there must be exactly one",
             remedy=_choice(path, listing)
-            or "leave one in it, or put the hosts of each environment into a group of its own",
+            or "Leave one in it, or put the hosts of each environment into a group of its own",
         )
     return names
 
@@ -75,7 +76,7 @@ def _members(path: Path, listing: Listing, role: str) -> tuple[str, ...]:
 def _choice(path: Path, listing: Listing) -> str:
     groups = environment_groups(listing)
     return (
-        f"choose one environment: --hosts {' or '.join(f'{path.stem}:{one}' for one in groups)}"
+        f"Choose one environment: --hosts {' or '.join(f'{path.stem}:{one}' for one in groups)}"
         if groups
         else ""
     )
@@ -93,13 +94,13 @@ def _absence(listing: Listing, role: str) -> str:
 def _group_remedy(listing: Listing, role: str) -> str:
     close = difflib.get_close_matches(role, [group for group in listing.groups if group not in ROLES], n=1)
     if close and role not in listing.groups:
-        return f"rename the group {close[0]} to {role}"
+        return f"Rename the group {close[0]} to {role}"
     wanted = {
         "server": "the one host to be measured",
         "loadgen": "at least one host",
         "database": "one host",
     }[role]
-    return f"put {wanted} into the group {role}; inventory/local.yml shows the form"
+    return f"Put {wanted} into the group {role}; inventory/local.yml shows the form"
 
 
 def _groups_of(name: str, listing: Listing) -> tuple[str, ...]:
@@ -108,26 +109,20 @@ def _groups_of(name: str, listing: Listing) -> tuple[str, ...]:
     )
 
 
-def _controller_cores(path: Path, variables: Sequence[HostVariables]) -> tuple[int, ...] | None:
-    key = "asgibench_controller_cores"
-    said = {one.host: one.cores(key) for one in variables if key in one.values}
-    if len(set(said.values())) > 1:
-        raise InventoryError(
-            f"{path}: {key}: differs between the hosts {', '.join(said)}",
-            remedy="set it once, under all: vars:",
-        )
-    return next(iter(said.values()), None)
+def _of_inventory(path: Path, variables: Sequence[HostVariables]) -> dict[str, Any]:
+    """{field of Inventory: value, or None} of the variables that hold for all hosts together."""
+    return {one.field: _common(path, variables, one) for one in VARIABLES if one.of == "inventory"}
 
 
-def _existing_database(path: Path, variables: Sequence[HostVariables]) -> ExistingDatabase | None:
-    said = {one.host: one.existing_database() for one in variables}
-    found = [one for one in said.values() if one is not None]
-    if len({one.url for one in found}) > 1:
+def _common(path: Path, variables: Sequence[HostVariables], variable: Variable) -> Any:
+    said = {one.host: variable.read(one, variable.name) for one in variables if variable.name in one.values}
+    first = next(iter(said.values()), None)
+    if any(value != first for value in said.values()):
         raise InventoryError(
-            f"{path}: asgibench_database_url: differs between hosts",
-            remedy="set it once, under all: vars: or for the server's host",
+            f"{path}: {variable.name}: differs between the hosts {', '.join(said)}",
+            remedy="Set it once, under all: vars:",
         )
-    return found[0] if found else None
+    return first
 
 
 def _refuse_duplicates(path: Path, hosts: Sequence[Host]) -> None:
@@ -140,7 +135,7 @@ def _refuse_duplicates(path: Path, hosts: Sequence[Host]) -> None:
             raise InventoryError(
                 f"{path}: the hosts {seen[target]} and {host.name} are the same machine "
                 f"({host.ssh_host} port {host.ssh_port or 22})",
-                remedy="give it one name, which may stand in several groups, or correct ansible_host",
+                remedy="Give it one name, which may stand in several groups, or correct ansible_host",
             )
         seen[target] = host.name
 
@@ -153,7 +148,7 @@ def _refuse_unreachable_address(path: Path, inventory: Inventory) -> None:
         raise InventoryError(
             f"{path}: host {server.name}: asgibench_address: "
             f"{others[0].name} can't reach it as '{server.address}'",
-            remedy="set asgibench_address to the address that the load hosts connect to",
+            remedy="Set asgibench_address to the address that the load hosts connect to",
         )
 
 

@@ -10,17 +10,23 @@ import json
 import os
 import re
 import subprocess
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from bench.errors import InventoryError
-from inventory.listing import TIMEOUT_SECONDS, Listing, ansible_environment, find_programs
-from inventory.variables import READ_KEYS, is_unfilled
+from inventory.listing import Listing
+from inventory.programs import installed_programs, run_program
+from inventory.values import is_unfilled
+from inventory.variables import READ_KEYS
 
 PROGRAM = "ansible"
-PASSWORD_REMEDY = "name the file with the vault's password in ANSIBLE_VAULT_PASSWORD_FILE"
+FORM_OF_ANSWER = {
+    "ANSIBLE_LOAD_CALLBACK_PLUGINS": "0",
+    "ANSIBLE_STDOUT_CALLBACK": "default",
+    "ANSIBLE_LOG_PATH": "",
+}
+PASSWORD_REMEDY = "Name the file with the vault's password in ANSIBLE_VAULT_PASSWORD_FILE"
 ANSWER = re.compile(r"^(\S+) \| (SUCCESS|FAILED|UNREACHABLE)!? => ", re.MULTILINE)
 
 
@@ -64,35 +70,20 @@ def _run(path: Path, unfilled: Mapping[str, Sequence[str]]) -> str:
     wanted = {key: f"{{{{ lookup('ansible.builtin.vars', '{key}', default='') }}}}" for key in keys}
     argv = [str(program), ",".join(unfilled), "-i", str(path), "-m", "ansible.builtin.debug"]
     try:
-        done = subprocess.run(
-            [*argv, "-a", json.dumps({"msg": wanted})],
-            env={
-                **ansible_environment(os.environ),
-                "ANSIBLE_LOAD_CALLBACK_PLUGINS": "0",
-                "ANSIBLE_STDOUT_CALLBACK": "default",
-                "ANSIBLE_LOG_PATH": "",
-            },
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            encoding="utf-8",
-            errors="replace",
-            timeout=TIMEOUT_SECONDS,
-            start_new_session=True,
-        )
+        done = run_program([*argv, "-a", json.dumps({"msg": wanted})], FORM_OF_ANSWER)
     except (OSError, subprocess.TimeoutExpired) as error:
         raise InventoryError(
             f"{path}: {program} can't fill its templates in ({error.__class__.__name__})",
-            remedy="write the values themselves, or install ansible-core anew",
+            remedy="Write the values themselves, or install ansible-core anew",
         ) from error
     return done.stdout
 
 
 def _program() -> Path:
-    beside = find_programs([Path(entry) for entry in os.get_exec_path()], Path(sys.executable).parent)
-    for one in beside:
+    for one in installed_programs():
         if os.access(one.with_name(PROGRAM), os.X_OK):
             return one.with_name(PROGRAM)
-    raise InventoryError(f"{PROGRAM} is not installed", remedy="run ./invoke, which installs it")
+    raise InventoryError(f"{PROGRAM} is not installed", remedy="Run ./invoke, which installs it")
 
 
 def _refusal(
@@ -106,5 +97,5 @@ def _refusal(
     what = "decrypted" if is_vault else "filled in"
     return InventoryError(
         f"{path}: host {host}: {', '.join(named)}: can't be {what} ({text})",
-        remedy=PASSWORD_REMEDY if is_vault else "define what it refers to, or write the value itself",
+        remedy=PASSWORD_REMEDY if is_vault else "Define what it refers to, or write the value itself",
     )

@@ -1,7 +1,7 @@
 """Distributed Locust: its master on the controller's loopback, a worker a core on the load hosts.
 
 SSH reverse tunnels carry the master's port to the load hosts: nothing of it listens on a network.
-The messages are those of protocol.md.
+The messages are those of bench/wire/master.py.
 """
 
 from __future__ import annotations
@@ -11,19 +11,22 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import TypeVar
 
 import msgspec
 
+from bench.clients import Client
 from bench.errors import HostUnsuitable, LoadError
-from bench.spec import Client
+from bench.wire import master as wire
+from bench.wire.codec import encode_tagged
 from bench.wire.load import LoadSpec
-from bench.wire.slices import LocustTotals, Slice, Totals
+from bench.wire.slices import Slice
 from loadgen.stats import StoppedRun
-from remote.guarded import GuardedHost, GuardRefusal
+from remote.guard_link import GuardRefusal
+from remote.guarded import GuardedHost
 from remote.parallel import on_all
+from remote.provision.ship import ROOT
 
 JOIN_SECONDS = 30.0
 START_SECONDS = 10.0
@@ -34,21 +37,31 @@ USER_FOLDER = "user"
 FOLDER = "load"
 
 OnSlice = Callable[[str, Slice], None]
+Event = TypeVar("Event")
+
+
+class MasterEnded(msgspec.Struct, frozen=True):
+    """What comes after the master's last event: its end."""
+
+
+class LoadProgram(msgspec.Struct, frozen=True):
+    """What a load worker runs; paths are below the shipped folder."""
+
+    locustfile: str  # what Locust is started with
+    users_file: str = ""  # a user's own locustfile, which that one loads
 
 
 class LoadHost(msgspec.Struct, frozen=True):
     """A load host, its Locust environment, the shipped files, and the core of each worker (None: any).
 
     ``any_core`` are the cores of a worker that has none of its own; None: all that the host has.
-    ``user_file`` is a locustfile among the shipped files, a user's own or that of one of Locust's clients;
-    empty: the engine makes the load.
     """
 
     guarded: GuardedHost
     program_directory: str
     shipped_directory: str
     worker_cores: tuple[int | None, ...]
-    user_file: str = ""
+    program: LoadProgram
     any_core: tuple[int, ...] | None = None
 
     def cores_of(self, index: int) -> tuple[int, ...] | None:
@@ -60,9 +73,11 @@ class LoadHost(msgspec.Struct, frozen=True):
         return tuple(f"{self.guarded.host.name}/{index}" for index in range(len(self.worker_cores)))
 
 
-def client_file(client: Client) -> str:
-    """The locustfile of one of Locust's clients among the shipped files; empty for our engine."""
-    return "" if client == "engine" else f"{ONHOST}/clients/{client}.py"
+def load_program(client: Client, users_own: str | None) -> LoadProgram:
+    """The program of a client of the plan; or of a user's own locustfile, of which the name is given."""
+    if users_own is None:
+        return LoadProgram(f"{ONHOST}/clients/{client}/locustfile.py")
+    return LoadProgram(f"{ONHOST}/worker/user_locustfile.py", user_file(users_own))
 
 
 def user_file(name: str) -> str:
@@ -70,16 +85,17 @@ def user_file(name: str) -> str:
     return f"{USER_FOLDER}/{name}"
 
 
-def worker_command(program_directory: str, shipped_directory: str, user_file: str, port: str) -> list[str]:
-    """What starts a load worker; ``port`` is the master's on the load host. ``user_file`` as in LoadHost."""
-    locustfile = "user_locustfile.py" if user_file else "locustfile.py"
+def worker_command(
+    program_directory: str, shipped_directory: str, program: LoadProgram, port: str
+) -> list[str]:
+    """What starts a load worker; ``port`` is the master's on the load host."""
     return [
         f"{program_directory}/python",
         "-m",
         "locust",
         "--worker",
         "-f",
-        f"{shipped_directory}/{ONHOST}/worker/{locustfile}",
+        f"{shipped_directory}/{program.locustfile}",
         "--master-host",
         "127.0.0.1",
         "--master-port",
@@ -87,10 +103,25 @@ def worker_command(program_directory: str, shipped_directory: str, user_file: st
     ]
 
 
+def worker_environment(
+    name: str, shipped_directory: str, program: LoadProgram, *, spool: str, home: str
+) -> dict[str, str]:
+    """The variables of a load worker; without the cores it is pinned to."""
+    environment = {
+        "ASGIBENCH_WORKER": name,
+        "ASGIBENCH_SPOOL": spool,
+        "PYTHONPATH": shipped_directory,
+        # No configuration file or history of the user's reaches Locust.
+        "HOME": home,
+    }
+    if program.users_file:
+        environment["ASGIBENCH_LOCUSTFILE"] = f"{shipped_directory}/{program.users_file}"
+    return environment
+
+
 def master_command(workers: str) -> list[str]:
-    """What starts the master for so many load workers, on the controller."""
-    program = str(Path(__file__).with_name("master.py"))
-    return [sys.executable, program, "--control", "../master.sock", "--workers", workers]
+    """What starts the master for so many load workers, on the controller; ROOT must be in PYTHONPATH."""
+    return [sys.executable, "-m", "loadgen.master", "--control", "../master.sock", "--workers", workers]
 
 
 def spool_folder(index: int) -> str:
@@ -115,7 +146,7 @@ class Cluster:
         }
         self._controller = controller
         self._control = control
-        self._events: queue.Queue[dict[str, Any]] = queue.Queue()
+        self._events: queue.Queue[object] = queue.Queue()
         self._joined: set[str] = set()
         self._slices: dict[str, list[Slice]] = {}
         self._on_slice: OnSlice | None = None
@@ -130,8 +161,8 @@ class Cluster:
         self._slices = {name: [] for name in self.worker_hosts}
         self._on_slice = on_slice
         self._run = run
-        self._send({"do": "start", "run": run, "spec": spec, "users": users})
-        self._await("started", START_SECONDS)
+        self._send(wire.StartRun(run, spec, users))
+        self._await(wire.RunStarted, START_SECONDS)
 
     def check_running(self) -> None:
         """Raises LoadError if a worker was lost or an engine failed since the last look."""
@@ -143,24 +174,24 @@ class Cluster:
 
     def stop_run(self) -> StoppedRun:
         """Stop and collect: returns when every worker's totals are in. Raises LoadError."""
-        self._send({"do": "stop"})
-        event = self._await("stopped", STOP_SECONDS)
-        if event.get("lost"):
-            raise self._lost(", ".join(event["lost"]))
+        self._send(wire.StopRun())
+        stopped = self._await(wire.RunStopped, STOP_SECONDS)
+        if stopped.lost:
+            raise self._lost(", ".join(stopped.lost))
         return StoppedRun(
-            run=event["run"],
+            run=stopped.run,
             slices={name: tuple(rows) for name, rows in self._slices.items()},
-            totals=msgspec.convert(event["workers"], dict[str, Totals]),
-            locust=msgspec.convert(event["locust"], LocustTotals),
+            totals=stopped.workers,
+            locust=stopped.locust,
         )
 
     def abort_run(self) -> None:
         """After a failure: see that no worker sends any more. Never raises for the run's own failure."""
-        self._send({"do": "stop"})
+        self._send(wire.StopRun())
         deadline = time.monotonic() + STOP_SECONDS
         while time.monotonic() < deadline:
             try:
-                if self._events.get(timeout=0.2)["event"] in ("stopped", "ended"):
+                if isinstance(self._events.get(timeout=0.2), (wire.RunStopped, MasterEnded)):
                     return
             except queue.Empty:
                 continue
@@ -182,9 +213,9 @@ class Cluster:
                 if time.monotonic() > deadline:
                     raise self._not_joined(missing) from None
                 continue
-            if event["event"] == "worker" and event["state"] == "joined":
-                self._joined.add(event["worker"])
-                missing.discard(event["worker"])
+            if isinstance(event, wire.WorkerState) and event.state == "joined":
+                self._joined.add(event.worker)
+                missing.discard(event.worker)
             else:
                 self._raise_if_failed(event)
 
@@ -195,27 +226,32 @@ class Cluster:
     def close(self) -> None:
         """Tell the master to end; the guards end what does not."""
         try:
-            self._send({"do": "quit"})
+            self._send(wire.QuitMaster())
         except LoadError:
             return
         finally:
             self._control.close()
 
-    def restart(self, hosts: Sequence[LoadHost] | None = None) -> Cluster:
-        """End the master and all workers, and start others, on other ``hosts`` if given. Raises LoadError."""
-        wanted = self.hosts if hosts is None else tuple(hosts)
+    def restart(self, hosts: Sequence[LoadHost], left_on: Sequence[LoadHost] = ()) -> Cluster:
+        """End the master and all workers, and start others on ``hosts``. Raises LoadError.
+
+        ``left_on`` are hosts on which workers may be left from a start that failed.
+        """
         self.close()
         _stop(self._controller, "load-master")
-        # On the other hosts too: workers may be left there from a start that failed.
-        both = {host.guarded.host.name: host for host in (*self.hosts, *wanted)}
-        on_all(lambda name: self._stop_on(both[name]), both, str)
-        return start_cluster(self._controller, wanted, master_cores=self._master_cores)
+        everywhere = (*self.hosts, *left_on, *hosts)
+        most: dict[str, int] = {}
+        for host in everywhere:
+            name = host.guarded.host.name
+            most[name] = max(most.get(name, 0), len(host.worker_cores))
+        guards = {host.guarded.host.name: host.guarded for host in everywhere}
 
-    def _stop_on(self, host: LoadHost) -> None:
-        here = (*self.hosts, host)
-        most = max(len(one.worker_cores) for one in here if one.guarded.host.name == host.guarded.host.name)
-        for index in range(most):
-            _stop(host.guarded, f"load-{index}")
+        def stop_on(name: str) -> None:
+            for index in range(most[name]):
+                _stop(guards[name], f"load-{index}")
+
+        on_all(stop_on, guards, str)
+        return start_cluster(self._controller, hosts, master_cores=self._master_cores)
 
     def _start_on(self, host: LoadHost, master_port: int) -> None:
         port = host.guarded.connection.reverse_tunnel(master_port)
@@ -223,20 +259,18 @@ class Cluster:
         for index, name in enumerate(host.worker_names):
             cores = host.cores_of(index)
             host.guarded.write(f"{spool_folder(index)}/.keep", b"")
-            environment = {
-                "ASGIBENCH_WORKER": name,
-                "PYTHONPATH": host.shipped_directory,
-                "ASGIBENCH_SPOOL": f"{host.guarded.workdir}/{spool_folder(index)}",
-                # No configuration file or history of the user's reaches Locust.
-                "HOME": f"{host.guarded.workdir}/{FOLDER}/home",
-            }
+            environment = worker_environment(
+                name,
+                host.shipped_directory,
+                host.program,
+                spool=f"{host.guarded.workdir}/{spool_folder(index)}",
+                home=f"{host.guarded.workdir}/{FOLDER}/home",
+            )
             if cores is not None:
                 environment["ASGIBENCH_CORES"] = ",".join(map(str, cores))
-            if host.user_file:
-                environment["ASGIBENCH_LOCUSTFILE"] = f"{host.shipped_directory}/{host.user_file}"
             pid = host.guarded.start(
                 f"load-{index}",
-                worker_command(host.program_directory, host.shipped_directory, host.user_file, str(port)),
+                worker_command(host.program_directory, host.shipped_directory, host.program, str(port)),
                 env=environment,
                 cwd=f"{host.guarded.workdir}/{FOLDER}/home",
                 log=f"{FOLDER}/worker-{index}.log",
@@ -265,34 +299,36 @@ class Cluster:
 
     # -- messages
 
-    def _send(self, message: Mapping[str, Any]) -> None:
+    def _send(self, command: object) -> None:
         try:
-            self._control.sendall(msgspec.json.encode(message) + b"\n")
+            self._control.sendall(encode_tagged(wire.COMMANDS, "do", command))
         except OSError as error:
             raise self._master_gone() from error
 
-    def _await(self, wanted: str, patience_seconds: float) -> dict[str, Any]:
+    def _await(self, wanted: type[Event], patience_seconds: float) -> Event:
+        """The next event of that type. Raises LoadError where it doesn't come, or the run fails."""
         deadline = time.monotonic() + patience_seconds
         while True:
             try:
                 event = self._events.get(timeout=max(0.01, deadline - time.monotonic()))
             except queue.Empty:
                 raise LoadError(
-                    f"the load did not reach `{wanted}` within {patience_seconds:g} s",
+                    f"the load did not reach {wanted.__name__} within {patience_seconds:g} s",
                     remedy="see the load workers' logs below their work folder; run again with --resume",
                     detail=self._controller.tail(f"{FOLDER}/master.log", 2_000),
                 ) from None
-            if event["event"] == wanted:
+            if isinstance(event, wanted):
                 return event
             self._raise_if_failed(event)
 
-    def _raise_if_failed(self, event: Mapping[str, Any]) -> None:
-        if event["event"] == "worker" and event["state"] == "lost":
-            raise self._lost(event["worker"])
-        if event["event"] == "error":
-            raise LoadError(event["message"], remedy=event.get("remedy", ""))
-        if event["event"] == "ended":
-            raise self._master_gone()
+    def _raise_if_failed(self, event: object) -> None:
+        match event:
+            case wire.WorkerState(state="lost"):
+                raise self._lost(event.worker)
+            case wire.MasterError():
+                raise LoadError(event.message, remedy=event.remedy)
+            case MasterEnded():
+                raise self._master_gone()
 
     def _lost(self, worker: str) -> LoadError:
         return LoadError(
@@ -311,26 +347,37 @@ class Cluster:
         with self._control.makefile("rb") as lines:
             try:
                 for line in lines:
-                    self._take(msgspec.json.decode(line))
-            except (OSError, ValueError) as error:
-                self._events.put({"event": "ended", "why": str(error)})
+                    self._take(read_event(line))
+            except (OSError, ValueError):
+                self._events.put(MasterEnded())
                 return
-        self._events.put({"event": "ended", "why": "closed"})
+        self._events.put(MasterEnded())
 
-    def _take(self, event: dict[str, Any]) -> None:
-        if event["event"] != "slice":
+    def _take(self, event: object) -> None:
+        if not isinstance(event, wire.WorkerSlice):
             self._events.put(event)
             return
-        if event["run"] != self._run:
+        if event.run != self._run:
             return
-        one = msgspec.convert(event["slice"], Slice)
-        self._slices[event["worker"]].append(one)
+        self._slices[event.worker].append(event.slice)
         if self._on_slice is not None:
-            self._on_slice(event["worker"], one)
+            self._on_slice(event.worker, event.slice)
 
     def await_port(self) -> int:
         """The master's port on the controller's loopback."""
-        return int(self._await("listening", JOIN_SECONDS)["port"])
+        return self._await(wire.MasterListening, JOIN_SECONDS).port
+
+
+class _Tag(msgspec.Struct):
+    event: str
+
+
+def read_event(line: bytes) -> object:
+    """One of bench.wire.master.EVENTS. Raises ValueError where it is none."""
+    kind = wire.EVENTS.get(msgspec.json.decode(line, type=_Tag).event)
+    if kind is None:
+        raise ValueError(f"not an event: {line[:80]!r}")
+    return msgspec.json.decode(line, type=kind)
 
 
 def start_cluster(
@@ -345,7 +392,7 @@ def start_cluster(
         master_command(str(workers)),
         cwd=f"{controller.workdir}/{FOLDER}/home",
         log=f"{FOLDER}/master.log",
-        env={"HOME": f"{controller.workdir}/{FOLDER}/home"},
+        env={"HOME": f"{controller.workdir}/{FOLDER}/home", "PYTHONPATH": str(ROOT)},
         cores=master_cores,
     )
     control = _connect(controller)

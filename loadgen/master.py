@@ -1,15 +1,14 @@
 """Locust's master for one controller: a process of its own, because importing Locust patches its process.
 
-Contract: ``python master.py --control SOCKET --workers N``. SOCKET is a path at which a unix socket is made
-(mode 0600); one controller connects to it within 30 s. Then one JSON object a line, both ways, as protocol.md
-says. Locust listens on 127.0.0.1 only, on a free port. The process ends, and its workers with it, when told
-to or when the controller closes the socket (status 0), and when no controller comes (status 1).
+Contract: ``python -m loadgen.master --control SOCKET --workers N``. SOCKET is a path at which a unix socket
+is made (mode 0600); one controller connects to it within 30 s. The messages are those of
+bench/wire/master.py. Locust listens on 127.0.0.1 only, on a free port. The process ends, and its workers with
+it, when told to or when the controller closes the socket (status 0), and when no controller comes (status 1).
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import logging
 import os
 import sys
@@ -24,6 +23,25 @@ import zmq
 from locust import User, runners, task
 from locust.env import Environment
 from locust.rpc import Message
+
+from bench.wire import master as wire
+from bench.wire.codec import WireError, decode_tagged, encode_tagged, from_plain, to_plain
+from bench.wire.load import LoadSpec
+from bench.wire.slices import LocustTotals, Totals
+from bench.wire.worker import (
+    CONNECTIONS,
+    FAILED,
+    HELLO,
+    REPORT,
+    RUN,
+    STOP,
+    RunOrder,
+    StopOrder,
+    WorkerConnections,
+    WorkerFailed,
+    WorkerHello,
+    WorkerReport,
+)
 
 _CONTROLLER_TIMEOUT_SECONDS = 30
 _START_TIMEOUT_SECONDS = 10
@@ -45,14 +63,14 @@ class RunFailed(CommandRefused):
 
 
 class SimulatedConnection(User):  # type: ignore[misc]  # Locust has no types
-    """What Locust distributes; locustfile.py has the class of this name that does something."""
+    """What Locust distributes; a load worker has the class of this name that does something."""
 
     @task  # type: ignore[untyped-decorator]
     def hold(self) -> None:
         raise NotImplementedError("users run in workers")
 
 
-def stand_ins(shares: list[tuple[str, float, int]]) -> list[type[User]]:
+def stand_ins(shares: tuple[tuple[str, float, int], ...]) -> list[type[User]]:
     """For the User classes of a user's own file, which workers have: (name, weight, fixed count)."""
     return [
         type(name, (SimulatedConnection,), {"weight": weight, "fixed_count": fixed_count})
@@ -101,13 +119,13 @@ class Master(runners.MasterRunner):  # type: ignore[misc]
 
 
 class RunUnderWay:
-    """One run: what its workers have said so far."""
+    """One run: what its workers have reported so far."""
 
     def __init__(self, name: str, workers: dict[str, str]) -> None:
         self.name = name
         self.workers = workers  # client id -> worker
         self.connections: dict[str, int] = {}
-        self.totals: dict[str, dict[str, Any]] = {}
+        self.totals: dict[str, Totals] = {}
         self.lost: list[str] = []
         self.failure: RunFailed | None = None
 
@@ -128,22 +146,23 @@ class LoadMaster:
         self._worker_count = worker_count
         self._workers: dict[str, str] = {}  # client id -> worker's name, of those that are there
         self._run: RunUnderWay | None = None
-        self._last_stopped: dict[str, Any] | None = None
-        self._outgoing: gevent.queue.Queue[dict[str, Any] | None] = gevent.queue.Queue()
-        self._commands: gevent.queue.Queue[dict[str, Any] | RunUnderWay] = gevent.queue.Queue()
+        self._last_stopped: wire.RunStopped | None = None
+        self._outgoing: gevent.queue.Queue[object] = gevent.queue.Queue()  # events; None ends it
+        self._commands: gevent.queue.Queue[object] = gevent.queue.Queue()  # and runs that have failed
         environment = Environment(user_classes=[SimulatedConnection])
         self._master = Master(environment, self._lose)
         environment.runner = self._master
         environment.events.worker_report.add_listener(self._on_report)
-        for name in ("hello", "connections", "failed"):
-            self._master.register_message(f"asgibench_{name}", getattr(self, f"_on_{name}"))
+        self._master.register_message(HELLO, self._on_hello)
+        self._master.register_message(CONNECTIONS, self._on_connections)
+        self._master.register_message(FAILED, self._on_failed)
 
     def serve(self) -> None:
         """Returns when the controller has said quit, or has gone."""
         greenlets = [
             gevent.spawn(work) for work in (self._write, self._obey, self._watch, self._watch_heartbeats)
         ]
-        self._tell(event="listening", port=self._master.port)
+        self._tell(wire.MasterListening(self._master.port))
         try:
             self._read()
         finally:
@@ -155,46 +174,47 @@ class LoadMaster:
 
     # The controller
 
-    def _tell(self, **event: Any) -> None:
+    def _tell(self, event: object) -> None:
         self._outgoing.put(event)
 
     def _write(self) -> None:
         try:
             for event in iter(self._outgoing.get, None):
-                self._control.sendall(json.dumps(event, separators=(",", ":")).encode() + b"\n")
+                self._control.sendall(encode_tagged(wire.EVENTS, "event", event))
         except OSError:
             logging.getLogger(__name__).warning("The controller has gone; its last events are lost")
 
     def _read(self) -> None:
-        with self._control.makefile("r", encoding="utf-8") as lines:
+        with self._control.makefile("rb") as lines:
             for line in lines:
-                command = json.loads(line)
-                if command["do"] == "quit":
+                try:
+                    command = decode_tagged(wire.COMMANDS, "do", line)
+                except WireError as error:
+                    self._tell(wire.MasterError(f"not a command: {error}"))
+                    continue
+                if isinstance(command, wire.QuitMaster):
                     return
                 self._commands.put(command)
 
     def _obey(self) -> None:
         for command in self._commands:
             try:
-                if isinstance(command, RunUnderWay):
-                    self._end_failed(command)
-                else:
-                    self._do(command)
+                self._do(command)
             except CommandRefused as error:
-                self._tell(event="error", message=str(error), remedy=error.remedy)
+                self._tell(wire.MasterError(str(error), error.remedy))
                 if isinstance(error, RunFailed) and self._run is not None:
                     self._collect(self._run)
 
-    def _do(self, command: dict[str, Any]) -> None:
+    def _do(self, command: object) -> None:
         match command:
-            case {"do": "start", "run": run, "spec": spec, "users": users}:
-                self._start(run, spec, users)
-            case {"do": "users", "users": users}:
-                self._change_users(self._current_run(), users)
-            case {"do": "stop"}:
+            case wire.StartRun():
+                self._start(command.run, command.spec, command.users)
+            case wire.ChangeUsers():
+                self._change_users(self._current_run(), command.users)
+            case wire.StopRun():
                 self._stop()
-            case _:
-                raise CommandRefused(f"not a command: {command}")
+            case RunUnderWay():
+                self._end_failed(command)
 
     def _end_failed(self, run: RunUnderWay) -> None:
         """Of a run that failed between two commands; a command that was waiting has ended it already."""
@@ -208,7 +228,7 @@ class LoadMaster:
 
     # A run
 
-    def _start(self, name: str, spec: dict[str, Any], users: int) -> None:
+    def _start(self, name: str, spec: LoadSpec, users: int) -> None:
         if self._run is not None:
             raise CommandRefused(f"run {self._run.name} is still under way", "Stop it first")
         if len(self._workers) != self._worker_count:
@@ -218,8 +238,7 @@ class LoadMaster:
         run = self._run = RunUnderWay(name, dict(self._workers))
         self._master.is_running = True
         for index, (worker, client) in enumerate(sorted((w, c) for c, w in run.workers.items())):
-            order = {"run": name, "spec": spec, "index": index, "workers": len(run.workers)}
-            self._master.send_message("asgibench_run", order, client)
+            self._send(RUN, RunOrder(name, spec, index, len(run.workers)), client)
             run.connections[worker] = 0
         self._change_users(run, users)
 
@@ -238,7 +257,7 @@ class LoadMaster:
             raise RunFailed(message, "See the load workers' logs") from None
         finally:
             spawning.kill()
-        self._tell(event="started", run=run.name, users=users)
+        self._tell(wire.RunStarted(run.name, users))
 
     def _has_connections(self, run: RunUnderWay, users: int) -> bool:
         is_running = len(self._master.clients.running) == len(run.workers)
@@ -256,14 +275,14 @@ class LoadMaster:
         if self._run is not None:
             self._collect(self._run)
         elif self._last_stopped is not None:
-            self._tell(**self._last_stopped)
+            self._tell(self._last_stopped)
         else:
             raise CommandRefused("there has been no run to stop")
 
     def _collect(self, run: RunUnderWay) -> None:
         """Stop what is left of the run, wait for every worker's totals, and say stopped."""
         for client in run.left:
-            self._master.send_message("asgibench_stop", {"run": run.name}, client)
+            self._send(STOP, StopOrder(run.name), client)
         try:
             with gevent.Timeout(_STOP_TIMEOUT_SECONDS):
                 while not run.is_collected:
@@ -271,20 +290,19 @@ class LoadMaster:
         except gevent.Timeout:
             silent = sorted(worker for worker in run.left.values() if worker not in run.totals)
             message = f"{', '.join(silent)} sent no totals of run {run.name} within {_STOP_TIMEOUT_SECONDS} s"
-            self._tell(event="error", message=message, remedy="See the load workers' logs")
+            self._tell(wire.MasterError(message, "See the load workers' logs"))
             run.lost.extend(silent)
         self._stop_users()
         total = self._master.stats.total
-        self._last_stopped = {
-            "event": "stopped",
-            "run": run.name,
-            "workers": run.totals,
-            "lost": run.lost,
-            "locust": {"requests": total.num_requests, "failures": total.num_failures},
-        }
+        self._last_stopped = wire.RunStopped(
+            run=run.name,
+            workers=run.totals,
+            lost=tuple(run.lost),
+            locust=LocustTotals(total.num_requests, total.num_failures),
+        )
         self._run = None
         self._master.is_running = False
-        self._tell(**self._last_stopped)
+        self._tell(self._last_stopped)
 
     def _stop_users(self) -> None:
         """Locust's own stop looks once a second whether all users have gone: so they go first."""
@@ -304,47 +322,51 @@ class LoadMaster:
 
     # The workers
 
+    def _send(self, name: str, order: object, client: str) -> None:
+        self._master.send_message(name, to_plain(order), client)
+
     def _on_hello(self, msg: Message, **_: Any) -> None:
-        worker = msg.data["worker"]
+        hello = from_plain(WorkerHello, msg.data)
+        worker = hello.worker
         twins = [client for client, name in self._workers.items() if name == worker and client != msg.node_id]
         if twins:
-            self._tell(
-                event="error", message=f"two load workers are called {worker}", remedy="Stop one of them"
-            )
+            self._tell(wire.MasterError(f"two load workers are called {worker}", "Stop one of them"))
         self._workers[msg.node_id] = worker
-        if "user_classes" in msg.data:  # the same in all workers: they run the same file
-            self._master.environment.user_classes = stand_ins(msg.data["user_classes"])
-        self._tell(event="worker", worker=worker, state="joined")
+        if hello.user_classes is not None:  # the same in all workers: they run the same file
+            self._master.environment.user_classes = stand_ins(hello.user_classes)
+        self._tell(wire.WorkerState(worker, "joined"))
 
     def _on_connections(self, msg: Message, **_: Any) -> None:
-        run = self._run
-        if run is not None and run.name == msg.data["run"] and msg.node_id in run.workers:
-            run.connections[run.workers[msg.node_id]] = msg.data["connections"]
+        run, held = self._run, from_plain(WorkerConnections, msg.data)
+        if run is not None and run.name == held.run and msg.node_id in run.workers:
+            run.connections[run.workers[msg.node_id]] = held.connections
 
     def _on_failed(self, msg: Message, **_: Any) -> None:
-        run = self._run
+        run, failed = self._run, from_plain(WorkerFailed, msg.data)
         worker = self._workers.get(msg.node_id, msg.node_id)
-        if run is None or run.name != msg.data["run"]:
-            self._tell(event="error", message=f"{worker}: {msg.data['message']}", remedy="See its log")
+        if run is None or run.name != failed.run:
+            self._tell(wire.MasterError(f"{worker}: {failed.message}", "See its log"))
             return
         run.lost.append(worker)
-        self._fail(run, f"{worker}: {msg.data['message']}", "See the load worker's log")
+        self._fail(run, f"{worker}: {failed.message}", "See the load worker's log")
 
     def _on_report(self, client_id: str, data: dict[str, Any], **_: Any) -> None:
-        report, run = data.get("asgibench"), self._run
-        if report is None or run is None or report["run"] != run.name:
+        if self._run is None or REPORT not in data:
             return
-        for slice_ in report["slices"]:
-            self._tell(event="slice", run=run.name, worker=report["worker"], slice=slice_)
-        if report["totals"] is not None:
-            run.totals[report["worker"]] = report["totals"]
+        report, run = from_plain(WorkerReport, data[REPORT]), self._run
+        if report.run != run.name:
+            return
+        for one in report.slices:
+            self._tell(wire.WorkerSlice(run.name, report.worker, one))
+        if report.totals is not None:
+            run.totals[report.worker] = report.totals
 
     def _lose(self, client_id: str) -> None:
         worker = self._workers.pop(client_id, None)
         self._master.forget(client_id)
         if worker is None:
             return
-        self._tell(event="worker", worker=worker, state="lost")
+        self._tell(wire.WorkerState(worker, "lost"))
         run = self._run
         if run is not None and client_id in run.workers and worker not in run.lost:
             run.lost.append(worker)
@@ -385,11 +407,11 @@ def listen(path: Path) -> Any:
     return listener
 
 
-def _leave_locusts_variables() -> None:
-    """Locust reads some on import and some later: start this program again without any."""
+def _start_again_without_locusts_variables() -> None:
+    """The user's LOCUST_* variables would change what Locust does, and it reads some on import already."""
     clean = {name: value for name, value in os.environ.items() if not name.startswith("LOCUST_")}
     if len(clean) != len(os.environ):
-        os.execve(sys.executable, [sys.executable, *sys.argv], clean)
+        os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], clean)
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -397,7 +419,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--control", type=Path, required=True, help="where to make the unix socket")
     parser.add_argument("--workers", type=int, required=True, help="how many load workers are to join")
     options = parser.parse_args(arguments)
-    _leave_locusts_variables()
+    _start_again_without_locusts_variables()
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(name)s %(levelname)s %(message)s")
     runners.HEARTBEAT_LIVENESS = _HEARTBEATS_MISSED
     listener = listen(options.control)

@@ -65,13 +65,9 @@ def open_loop_of(window: Window, offered_rate_per_second: float) -> OpenLoop:
 
 
 def per_second(
-    slices: Mapping[str, Sequence[Slice]],
-    rss_bytes: Mapping[int, int],
-    *,
-    warmup_seconds: int,
-    window_seconds: int,
+    slices: Mapping[str, Sequence[Slice]], *, warmup_seconds: int, window_seconds: int
 ) -> tuple[Second, ...]:
-    """The run second by second over all workers, from the epoch to the window's end."""
+    """The run second by second over all workers, from the epoch to the window's end, without memory."""
     window = range(warmup_seconds, warmup_seconds + window_seconds)
     rows = []
     for second in range(warmup_seconds + window_seconds):
@@ -85,7 +81,7 @@ def per_second(
                 failures=sum(sum(one.failures.values()) for one in everything),
                 p50_seconds=latency.p50 if latency else None,
                 p99_seconds=latency.p99 if latency else None,
-                server_rss_bytes=rss_bytes.get(second),
+                server_rss_bytes=None,
             )
         )
     return tuple(rows)
@@ -125,7 +121,7 @@ def _merge(many: Iterable[Pairs]) -> Pairs:
     merged = Histogram()
     for pairs in many:
         merged.add_pairs(pairs)
-    return tuple((index, count) for index, count in merged.to_pairs())
+    return merged.to_pairs()
 
 
 def _add_counts(many: Iterable[Mapping[str, int]]) -> dict[str, int]:

@@ -1,15 +1,30 @@
-"""The agents on all hosts: told when a run begins and ends, their samples brought home afterwards."""
+"""The agents on all hosts: asked to sample when a run begins, and for their samples when it has ended."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from typing import Any
+from typing import TypeVar
 
 import msgspec
 
 from bench.errors import AgentError
+from bench.wire.agent import (
+    Answer,
+    Begin,
+    Begun,
+    End,
+    Ended,
+    Peek,
+    Peeked,
+    Refusal,
+    Request,
+    TreeNow,
+    decode_answer,
+    encode_request,
+)
+from bench.wire.codec import WireError
 from remote.guarded import GuardedHost
-from remote.parallel import on_all
+from remote.parallel import on_all, outcomes
 
 FOLDER = "agent"
 SOCKET = f"{FOLDER}/sock"
@@ -17,14 +32,16 @@ PROCESS_NAME = "agent"
 START_SECONDS = 10.0
 END_SECONDS = 15.0
 
+Expected = TypeVar("Expected", Begun, Peeked, Ended)
+
 
 class AgentHost(msgspec.Struct, frozen=True):
-    """A host with the Python that has psutil, the shipped agent.py, and the cores it may use."""
+    """A host, and how an agent is started there."""
 
     guarded: GuardedHost
-    python: str
-    shipped_directory: str
-    cores: tuple[int, ...] | None
+    python: str  # the interpreter of the environment that has psutil
+    shipped_directory: str  # where our packages are
+    cores: tuple[int, ...] | None  # that the agent may use; None: any
 
 
 class Agents(msgspec.Struct, frozen=True):
@@ -38,23 +55,20 @@ class Agents(msgspec.Struct, frozen=True):
         A host on which nothing of this run is has nothing to be sampled: it is left alone until the next.
         """
         on_all(
-            lambda host: self._tell(
-                host, {"do": "begin", "run": run, "targets": dict(targets[host]), "max_seconds": max_seconds}
-            ),
+            lambda host: self._ask(host, Begin(run, dict(targets[host]), max_seconds=max_seconds), Begun),
             [host for host, named in targets.items() if named],
             str,
         )
 
-    def peek(self, host: str) -> dict[str, Any]:
-        """The latest sums of each target on a host."""
-        found: dict[str, Any] = self._tell(host, {"do": "peek"})
-        return found
+    def peek(self, host: str) -> dict[str, TreeNow]:
+        """The latest sums of each target on a host that hasn't ended."""
+        return self._ask(host, Peek(), Peeked).targets
 
     def end(self, run: str, hosts: Collection[str]) -> dict[str, bytes]:
         """Stop sampling on these hosts; the JSON lines of each, brought home and removed there."""
 
         def end_one(host: str) -> bytes:
-            self._tell(host, {"do": "end"}, patience_seconds=END_SECONDS)
+            self._ask(host, End(), Ended, patience_seconds=END_SECONDS)
             guarded = self.hosts[host].guarded
             path = f"{FOLDER}/{run}.jsonl"
             data = guarded.read(path)
@@ -63,15 +77,33 @@ class Agents(msgspec.Struct, frozen=True):
 
         return on_all(end_one, hosts, str)
 
-    def _tell(self, host: str, message: Mapping[str, Any], *, patience_seconds: float = 5.0) -> Any:
-        answer = self.hosts[host].guarded.tell(SOCKET, message, patience_seconds=patience_seconds)
-        if not answer["ok"]:
+    def stop(self) -> None:
+        """Stop sampling wherever it goes on, without the samples. Never raises for a host or an agent."""
+        outcomes(lambda host: self._ask(host, End(), Ended), self.hosts, str)
+
+    def _ask(
+        self, host: str, request: Request, expected: type[Expected], *, patience_seconds: float = 5.0
+    ) -> Expected:
+        """Raises AgentError where the agent refuses, or answers with something else."""
+        guarded = self.hosts[host].guarded
+        line = guarded.tell(SOCKET, encode_request(request), patience_seconds=patience_seconds)
+        try:
+            answer: Answer | None = decode_answer(line)
+        except WireError:
+            answer = None
+        if isinstance(answer, expected):
+            return answer
+        verb = type(request).__name__.lower()
+        if isinstance(answer, Refusal):
             raise AgentError(
-                f"{host}: the agent refused `{message['do']}`: {answer['error']}",
-                remedy=answer.get("remedy")
-                or f"see {self.hosts[host].guarded.workdir}/{FOLDER}/agent.log there",
+                f"{host}: the agent refused `{verb}`: {answer.error}",
+                remedy=answer.remedy or f"See {guarded.workdir}/{FOLDER}/agent.log there",
             )
-        return answer
+        raise AgentError(
+            f"{host}: the agent answered `{verb}` with something else",
+            remedy=f"See {guarded.workdir}/{FOLDER}/agent.log there",
+            detail=line[:200],
+        )
 
 
 def start_agents(hosts: Mapping[str, AgentHost]) -> Agents:
@@ -104,6 +136,6 @@ def _await_agent(host: AgentHost) -> None:
     if done.exit_status != 0:
         raise AgentError(
             f"{host.guarded.host.name}: the agent did not start",
-            remedy="the end of its log follows",
+            remedy="The end of its log follows",
             detail=host.guarded.tail(f"{FOLDER}/agent.log"),
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from pathlib import Path
 from typing import Any
@@ -10,12 +11,14 @@ import msgspec
 
 from bench.environment.hosts import Host, HostFacts
 from bench.errors import HostUnsuitable
-from remote.ssh.connect import Connection
+from bench.wire.probe import HostDescription, ProbeAnswer
+from remote import bootstrap
+from remote.runner import HostConnection
 
 OLDEST_PYTHON = (3, 11)
 TIMEOUT_SECONDS = 60.0
 ARCHITECTURES = {"Linux": ("x86_64", "aarch64", "arm64"), "Darwin": ("x86_64", "arm64")}
-PYTHON_REMEDY = "install Python 3.11 or newer there (no root needed), and name it in asgibench_python"
+PYTHON_REMEDY = "Install Python 3.11 or newer there (no root needed), and name it in asgibench_python"
 NO_PYTHON = b"asgibench: no python"
 # One line, without a single quote, a backslash or an exclamation mark, because the login shell that unpacks
 # it may be fish or csh. The Python that is chosen reads the probe from standard input; the others must not.
@@ -35,55 +38,17 @@ FIND_PYTHON = (
 )
 
 
-class Probed(msgspec.Struct, frozen=True):
-    """probe.py's answer on a host that can run it in full."""
-
-    python_version: str
-    python_path: str
-    base_python_path: str
-    python_implementation: str
-    system: str
-    release: str
-    distribution: str
-    architecture: str
-    pointer_bits: int
-    cpu_model: str
-    cores_total: int
-    cores_usable: tuple[int, ...]
-    memory_bytes: int
-    libc: str
-    macos_version: str
-    user: str
-    is_root: bool
-    home: str
-    workdir: str
-    workdir_parent: str
-    workdir_writable: bool
-    workdir_noexec: bool
-    disk_free_bytes: int
-    boot_id: str
-    cpu_frequency_scaling: str | None
-    open_files_limit: int
-    can_pin: bool
-    clock: tuple[float, float]
-
-
-def read_facts(connection: Connection) -> HostFacts:
+def read_facts(connection: HostConnection) -> HostFacts:
     """One round trip. Raises HostUnsuitable, and what the connection raises."""
     host = connection.host
     sent_at = time.time()
     completed = connection.run(
-        facts_command(host), stdin=probe_script(), timeout_seconds=TIMEOUT_SECONDS, check=False
+        facts_command(host), stdin=bootstrap.script("probe"), timeout_seconds=TIMEOUT_SECONDS, check=False
     )
     received_at = time.time()
     if completed.exit_status != 0:
         raise _not_answered(host, completed.stderr or completed.stdout)
     return parse_facts(host, completed.stdout, sent_at=sent_at, received_at=received_at)
-
-
-def probe_script() -> bytes:
-    """The shipped file, to be fed to ``facts_command``."""
-    return (Path(__file__).parent / "onhost/bootstrap/probe.py").read_bytes()
 
 
 def facts_command(host: Host) -> tuple[str, ...]:
@@ -104,11 +69,11 @@ def parse_facts(host: Host, output: bytes, *, sent_at: float, received_at: float
     _check_python(host, answer)
     _check_system(host, answer.get("system"), answer.get("release", ""))
     try:
-        probed = msgspec.convert(answer, Probed)
+        probed = msgspec.convert(answer, ProbeAnswer)
     except msgspec.ValidationError as error:
         raise HostUnsuitable(
             f"{host.name}: its facts can't be read ({error})",
-            remedy="please report this, with the line below",
+            remedy="Please report this, with the line below",
             detail=repr(answer),
         ) from error
     _check_architecture(host, probed)
@@ -117,19 +82,17 @@ def parse_facts(host: Host, output: bytes, *, sent_at: float, received_at: float
     return _facts(host, probed, sent_at, received_at)
 
 
-def _facts(host: Host, probed: Probed, sent_at: float, received_at: float) -> HostFacts:
+def _facts(host: Host, probed: ProbeAnswer, sent_at: float, received_at: float) -> HostFacts:
     wall, elapsed_seconds = probed.clock
     earliest, latest = wall + elapsed_seconds - received_at, wall - sent_at
-    values = {name: getattr(probed, name) for name in HostFacts.__struct_fields__ if hasattr(probed, name)}
+    values = {field.name: getattr(probed, field.name) for field in dataclasses.fields(HostDescription)}
+    # A virtual environment belongs to somebody, and may go; what it was made from stays.
+    values["python_path"] = probed.python_path if host.python else probed.base_python_path
     return HostFacts(
-        **{
-            **values,
-            "host": host.name,
-            # A virtual environment is somebody's, and may go; what it was made from stays.
-            "python_path": probed.python_path if host.python else probed.base_python_path,
-            "clock_offset_seconds": (earliest + latest) / 2,
-            "clock_offset_error_seconds": abs(latest - earliest) / 2,
-        }
+        **values,
+        host=host.name,
+        clock_offset_seconds=(earliest + latest) / 2,
+        clock_offset_error_seconds=abs(latest - earliest) / 2,
     )
 
 
@@ -155,15 +118,15 @@ def _not_answered(host: Host, output: bytes) -> HostUnsuitable:
         return _windows(host)
     last_line = text.splitlines()[-1][:300] if text else "no output"
     return HostUnsuitable(
-        f"{host.name}: it didn't tell its facts: {last_line}",
-        remedy="the user's login shell there must run `sh -c` and Python",
+        f"{host.name}: its facts could not be read: {last_line}",
+        remedy="The user's login shell there must run `sh -c` and Python",
         detail=text[-4000:],
     )
 
 
 def _windows(host: Host) -> HostUnsuitable:
     return HostUnsuitable(
-        f"{host.name}: Windows is not supported", remedy="use a Linux or macOS host, or WSL 2"
+        f"{host.name}: Windows is not supported", remedy="Use a Linux or macOS host, or WSL 2"
     )
 
 
@@ -184,38 +147,38 @@ def _check_system(host: Host, system: object, release: object) -> None:
     if system not in ARCHITECTURES:
         raise HostUnsuitable(
             f"{host.name}: {system} {release} is not supported".replace("  ", " "),
-            remedy="use a Linux or macOS host",
+            remedy="Use a Linux or macOS host",
         )
 
 
-def _check_architecture(host: Host, probed: Probed) -> None:
+def _check_architecture(host: Host, probed: ProbeAnswer) -> None:
     if probed.architecture not in ARCHITECTURES[probed.system]:
         raise HostUnsuitable(
             f"{host.name}: the architecture {probed.architecture} is not supported",
-            remedy="use an x86-64 or arm64 host",
+            remedy="Use an x86-64 or arm64 host",
         )
     if probed.pointer_bits != 64:
         raise HostUnsuitable(
             f"{host.name}: {probed.python_path} is a {probed.pointer_bits}-bit Python",
-            remedy="name a 64-bit Python 3.11 or newer in asgibench_python",
+            remedy="Name a 64-bit Python 3.11 or newer in asgibench_python",
         )
     if probed.system == "Linux" and not probed.libc.startswith("glibc"):
         raise HostUnsuitable(
             f"{host.name}: {probed.python_path} is built on {probed.libc or 'an unknown C library'}, "
             "and the servers' wheels need glibc",
-            remedy="name a Python 3.11 or newer built on glibc in asgibench_python, or use another host",
+            remedy="Name a Python 3.11 or newer built on glibc in asgibench_python, or use another host",
         )
 
 
-def _check_workdir(host: Host, probed: Probed) -> None:
-    remedy = f"name a folder in asgibench_workdir where {probed.user} may write and start programs"
+def _check_workdir(host: Host, probed: ProbeAnswer) -> None:
+    remedy = f"Name a folder in asgibench_workdir where {probed.user} may write and start programs"
     if not probed.workdir.startswith("/"):
         raise HostUnsuitable(f"{host.name}: the folder {probed.workdir} is not to be found", remedy=remedy)
     # hosts.clean removes the folder with all that is in it.
     if probed.workdir == "/" or Path(probed.home).is_relative_to(probed.workdir):
         raise HostUnsuitable(
             f"{host.name}: the home of {probed.user} lies in asgibench_workdir ({probed.workdir})",
-            remedy="name a folder of its own, like ~/asgibench",
+            remedy="Name a folder of its own, like ~/asgibench",
         )
     if not probed.workdir_writable:
         raise HostUnsuitable(
@@ -231,12 +194,12 @@ def _check_workdir(host: Host, probed: Probed) -> None:
         )
 
 
-def _check_cores(host: Host, probed: Probed) -> None:
+def _check_cores(host: Host, probed: ProbeAnswer) -> None:
     there = {*probed.cores_usable, *range(probed.cores_total)}
     missing = [core for core in host.cores or () if core not in there]
     if missing:
         raise HostUnsuitable(
             f"{host.name}: asgibench_cores names core {missing[0]}, and the host has "
             f"{probed.cores_total} cores, from 0",
-            remedy="correct asgibench_cores in the inventory",
+            remedy="Correct asgibench_cores in the inventory",
         )

@@ -18,13 +18,16 @@ from bench.errors import AsgibenchError, ConnectionLost, HostUnreachable
 from remote.facts import read_facts
 from remote.guarded import GuardedHost, GuardSession
 from remote.parallel import on_all, outcomes
+from remote.runner import HostConnection
 from remote.ssh.ask import Ask, outcomes_asking
-from remote.ssh.connect import Connection, HostKeys, connect, host_keys_of
+from remote.ssh.connect import connect
+from remote.ssh.opening import HostKeys, host_keys_of
 
-CONTROLLER = "(controller)"  # no inventory can name a host so
-# Less than the lease, so that what still runs there is ours to go on with.
+CONTROLLER = "(controller)"  # a name that no host of an inventory can have
+# Less than the lease: what runs on the host has not been stopped by then.
 RECONNECT_SECONDS = 30.0
-# A jump host sees the connections to all hosts behind it: of 10 that have not logged in yet, sshd drops some.
+# A jump host sees the connections to all hosts behind it, and sshd drops some where 10 have not logged in yet
+# (MaxStartups).
 AT_ONCE_THROUGH_A_JUMP_HOST = 8
 
 
@@ -85,7 +88,7 @@ def open_fleet(
     report: Callable[[str], None],
     ask: Ask | None = None,
 ) -> Fleet:
-    """Connect to every host at once and hold it. If one fails, all are given back and each failure told.
+    """Connect to every host at once and hold it. If one fails, all are given back and each failure raised.
 
     ``ask`` asks the user for what the keys alone don't open.
     """
@@ -145,8 +148,8 @@ def _gates(hosts: Iterable[Host]) -> dict[str, threading.Semaphore]:
     return {jump: threading.Semaphore(AT_ONCE_THROUGH_A_JUMP_HOST) for jump in jumps}
 
 
-def _connect(host: Host, keys: HostKeys, gates: Mapping[str, threading.Semaphore]) -> Connection:
-    """Raises as ``connect``. Hosts without a jump host wait for nobody."""
+def _connect(host: Host, keys: HostKeys, gates: Mapping[str, threading.Semaphore]) -> HostConnection:
+    """Raises as ``connect``. Only hosts behind a jump host wait for each other."""
     gate = gates.get(host.proxy_jump or "")
     with gate if gate is not None else contextlib.nullcontext():
         return connect(host, keys)

@@ -5,22 +5,23 @@ from __future__ import annotations
 import contextlib
 import secrets
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
-from pathlib import Path
-from typing import Any
 
 import msgspec
 
-from bench.environment.links import LINKS_VERSION, Link, Links, Transfer
+from bench.environment.links import LINKS_VERSION, Link, Links
 from bench.errors import AsgibenchError, LoadError
-from remote.guarded import GuardedHost, GuardRefusal
-from remote.parallel import outcomes
+from bench.wire.links import LinkMeasured, Transfer
+from remote.guard_link import GuardRefusal
+from remote.guarded import GuardedHost
+from remote.parallel import on_all, outcomes
+from remote.provision.ship import ship, shipped_program, travelling_files
 
 FULL_SECONDS = 1.0
 BRIEF_SECONDS = 0.3
 PROCESS_NAME = "link-probe"
-SCRIPT = "links/link_probe.py"
+PROGRAM = "remote.onhost.link_probe"
 LOG = "links/link-probe.log"
 TOKEN = "ASGIBENCH_LINK_TOKEN"
 LISTEN_SECONDS = 10.0
@@ -28,15 +29,6 @@ LIFETIME_SECONDS = 60.0
 LEAD_SECONDS = 0.7
 POLL_SECONDS = 0.02
 CLIENT_SECONDS = 30.0
-
-
-class Probed(msgspec.Struct, frozen=True):
-    """What link_probe.py prints on a load host."""
-
-    problem: str
-    download: Transfer | None
-    upload: Transfer | None
-    round_trip_seconds: float | None
 
 
 def measure_links(
@@ -58,23 +50,25 @@ def measure_links(
     address = server.host.address
     apart = [one for one in loads if one.host.name != server.host.name]
     token = secrets.token_hex(16)
-    found: dict[str, Probed] = {}
+    found: dict[str, LinkMeasured] = {}
     errors: dict[str, AsgibenchError] = {}
     together: Transfer | None = None
     if apart:
-        _send([server, *apart])
-        with _listening(server, port, token):
+        files = travelling_files()
+        places = on_all(lambda one: ship(one, one.facts, files).directory, [server, *apart], _name)
+        probes = {one.host.name: LinkProbe(one, places[one.host.name], token) for one in [server, *apart]}
+        with probes[server.host.name].listening(port):
             for one in apart:
                 values, failed = outcomes(
-                    lambda guarded: _ask(guarded, address, port, token, seconds, upload=upload),
+                    lambda guarded: probes[guarded.host.name].measure(address, port, seconds, upload=upload),
                     [one],
-                    lambda guarded: guarded.host.name,
+                    _name,
                 )
                 found |= values
                 errors |= failed
-            reached = [one for one in apart if one.host.name in found and not found[one.host.name].problem]
+            reached = [probes[name] for name, one in found.items() if not one.problem]
             if len(reached) > 1:
-                together = _together(reached, address, port, token, seconds)
+                together = _together(reached, address, port, seconds)
     problems = {name: one.problem for name, one in found.items() if one.problem}
     boot_ids = {one.host.name: one.facts.boot_id for one in apart}
     links = Links(
@@ -95,82 +89,86 @@ def measure_links(
     return links, errors
 
 
-def _send(hosts: Sequence[GuardedHost]) -> None:
-    script = (Path(__file__).parent / "onhost/link_probe.py").read_bytes()
-    for one in hosts:
-        one.write(SCRIPT, script)
+class LinkProbe(msgspec.Struct, frozen=True):
+    """link_probe.py on one host, where our files are in ``directory``."""
+
+    guarded: GuardedHost
+    directory: str
+    token: str  # serves those that have it
+
+    @contextlib.contextmanager
+    def listening(self, port: int) -> Iterator[None]:
+        """Serve on the port, where the measured server will listen. Raises LoadError."""
+        server = self.guarded
+        argv, env = self._program()
+        server.remove(LOG)
+        server.start(
+            PROCESS_NAME,
+            [
+                *(*argv, "serve"),
+                *("--address", server.host.bind or server.host.address, "--port", str(port)),
+                *("--seconds", f"{LIFETIME_SECONDS:g}"),
+            ],
+            log=LOG,
+            env=env,
+        )
+        try:
+            self._await_listening()
+            yield
+        finally:
+            with contextlib.suppress(GuardRefusal):
+                server.stop(PROCESS_NAME, grace_seconds=1.0)
+
+    def measure(
+        self, address: str, port: int, seconds: float, *, upload: bool = False, at: float = 0.0
+    ) -> LinkMeasured:
+        """``at``: when to begin, by this host's clock; 0: at once."""
+        argv, env = self._program()
+        done = self.guarded.run(
+            [
+                *(*argv, "measure", "--address", address, "--port", str(port)),
+                *("--seconds", f"{seconds:g}", "--at", f"{at:.3f}"),
+                *(("--upload",) if upload else ()),
+            ],
+            env=env,
+            timeout_seconds=CLIENT_SECONDS,
+        )
+        return msgspec.json.decode(done.stdout, type=LinkMeasured)
+
+    def _program(self) -> tuple[list[str], dict[str, str]]:
+        argv, env = shipped_program(self.guarded.facts.python_path, self.directory, PROGRAM)
+        return argv, {**env, TOKEN: self.token}
+
+    def _await_listening(self) -> None:
+        server = self.guarded
+        deadline = time.monotonic() + LISTEN_SECONDS
+        while "listening" not in (log := server.tail(LOG)):
+            if server.exit_status(PROCESS_NAME) is not None or time.monotonic() > deadline:
+                raise LoadError(
+                    f"{server.host.name}: the link probe could not listen there",
+                    remedy="The end of its log follows",
+                    detail=log or "(its log is empty)",
+                )
+            time.sleep(POLL_SECONDS)
 
 
-@contextlib.contextmanager
-def _listening(server: GuardedHost, port: int, token: str) -> Any:
-    server.remove(LOG)
-    server.start(
-        PROCESS_NAME,
-        [
-            *(server.facts.python_path, "-I", f"{server.workdir}/{SCRIPT}", "serve"),
-            *("--address", server.host.bind or server.host.address, "--port", str(port)),
-            *("--seconds", f"{LIFETIME_SECONDS:g}"),
-        ],
-        log=LOG,
-        env={TOKEN: token},
-    )
-    try:
-        _await_listening(server)
-        yield
-    finally:
-        with contextlib.suppress(GuardRefusal):
-            server.stop(PROCESS_NAME, grace_seconds=1.0)
-
-
-def _await_listening(server: GuardedHost) -> None:
-    deadline = time.monotonic() + LISTEN_SECONDS
-    while "listening" not in (log := server.tail(LOG)):
-        if server.exit_status(PROCESS_NAME) is not None or time.monotonic() > deadline:
-            raise LoadError(
-                f"{server.host.name}: the link probe could not listen there",
-                remedy="the end of its log follows",
-                detail=log or "(its log is empty)",
-            )
-        time.sleep(POLL_SECONDS)
-
-
-def _ask(
-    guarded: GuardedHost,
-    address: str,
-    port: int,
-    token: str,
-    seconds: float,
-    *,
-    upload: bool = False,
-    at: float = 0.0,
-) -> Probed:
-    done = guarded.run(
-        [
-            *(guarded.facts.python_path, "-I", f"{guarded.workdir}/{SCRIPT}", "measure"),
-            *("--address", address, "--port", str(port), "--seconds", f"{seconds:g}", "--at", f"{at:.3f}"),
-            *(("--upload",) if upload else ()),
-        ],
-        env={TOKEN: token},
-        timeout_seconds=CLIENT_SECONDS,
-    )
-    return msgspec.json.decode(done.stdout, type=Probed)
-
-
-def _together(
-    loads: Sequence[GuardedHost], address: str, port: int, token: str, seconds: float
-) -> Transfer | None:
+def _together(probes: Sequence[LinkProbe], address: str, port: int, seconds: float) -> Transfer | None:
     """All at the same moment; None unless every one of them could."""
     at = time.time() + LEAD_SECONDS
     values, errors = outcomes(
-        lambda one: _ask(one, address, port, token, seconds, at=at + one.facts.clock_offset_seconds),
-        loads,
-        lambda one: one.host.name,
+        lambda one: one.measure(address, port, seconds, at=at + one.guarded.facts.clock_offset_seconds),
+        probes,
+        lambda one: one.guarded.host.name,
     )
     measured = [one.download for one in values.values() if one.download is not None]
-    if errors or len(measured) < len(loads):
+    if errors or len(measured) < len(probes):
         return None
     return Transfer(
         bytes_per_second=sum(one.bytes_per_second for one in measured),
         busiest_thread=max(one.busiest_thread for one in measured),
         seconds=min(one.seconds for one in measured),
     )
+
+
+def _name(guarded: GuardedHost) -> str:
+    return guarded.host.name

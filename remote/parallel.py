@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from bench.errors import AsgibenchError, SeveralHostsFailed
 
@@ -23,6 +23,26 @@ def prompt_pool(threads: int) -> Iterator[ThreadPoolExecutor]:
         pool.shutdown(wait=False, cancel_futures=True)
         raise
     pool.shutdown()
+
+
+def wait_for_all(**parts: Future[Any]) -> None:
+    """Wait until every part is done: none is left half-started unseen.
+
+    One failure is raised as it is, several as SeveralHostsFailed naming each part.
+    """
+    wait(parts.values())
+    failures: dict[str, tuple[str, AsgibenchError]] = {}
+    for name, future in parts.items():
+        error = future.exception()
+        if isinstance(error, AsgibenchError):
+            # A host that is lost fails in the same way for every part.
+            failures.setdefault(str(error), (name, error))
+        elif error is not None:
+            raise error
+    if len(failures) == 1:
+        raise next(iter(failures.values()))[1]
+    if failures:
+        raise SeveralHostsFailed(list(failures.values()))
 
 
 def outcomes(

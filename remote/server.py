@@ -13,7 +13,12 @@ import msgspec
 from bench.catalogue.command import command_of, config_text
 from bench.errors import AnswersDiffer, HostUnsuitable, PortTaken, ServerStartError
 from bench.spec import Endpoint, ServerSpec
-from remote.guarded import GuardedHost, GuardRefusal, ProcessExit
+from bench.wire.answers import AnswerRequest, ReadyOrder, ServerReady, TakenAnswer
+from bench.wire.codec import encode_line
+from bench.wire.guard import ProcessExit
+from remote.guard_link import GuardRefusal
+from remote.guarded import GuardedHost
+from remote.provision.ship import shipped_program
 
 READY_SECONDS = 30.0
 STOP_GRACE_SECONDS = 10.0
@@ -26,33 +31,18 @@ PROCESS_PATH = "/api/process"
 
 
 class Deployment(msgspec.Struct, frozen=True):
-    """What it takes to start one server: spec, environment, place, and the app with its database.
-
-    ``program_directory`` is the environment's bin folder; ``app_directory`` holds the folder testapp;
-    ``answers_script`` is the shipped answers.py; ``python`` runs it.
-    """
+    """What it takes to start one server: spec, environment, place, and the app with its database."""
 
     spec: ServerSpec
     version: str
-    program_directory: str
-    app_directory: str
-    answers_script: str
-    python: str
-    bind: str
+    program_directory: str  # the environment's folder of programs
+    app_directory: str  # our own files on the host
+    python: str  # what runs our own programs
+    bind: str  # the address to listen on
     port: int
     workers: int
-    cores: tuple[int, ...] | None
-    database_url: str
-
-
-class Answer(msgspec.Struct, frozen=True):
-    """One endpoint's answer; ``content_length`` is the header as it came, "" if there was none."""
-
-    status: int
-    content_type: str
-    content_length: str
-    length: int
-    sha256: str
+    cores: tuple[int, ...] | None  # the CPU numbers to pin it to; None: all
+    database_url: str  # has a password in it
 
 
 class FirstRequest(msgspec.Struct, frozen=True):
@@ -66,25 +56,14 @@ class FirstRequest(msgspec.Struct, frozen=True):
 
 
 class RunningServer(msgspec.Struct, frozen=True):
-    """A server that has proven ready. ``configuration`` is what its own process says of itself."""
+    """A server that has proven ready."""
 
-    pid: int
+    pid: int  # its leader's
     command: tuple[str, ...]
     worker_pids: tuple[int, ...]
-    configuration: dict[str, Any]
-    answers: dict[str, Answer]
-    ready_seconds: float
-
-
-class Readiness(msgspec.Struct, frozen=True):
-    """What answers.py prints."""
-
-    ready: bool
-    seconds: float
-    pids: tuple[int, ...]
-    problem: str
-    configuration: dict[str, Any]
-    answers: dict[str, Answer]
+    configuration: dict[str, Any]  # what one of its processes says of itself, as it is kept in the results
+    answers: dict[str, TakenAnswer]  # by endpoint
+    ready_seconds: float  # how long it took to become ready
 
 
 def server_command(deployment: Deployment, workdir: str) -> tuple[str, ...]:
@@ -110,18 +89,10 @@ def start_server(
     become ready; then nothing of it is left running.
     """
     problem = host.port_problem(deployment.bind, deployment.port)
-    if problem.startswith(("EADDRNOTAVAIL", "EACCES")):
-        raise HostUnsuitable(
-            f"{host.host.name}: a server can't listen on {deployment.bind}:{deployment.port} ({problem})",
-            remedy="choose a port above 1023 with --port"
-            if problem.startswith("EACCES")
-            else "set asgibench_bind to an address of the machine's own; clients use asgibench_address",
-        )
-    if problem:
-        raise PortTaken(
-            f"{host.host.name}: {deployment.bind}:{deployment.port} is taken ({problem})",
-            remedy="stop what listens there, or choose another port with --port",
-        )
+    if problem is not None:
+        kind = PortTaken if problem.kind == "taken" else HostUnsuitable
+        place = f"{deployment.bind}:{deployment.port}"
+        raise kind(f"{host.host.name}: {problem.on(place)}", remedy=problem.remedy)
     host.remove(LOG)
     host.remove(COUNTS)
     host.write(f"{COUNTS}/.keep", b"")
@@ -143,7 +114,7 @@ def start_server(
     except GuardRefusal as refusal:
         raise ServerStartError(
             f"{deployment.spec.name} could not be started on {refusal.message}",
-            remedy="run `./invoke hosts.clean` for that host and try again",
+            remedy="Run `./invoke hosts.clean` for that host and try again",
         ) from refusal
     try:
         readiness = _await_ready(host, deployment, pid, requests)
@@ -178,11 +149,11 @@ def log_tail(host: GuardedHost) -> str:
     return host.tail(LOG, LOG_TAIL_BYTES)
 
 
-def check_answers(answers: Mapping[str, Mapping[str, Answer]], requests: Sequence[FirstRequest]) -> None:
+def check_answers(answers: Mapping[str, Mapping[str, TakenAnswer]], requests: Sequence[FirstRequest]) -> None:
     """Every server's answers against the right ones.
 
-    ``answers`` is {server: {endpoint: Answer}}; an endpoint that a server doesn't serve is left out. Raises
-    AnswersDiffer naming the server and the field.
+    ``answers`` is {server: {endpoint: TakenAnswer}}; an endpoint that a server doesn't serve is left out.
+    Raises AnswersDiffer naming the server and the field.
     """
     for request in requests:
         for server, found in answers.items():
@@ -190,8 +161,8 @@ def check_answers(answers: Mapping[str, Mapping[str, Answer]], requests: Sequenc
                 _check_answer(server, request, found[request.endpoint.name])
 
 
-def _check_answer(server: str, request: FirstRequest, answer: Answer) -> None:
-    right = Answer(
+def _check_answer(server: str, request: FirstRequest, answer: TakenAnswer) -> None:
+    right = TakenAnswer(
         status=request.status,
         content_type=request.endpoint.content_type,
         content_length=str(len(request.right_body)),
@@ -214,6 +185,7 @@ def _environment(host: GuardedHost, deployment: Deployment) -> dict[str, str]:
         "PYTHONUNBUFFERED": "1",
         "ASGIBENCH_COUNTS": f"{host.workdir}/{COUNTS}",
         "ASGIBENCH_DATABASE_URL": deployment.database_url,
+        "ASGIBENCH_ACCESS_LOGGER": deployment.spec.access_logger,
         **deployment.spec.environment_variables,
     }
 
@@ -223,32 +195,28 @@ def _await_ready(
     deployment: Deployment,
     pid: int,
     requests: Sequence[FirstRequest],
-) -> Readiness:
-    deadline = READY_SECONDS
-    order = {
-        "address": _probe_address(deployment.bind),
-        "port": deployment.port,
-        "pid": pid,
-        "workers": deployment.workers,
-        "deadline_seconds": deadline,
-        "process_path": PROCESS_PATH,
-        "requests": [
-            {
-                "name": one.endpoint.name,
-                "method": one.endpoint.method,
-                "path": one.endpoint.path,
-                "headers": one.headers,
-                "body": base64.b64encode(one.body).decode(),
-            }
+) -> ServerReady:
+    order = ReadyOrder(
+        address=_probe_address(deployment.bind),
+        port=deployment.port,
+        pid=pid,
+        workers=deployment.workers,
+        deadline_seconds=READY_SECONDS,
+        process_path=PROCESS_PATH,
+        requests=tuple(
+            AnswerRequest(
+                one.endpoint.name,
+                one.endpoint.path,
+                one.endpoint.method,
+                one.headers,
+                base64.b64encode(one.body).decode(),
+            )
             for one in requests
-        ],
-    }
-    done = host.run(
-        [deployment.python, "-I", deployment.answers_script],
-        stdin=msgspec.json.encode(order),
-        timeout_seconds=deadline + 15,
+        ),
     )
-    readiness = msgspec.json.decode(done.stdout, type=Readiness)
+    argv, env = shipped_program(deployment.python, deployment.app_directory, "remote.onhost.answers")
+    done = host.run(argv, env=env, stdin=encode_line(order), timeout_seconds=READY_SECONDS + 15)
+    readiness = msgspec.json.decode(done.stdout, type=ServerReady)
     if not readiness.ready:
         status = host.exit_status(PROCESS_NAME)
         ended = "" if status is None else f"; it ended with status {status}"
@@ -258,12 +226,12 @@ def _await_ready(
         raise ServerStartError(
             f"{deployment.spec.name} did not become ready on {host.host.name} within "
             f"{readiness.seconds:.0f} s ({readiness.problem}){ended}",
-            remedy="the end of its log follows",
+            remedy="The end of its log follows",
             detail=tail or "(its log is empty)",
         )
     return readiness
 
 
 def _probe_address(bind: str) -> str:
-    """A wildcard is asked through loopback."""
+    """What the server's own host reaches it by: a wildcard through loopback."""
     return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(bind, bind)

@@ -1,4 +1,4 @@
-"""What a package holds, one thing a module: to add one, add its file."""
+"""Registries that follow from a package's files: each module holds one thing."""
 
 from __future__ import annotations
 

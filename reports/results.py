@@ -15,7 +15,7 @@ from reports.words.verdicts import Labelled, contests, label_of
 
 @dataclass(frozen=True)
 class Results:
-    """A benchmark, summed up."""
+    """The plan, the hosts and the runs of one benchmark with their summary."""
 
     plan: Plan
     environment: Environment

@@ -1,4 +1,4 @@
-"""What the terminal says of a benchmark before it begins."""
+"""What the terminal shows of a benchmark before it begins."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ from reports.terminal.progress import Progress
 
 
 def announce(progress: Progress, plan: Plan, inventory: Inventory, left: int) -> None:
+    """Show plan, hosts and skipped cells. ``left`` is how many runs are to do."""
     profile = plan.profile
-    seconds = plan.load_seconds / len(plan.runs) * left + OVERHEAD_GUESS_SECONDS * left
+    seconds = (plan.run_seconds + OVERHEAD_GUESS_SECONDS) * left
     length = f"{seconds:.0f} s" if seconds < 100 else f"{seconds / 60:.0f} min"
     progress.note(
         "Plan",
@@ -31,6 +32,7 @@ def announce(progress: Progress, plan: Plan, inventory: Inventory, left: int) ->
 
 
 def database_shown(inventory: Inventory) -> str:
+    """What results and reports call the database: its host's name, or where an existing one is."""
     existing = inventory.existing_database
     return (inventory.database or inventory.server).name if existing is None else existing.shown
 

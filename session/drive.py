@@ -1,60 +1,65 @@
-"""The load of one run: what is asked for, started, watched, stopped."""
+"""The load of one run: begun, watched to the window's end, stopped."""
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import math
 import time
 
-from bench.errors import AsgibenchError, LoadError, ServerStartError
-from bench.plan.plan import PlannedRun
+import msgspec
+
+from bench.errors import LoadError
+from bench.plan.plan import Plan
 from bench.spec import Profile
 from bench.wire.load import LoadSpec
 from loadgen.live import LiveSeconds
 from loadgen.stats import StoppedRun
-from loadgen.traffic import REQUEST_TIMEOUT_SECONDS
-from remote.server import log_tail
+from loadgen.traffic import REQUEST_TIMEOUT_SECONDS, Traffic
 from reports.terminal.progress import LiveFigures, Progress
-from session.stage import Stage
+from session.attempt import Attempt
+from session.parties import Parties
+from session.parties.server import BegunServer
 
 EPOCH_LEAD_SECONDS = 0.1
-
-
 WATCH_SECONDS = 0.5
-
-
 HASH_SAMPLE_EVERY = 100
 
 
+class Driven(msgspec.Struct, frozen=True):
+    """The load's data, and when it was made, in seconds since 1970 on our clock."""
+
+    data: StoppedRun
+    epoch: float  # its second 0
+    stopped: float  # when the load workers were told to stop
+    collected: float  # when their data was in
+
+
 def drive_load(
-    stage: Stage,
-    run: PlannedRun,
-    rate: float | None,
-    label: str,
-    progress: Progress,
-) -> tuple[StoppedRun, float, float, float]:
-    """(the load's data, its epoch, when it was told to stop, when all was collected), on our clock."""
-    profile = stage.plan.profile
-    live = LiveSeconds(len(stage.cluster.worker_hosts))
+    attempt: Attempt, plan: Plan, traffic: Traffic, server: BegunServer, parties: Parties, progress: Progress
+) -> Driven:
+    """Make the load of warm-up and window, and watch every party meanwhile.
+
+    Raises the error of a party that ended, and LoadError where the load began too late.
+    """
+    profile = plan.profile
+    load = parties.load
+    live = LiveSeconds(len(load.worker_hosts))
     epoch = time.time() + EPOCH_LEAD_SECONDS
     end = epoch + profile.warmup_seconds + profile.window_seconds
-    spec = _load_spec(stage, run, rate, epoch)
+    spec = _load_spec(attempt, plan, traffic, parties, epoch)
     try:
-        stage.cluster.start_run(label, spec, run.cell.connections, live.take)
+        load.begin(attempt.label, spec, attempt.run.cell.connections, live.take)
         _check_ramp(time.time() - epoch, profile)
         while (now := time.time()) < end:
-            stage.cluster.check_running()
-            _check_server(stage, run)
-            _show(stage, live, now - epoch, progress)
+            parties.check(server)
+            _show(live, parties, profile, now - epoch, progress)
             time.sleep(min(WATCH_SECONDS, max(0.0, end - time.time())))
-        load_stopped = time.time()
-        stopped = stage.cluster.stop_run()
+        stopped = time.time()
+        data = load.stop()
     except BaseException:
-        with contextlib.suppress(AsgibenchError):
-            stage.cluster.abort_run()
+        load.abandon()
         raise
-    return stopped, epoch, load_stopped, time.time()
+    return Driven(data, epoch, stopped, time.time())
 
 
 def _check_ramp(took_seconds: float, profile: Profile) -> None:
@@ -62,63 +67,56 @@ def _check_ramp(took_seconds: float, profile: Profile) -> None:
     if took_seconds > profile.warmup_seconds:
         raise LoadError(
             f"the load took {took_seconds:.1f} s to start, longer than the warm-up",
-            remedy="see what keeps the load hosts busy, or use a profile with a longer warm-up",
+            remedy="See what keeps the load hosts busy, or use a profile with a longer warm-up",
         )
 
 
-def _load_spec(stage: Stage, run: PlannedRun, rate: float | None, epoch: float) -> LoadSpec:
-    workers = stage.cluster.worker_hosts
-    closed = stage.traffic[run.cell.endpoint].load_spec(
-        stage.fleet.server.host.address,
-        stage.port,
+def _load_spec(attempt: Attempt, plan: Plan, traffic: Traffic, parties: Parties, epoch: float) -> LoadSpec:
+    """What the load workers are to send; ``epoch`` is second 0 on our clock."""
+    workers = parties.load.worker_hosts
+    closed = traffic.load_spec(
+        parties.server.address,
+        parties.server.port,
         epoch=epoch,
         hash_sample_every=HASH_SAMPLE_EVERY,
-        clock_offsets={worker: stage.clock_offsets[name] for worker, name in workers.items()},
+        clock_offsets={worker: parties.agents.clock_offsets[host] for worker, host in workers.items()},
     )
+    rate = attempt.rate_per_second
     if rate is None:
         return closed
     return dataclasses.replace(
         closed,
         mode="open",
         rate_per_second=rate,
-        arrivals=stage.plan.profile.arrivals,
-        seed=stage.plan.seed + run.position,
+        arrivals=plan.profile.arrivals,
+        seed=plan.seed + attempt.run.position,
         max_backlog=_max_backlog(rate, len(workers)),
     )
 
 
 def _max_backlog(rate_per_second: float, workers: int) -> int:
-    """Of one worker. What has waited as long as an answer may take is given up."""
+    """Of one worker. A request that has waited as long as an answer may take is given up."""
     return math.ceil(rate_per_second * REQUEST_TIMEOUT_SECONDS / workers)
 
 
-def _check_server(stage: Stage, run: PlannedRun) -> None:
-    status = stage.fleet.server.exit_status("server")
-    if status is not None:
-        raise ServerStartError(
-            f"{run.cell.server} ended in mid-run with status {status}",
-            remedy="the end of its log follows",
-            detail=log_tail(stage.fleet.server),
-        )
-
-
-def _show(stage: Stage, live: LiveSeconds, since_epoch: float, progress: Progress) -> None:
-    profile = stage.plan.profile
+def _show(
+    live: LiveSeconds, parties: Parties, profile: Profile, since_epoch: float, progress: Progress
+) -> None:
     if since_epoch < profile.warmup_seconds:
         name, second, length = "warm-up", max(0.0, since_epoch), profile.warmup_seconds
     else:
         name, second, length = "window", since_epoch - profile.warmup_seconds, profile.window_seconds
     latest = live.latest()
     figures = LiveFigures()
-    # Each look crosses to the measured host: only for eyes that see it.
+    # Asking an agent loads the measured host: only where the line is redrawn, on a terminal.
     if latest is not None and progress.is_live:
-        sums = stage.agents.peek(stage.fleet.server.host.name)["targets"].get("server") or {}
+        sums = parties.agents.latest(parties.server.host.host.name, "server")
         figures = LiveFigures(
             requests_per_second=latest.requests,
             p99_seconds=latest.p99_seconds,
             failures=live.failures,
-            rss_bytes=sums.get("rss_bytes"),
-            server_core_share=sums.get("core_share"),
+            rss_bytes=None if sums is None else sums.rss_bytes,
+            server_core_share=None if sums is None else sums.core_share,
             load_core_share=latest.core_share,
         )
     progress.phase(name, second, length, figures)

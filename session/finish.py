@@ -1,4 +1,4 @@
-"""A benchmark summed up, judged and rendered, and what its exit code comes from."""
+"""A benchmark summed up, judged and rendered once, and what its exit code comes from."""
 
 from __future__ import annotations
 
@@ -17,27 +17,24 @@ from session.resume import kept_warnings
 
 
 class Outcome(msgspec.Struct, frozen=True):
-    """How a benchmark ended. ``error`` is what its exit code comes from, or None."""
+    """How a benchmark ended."""
 
     directory: Path
     report: Path
     summary: Summary
     runs: tuple[RunResult, ...]
+    # What the exit code comes from; None where every run was measured.
     error: AsgibenchError | None
 
 
 def finish(
     store: Store, plan: Plan, warnings: Sequence[Reason], error: AsgibenchError | None = None
 ) -> Outcome:
-    runs = tuple(store.read_runs())
-    store.write_summary(summary_of(plan, runs, warnings))
-    report = write_report(store)
-    return Outcome(store.directory, report, store.read_summary(), runs, error)
-
-
-def summary_of(plan: Plan, runs: Sequence[RunResult], warnings: Sequence[Reason]) -> Summary:
-    summary = summarise(plan, runs)
-    return msgspec.structs.replace(summary, warnings=(*summary.warnings, *warnings))
+    """Write summary.json, report.csv and report.html of the runs on disk. Raises ResultError, DiskFull."""
+    runs = store.read_runs()
+    summary = summarise(plan, runs, warnings)
+    store.write_summary(summary)
+    return Outcome(store.directory, write_report(store, plan, runs, summary), summary, runs, error)
 
 
 def verdict_error(outcome: Outcome) -> AsgibenchError | None:
@@ -49,12 +46,16 @@ def verdict_error(outcome: Outcome) -> AsgibenchError | None:
     why = next((reason for cell in invalid for reason in cell.reasons if reason.invalidates), None)
     return InvalidMeasurement(
         f"no valid run of {named}" + (f": {why.text}" if why else ""),
-        remedy=(why.remedy if why else "") or "the report says why, cell by cell",
+        remedy=(why.remedy if why else "") or "The report says why, cell by cell",
     )
 
 
-def render_again(results_root: Path, name: str) -> Path:
-    """Judge and render from the files alone; ``name`` may be a path. Raises ResultError."""
-    given = Path(name)
-    store = Store.open(given.parent, given.name) if given.is_dir() else Store.open(results_root, name)
+def render_again(store: Store) -> Path:
+    """Judge and render from the files alone; the report's path. Raises ResultError, DiskFull."""
     return finish(store, store.read_plan(), kept_warnings(store)).report
+
+
+def stored_results(results_root: Path, name: str) -> Store:
+    """The results at the path ``name``, or of that name below ``results_root``. Raises UsageError."""
+    given = Path(name)
+    return Store.open(given.parent, given.name) if given.is_dir() else Store.open(results_root, name)

@@ -1,188 +1,194 @@
-"""One cell measured once: start, rest, load, rest, stop, collect."""
+"""One run, from the start of its server to its result.
+
+``measure_run`` is the story: begin, rest, drive the load, rest, stop and collect, assemble. In the two rests
+the server's memory is sampled, before any load and after it.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import gzip
 import time
+from collections.abc import Iterator
 
 import msgspec
 
-from bench.errors import AsgibenchError
-from bench.plan.placement import load_cores, load_on_server_cores, server_core_count
-from bench.plan.plan import PlannedRun
-from bench.results.assemble import Measured, Timeline, run_result
-from bench.results.latency import latency_of
-from bench.results.result import DatabaseCounters, RunResult
-from bench.results.window import Window
+from bench.environment.links import Links
+from bench.plan.placement import load_cores, load_on_server_cores, may_share, server_core_count
+from bench.plan.plan import Plan
+from bench.results.assemble import run_result
+from bench.results.evidence import (
+    AgentEvidence,
+    CoresGiven,
+    DatabaseEvidence,
+    LoadEvidence,
+    Planned,
+    RunEvidence,
+    Timeline,
+)
+from bench.results.result import Cell, DatabaseCounters
 from bench.spec import Endpoint
 from bench.wire.slices import Pairs
-from loadgen.stats import cut_window, open_loop_of, per_second
-from remote.database import read_counters
-from remote.parallel import prompt_pool
-from remote.server import Deployment, RunningServer, start_server, stop_server
+from loadgen.traffic import Traffic
+from remote.parallel import prompt_pool, wait_for_all
 from reports.terminal.progress import LiveFigures, Progress
-from session.collect import bring_home
-from session.drive import drive_load
-from session.ready import wait_for_all
-from session.stage import Stage
+from session.attempt import Attempt, MeasuredRun
+from session.drive import Driven, drive_load
+from session.parties import Parties
+from session.parties.agents import Targets
+from session.parties.server import BegunServer, StoppedServer
 
 
 def measure_run(
-    stage: Stage, run: PlannedRun, rate: float | None, attempt: int, progress: Progress
-) -> tuple[RunResult, dict[str, bytes]]:
-    """One cell once: start, rest, load, rest, stop, collect. The result, and the files that belong to it.
+    attempt: Attempt,
+    plan: Plan,
+    traffic: Traffic,
+    parties: Parties,
+    links: Links | None,
+    progress: Progress,
+) -> MeasuredRun:
+    """Measure one cell once. ``links`` is None where what they carry is not known.
 
-    ``rate`` is what to offer in open loop, in requests a second; None: closed loop.
+    Raises what starting and driving raise; then nothing of the run is left running on any host that can be
+    reached.
     """
-    profile = stage.plan.profile
-    endpoint = next(one for one in stage.plan.endpoints if one.name == run.cell.endpoint)
-    deployment = msgspec.structs.replace(
-        stage.deployments[run.cell.server], workers=run.cell.workers, cores=stage.placement.server
-    )
-    guarded = stage.fleet.server
-    label = f"{run.id}-{attempt}"
-    began = time.time()
+    profile = plan.profile
     progress.phase("starting", 0, 0, LiveFigures())
-    try:
-        server, before = _start(stage, deployment, endpoint)
+    with _abandoned_on_failure(parties):
+        began = time.time()
+        begun = _begin(attempt.run.cell, traffic.endpoint, parties)
         ready = time.time()
-        run_seconds = profile.warmup_seconds + profile.window_seconds
-        stage.agents.begin(
-            label,
-            _targets(stage, server),
-            max_seconds=run_seconds + profile.idle_rest_seconds + profile.after_rest_seconds + 60,
-        )
+        parties.agents.begin(attempt.label, begun.targets, plan.run_seconds)
         time.sleep(profile.idle_rest_seconds)
         load_began = time.time()
-        stopped, epoch, load_stopped, load_collected = drive_load(stage, run, rate, label, progress)
+        load = drive_load(attempt, plan, traffic, begun.server, parties, progress)
         time.sleep(profile.after_rest_seconds)
         rested = time.time()
+        home = _collect(attempt, plan, traffic, parties, begun, load)
+        stopped = time.time()
+    timeline = Timeline(
+        began=began,
+        ready=ready,
+        load_began=load_began,
+        epoch=load.epoch,
+        load_stopped=load.stopped,
+        load_collected=load.collected,
+        rested=rested,
+        stopped=stopped,
+        profile=profile,
+    )
+    evidence = RunEvidence(
+        planned=Planned(attempt.run, attempt.number, begun.server.deployment.spec, traffic.endpoint),
+        cores=_cores_given(attempt.run.cell, parties),
+        server=home.server.evidence,
+        load=home.load,
+        database=home.database,
+        agents=home.agents,
+        timeline=timeline,
+        links=links,
+    )
+    return MeasuredRun(run_result(evidence), _files(home))
+
+
+@contextlib.contextmanager
+def _abandoned_on_failure(parties: Parties) -> Iterator[None]:
+    """After any failure, Ctrl-C too: no agent samples on and no server of this run stays."""
+    try:
+        yield
     except BaseException:
-        _abandon(stage, label)
+        parties.agents.abandon()
+        parties.server.abandon()
         raise
-    home = bring_home(stage, label, deployment, endpoint)
-    window = cut_window(
-        stopped.slices,
-        stage.cluster.worker_hosts,
-        warmup_seconds=profile.warmup_seconds,
-        window_seconds=profile.window_seconds,
-    )
-    stopped_at = time.time()
-    result = run_result(
-        Measured(
-            run=run,
-            attempt=attempt,
-            spec=deployment.spec,
-            endpoint=endpoint,
-            server_version=deployment.version,
-            server_command=server.command,
-            server_pids=server.worker_pids,
-            server_configuration=server.configuration,
-            server_cores=server_core_count(stage.placement, guarded.facts, run.cell.workers),
-            host_cores=stage.placement.server or guarded.facts.cores_usable,
-            database_cores=len(stage.placement.database or stage.fleet.database.facts.cores_usable),
-            agent_on_server_cores=run.cell.load_on == "server"
-            or not stage.placement.shared
-            or stage.placement.server is None,
-            load_cores=load_cores(
-                stage.placement, {name: one.facts for name, one in stage.fleet.hosts.items()}
-            ),
-            load_on_server_cores=load_on_server_cores(stage.placement, guarded.host.name),
-            window=window,
-            latency=latency_of(window.histogram),
-            seconds=lambda rss: per_second(
-                stopped.slices,
-                rss,
-                warmup_seconds=profile.warmup_seconds,
-                window_seconds=profile.window_seconds,
-            ),
-            engine_requests=sum(one.answered for one in stopped.totals.values()),
-            in_flight=sum(one.in_flight_at_stop for one in stopped.totals.values()),
-            locust_requests=stopped.locust.requests,
-            spool_requests=home.spool_requests,
-            server_requests=stage.traffic[endpoint.name].count_by_app(
-                home.server_counts, sum(one.elsewhere for one in stopped.totals.values())
-            ),
-            counters_before=before,
-            counters_after=home.counters,
-            samples=home.samples,
-            server_host=guarded.host.name,
-            database_host=_database_host(stage),
-            clock_offsets=stage.clock_offsets,
-            timeline=Timeline(
-                began=began,
-                ready=ready,
-                load_began=load_began,
-                epoch=epoch,
-                load_stopped=load_stopped,
-                load_collected=load_collected,
-                rested=rested,
-                stopped=stopped_at,
-                profile=profile,
-            ),
-            open_loop=None if rate is None else open_loop_of(window, rate),
-            links=stage.links,
+
+
+class Begun(msgspec.Struct, frozen=True):
+    """A run's server, ready for requests, and the database's counts from before it."""
+
+    server: BegunServer
+    counters: DatabaseCounters | None
+    targets: Targets  # the process trees of the run
+
+
+def _begin(cell: Cell, endpoint: Endpoint, parties: Parties) -> Begun:
+    """Start the cell's server, and read the database's counts beside it."""
+    with prompt_pool(2) as pool:
+        # The server's own first transactions, a few, may fall on either side of this reading.
+        counters = pool.submit(parties.database.begin, endpoint)
+        server = pool.submit(parties.server.begin, cell, parties.load.placement.server)
+        wait_for_all(server=server, database=counters)
+    targets: Targets = {parties.server.host.host.name: {"server": server.result().running.pid}}
+    for more in (parties.database.targets(), parties.load.targets()):
+        for host, pids in more.items():
+            targets[host] = {**targets.get(host, {}), **pids}
+    return Begun(server.result(), counters.result(), targets)
+
+
+class Home(msgspec.Struct, frozen=True):
+    """What the parties brought home."""
+
+    server: StoppedServer
+    load: LoadEvidence
+    database: DatabaseEvidence
+    agents: AgentEvidence
+
+
+def _collect(
+    attempt: Attempt,
+    plan: Plan,
+    traffic: Traffic,
+    parties: Parties,
+    begun: Begun,
+    driven: Driven,
+) -> Home:
+    """Stop the server and fetch everything side by side: it is all overhead."""
+
+    def stop_server() -> tuple[DatabaseEvidence, StoppedServer]:
+        parties.server.stop()
+        # The database's own counts are exact once its clients have gone.
+        database = parties.database.collect(traffic.endpoint, begun.counters)
+        elsewhere = sum(one.elsewhere for one in driven.data.totals.values())
+        return database, parties.server.collect(begun.server, traffic, elsewhere)
+
+    with prompt_pool(3) as pool:
+        stopped = pool.submit(stop_server)
+        agents = pool.submit(parties.agents.collect, attempt.label, begun.targets)
+        load = pool.submit(
+            parties.load.collect, attempt.label, driven.data, plan.profile, attempt.rate_per_second
         )
+        wait_for_all(server=stopped, agents=agents, load=load)
+    database, server = stopped.result()
+    return Home(server, load.result(), database, agents.result())
+
+
+def _cores_given(cell: Cell, parties: Parties) -> CoresGiven:
+    placement = parties.load.placement
+    server = parties.server.host
+    load_facts = {one.guarded.host.name: one.guarded.facts for one in parties.load.hosts}
+    return CoresGiven(
+        server=placement.server or server.facts.cores_usable,
+        server_fills=server_core_count(placement, server.facts, cell.workers),
+        database_count=len(placement.database or parties.database.cores_usable),
+        load=load_cores(placement, load_facts),
+        load_workers_on_server=load_on_server_cores(placement, server.host.name),
+        agent_on_server=may_share(parties.agents.cores_on(server.host.name), placement.server),
     )
-    return result, {
-        "histogram.json": msgspec.json.encode(_histograms(window, rate)),
-        "server.log": home.log_tail.encode(),
+
+
+def _files(home: Home) -> dict[str, bytes]:
+    return {
+        "histogram.json": msgspec.json.encode(_histograms(home.load)),
+        "server.log": home.server.log_tail.encode(),
         # No time of its own in the header: the same samples are the same bytes.
-        **{f"samples-{host}.jsonl.gz": gzip.compress(data, mtime=0) for host, data in home.samples.items()},
+        **{
+            f"samples-{host}.jsonl.gz": gzip.compress(data, mtime=0)
+            for host, data in home.agents.samples.items()
+        },
     }
 
 
-def _histograms(window: Window, rate: float | None) -> dict[str, Pairs]:
+def _histograms(load: LoadEvidence) -> dict[str, Pairs]:
+    window = load.window
     found = {"good": window.histogram, "failed": window.failure_histogram}
-    if rate is not None:
+    if load.open_loop is not None:
         found |= {"service": window.service_histogram, "send_lag": window.send_lag}
     return found
-
-
-def _start(
-    stage: Stage, deployment: Deployment, endpoint: Endpoint
-) -> tuple[RunningServer, DatabaseCounters | None]:
-    """The server, ready, and the database's counts from before it."""
-    with prompt_pool(2) as pool:
-        # The server's own first transactions, a few, may fall on either side of this reading.
-        counters = pool.submit(database_counters, stage, endpoint)
-        server = pool.submit(start_server, stage.fleet.server, deployment, [])
-        wait_for_all(server, counters)
-    return server.result(), counters.result()
-
-
-def _abandon(stage: Stage, label: str) -> None:
-    """After a failure: no agent samples on and no server of this run stays; the failure itself is told."""
-    with contextlib.suppress(AsgibenchError):
-        stage.agents.end(label, sampled(stage))
-    with contextlib.suppress(AsgibenchError):
-        stop_server(stage.fleet.server)
-
-
-def database_counters(stage: Stage, endpoint: Endpoint) -> DatabaseCounters | None:
-    if stage.database is None or not endpoint.uses_database:
-        return None
-    return read_counters(stage.database)
-
-
-def _database_host(stage: Stage) -> str:
-    """Where its agent is; "" for a database that is not ours."""
-    return "" if stage.fleet.inventory.existing_database else stage.fleet.database.host.name
-
-
-def _targets(stage: Stage, server: RunningServer) -> dict[str, dict[str, int]]:
-    targets: dict[str, dict[str, int]] = {name: {} for name in stage.fleet.hosts}
-    targets[stage.fleet.server.host.name]["server"] = server.pid
-    if stage.database is not None and stage.database.pid is not None:
-        targets[stage.fleet.database.host.name]["database"] = stage.database.pid
-    for host, pids in stage.cluster.worker_pids().items():
-        targets[host].update(pids)
-    return targets
-
-
-def sampled(stage: Stage) -> tuple[str, ...]:
-    """The hosts that something of a run is on."""
-    database = () if stage.database is None else (stage.fleet.database.host.name,)
-    load = (host.guarded.host.name for host in stage.cluster.hosts)
-    return tuple(dict.fromkeys((stage.fleet.server.host.name, *database, *load)))

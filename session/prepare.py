@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from pathlib import Path
 
+from bench.clients import client_of
 from bench.environment.calibration import write_json
 from bench.environment.readiness import Demand
 from bench.errors import AsgibenchError
@@ -12,23 +13,25 @@ from bench.plan.dry_run import WORKDIR, dry_run_lines, known_costs
 from bench.plan.make import BenchRequest, Prepared, make_plan
 from bench.plan.plan import Plan
 from bench.plan.rate import parse_rates
-from bench.results.result import CLIENT_TITLES
 from inventory.read import read_inventory
-from loadgen.cluster import client_file, master_command, user_file, worker_command
+from loadgen.cluster import load_program, master_command, worker_command
 from loadgen.endpoints import known_endpoints
 from loadgen.traffic import answer_bytes, traffic_of
-from remote.readiness import Checked, check_hosts
-from session.ready import LOAD_GROUP
+from remote.check import Checked, check_hosts
+from session.locks import asked_locks
+from session.parties.load import LOAD_GROUP
 
 
 def prepare(request: BenchRequest) -> Prepared:
-    """Inventory and plan. Raises UsageError, CatalogueError or InventoryError."""
+    """Inventory, locks and plan. Raises UsageError, CatalogueError, InventoryError and ProvisionError."""
     inventory = read_inventory(request.hosts, root=request.root)
-    return Prepared(inventory, make_plan(request, inventory, known_endpoints()))
+    known = known_endpoints()
+    locks = asked_locks(request, known)
+    return Prepared(inventory, make_plan(request, inventory, known, locks), locks)
 
 
 def describe(request: BenchRequest) -> list[str]:
-    """For --dry-run, every run, the commands and the time in lines. Touches no host. Raises as prepare."""
+    """The lines of --dry-run: every run, the commands and the time. Touches no host. Raises as prepare."""
     prepared = prepare(request)
     inventory, plan = prepared.inventory, prepared.plan
     return dry_run_lines(
@@ -37,12 +40,16 @@ def describe(request: BenchRequest) -> list[str]:
         port=request.port,
         load_commands={"Locust's master, on this machine": master_command("*"), **_load_commands(prepared)},
         costs=known_costs(request.results_root, inventory.name),
+        own_locks=prepared.own_locks,
         now=datetime.now(UTC),
     )
 
 
 def check_environment(request: BenchRequest, json_file: Path | None) -> tuple[Checked, AsgibenchError | None]:
-    """`hosts.check`: the hosts held against the plan that ``request`` makes; what stops it as an error."""
+    """`hosts.check`: compare the hosts with the plan that ``request`` makes.
+
+    Returns what was found, and the error that stops the plan, or None. ``json_file`` takes all of it.
+    """
     prepared = prepare(request)
     checked = check_hosts(
         prepared.inventory, demand_of(prepared.plan), port=request.port, results=request.results_root
@@ -53,7 +60,7 @@ def check_environment(request: BenchRequest, json_file: Path | None) -> tuple[Ch
 
 
 def _load_commands(prepared: Prepared) -> dict[str, list[str]]:
-    """By what they start, a command for each way of making the load."""
+    """{what it starts: command}, for each way of making the load."""
     plan, inventory = prepared.plan, prepared.inventory
     in_all, each_host = plan.profile.load_workers_in_all, plan.profile.load_workers
     count = "one a core" if each_host is None else f"{each_host} each"
@@ -61,12 +68,12 @@ def _load_commands(prepared: Prepared) -> dict[str, list[str]]:
     found = {}
     for client, load_on in dict.fromkeys((run.cell.client, run.cell.load_on) for run in plan.runs):
         hosts = (inventory.server,) if load_on == "server" else inventory.loadgen
-        locustfile = client_file(client) if plan.locustfile is None else user_file(plan.locustfile.name)
-        named = "" if len(plan.profile.clients) == 1 else f" of {CLIENT_TITLES[client]}"
+        program = load_program(client, None if plan.locustfile is None else plan.locustfile.name)
+        named = "" if len(plan.profile.clients) == 1 else f" of {client_of(client).title}"
         where = ", ".join(host.name for host in hosts)
         shared = ", with the server" if load_on == "server" else ""
         found[f"load workers{named}, {count}, on {where}{shared}"] = worker_command(
-            f"{WORKDIR}/envs/{LOAD_GROUP}-*/bin", f"{WORKDIR}/ship/*", locustfile, "*"
+            f"{WORKDIR}/envs/{LOAD_GROUP}-*/bin", f"{WORKDIR}/ship/*", program, "*"
         )
     return found
 

@@ -1,4 +1,4 @@
-"""Results that are begun, or gone on with: what must be the same for that."""
+"""New results, or earlier ones to go on with: hosts, versions and locustfile must be the same for that."""
 
 from __future__ import annotations
 
@@ -12,40 +12,44 @@ from bench.plan.make import BenchRequest
 from bench.plan.plan import Plan
 from bench.results.result import Reason
 from bench.results.store import Store, result_names
-from bench.results.summary import DERIVED_WARNINGS
+from bench.results.summary import added_warnings
 
 
 def open_store(request: BenchRequest, plan: Plan) -> tuple[Store, Plan]:
+    """New results for ``plan``; with ``resume`` the earlier ones, and the plan that they were begun with.
+
+    Raises UsageError where there are none, where the name is taken, or where this is another benchmark.
+    """
     root = request.results_root
     if not request.resume:
         return Store.create(root, plan.name, plan), plan
-    store = Store.open(root, request.name or _latest_name(root))
+    store = Store.open(root, request.name or latest_name(root))
     kept = store.read_plan()
     _check_same_ground(kept, plan)
     return store, _with_same_locustfile(kept, plan.locustfile)
 
 
 def _check_same_ground(kept: Plan, now: Plan) -> None:
-    """One benchmark is of one environment and one set of versions. Raises UsageError."""
+    """A benchmark keeps to one environment and one set of versions. Raises UsageError."""
     is_same_file = Path(kept.inventory_path).resolve() == Path(now.inventory_path).resolve()
     if not is_same_file or kept.environment != now.environment:
         began = dict(zip(kept.command, kept.command[1:], strict=False)).get("--hosts", kept.environment)
         raise UsageError(
             f"{kept.name} was measured on {kept.environment}, not on {now.environment}",
-            remedy=f"go on with --hosts {began}, or begin another benchmark",
+            remedy=f"Go on with --hosts {began}, or begin another benchmark",
         )
     if kept.lock_sha256 != now.lock_sha256:
         raise UsageError(
-            f"uv.lock has changed since {kept.name} began", remedy="begin another benchmark: versions differ"
+            f"uv.lock has changed since {kept.name} began", remedy="Begin another benchmark: versions differ"
         )
 
 
 def _with_same_locustfile(plan: Plan, given: UserLocustfile | None) -> Plan:
-    """The plan, with its locustfile from where it is given now. Raises UsageError if that is another."""
+    """The plan with its locustfile at the path given now. Raises UsageError if it is another file."""
     if given is not None and (plan.locustfile is None or given.sha256 != plan.locustfile.sha256):
         raise UsageError(
             f"{plan.name} was not planned with this {given.name}",
-            remedy="leave --locustfile out to go on with what was planned, or begin another benchmark",
+            remedy="Leave --locustfile out to go on with what was planned, or begin another benchmark",
         )
     if plan.locustfile is None:
         return plan
@@ -53,15 +57,16 @@ def _with_same_locustfile(plan: Plan, given: UserLocustfile | None) -> Plan:
     return msgspec.structs.replace(plan, locustfile=given or plan.locustfile)
 
 
-def _latest_name(root: Path) -> str:
+def latest_name(root: Path) -> str:
+    """The results in ``root`` that were planned last. Raises UsageError if there are none."""
     names = result_names(root)
     if not names:
-        raise UsageError(f"there is nothing in {root} to go on with", remedy="leave --resume out")
+        raise UsageError(f"there is nothing in {root} to go on with", remedy="Leave --resume out")
     return max(names, key=lambda name: Store.open(root, name).read_plan().created_at)
 
 
-def kept_warnings(store: Store) -> list[Reason]:
-    """What earlier sessions had to say of this benchmark."""
+def kept_warnings(store: Store) -> tuple[Reason, ...]:
+    """The warnings that earlier sessions gave. Raises ResultError where summary.json is damaged."""
     if not (store.directory / "summary.json").is_file():
-        return []
-    return [one for one in store.read_summary().warnings if one.code not in DERIVED_WARNINGS]
+        return ()
+    return added_warnings(store.read_summary())

@@ -1,47 +1,166 @@
-"""The hosts made ready: all that a run needs, passed explicitly."""
+"""The hosts made ready: checked, provisioned, every party started, every server's answers compared."""
 
 from __future__ import annotations
 
+import platform
+from collections.abc import Mapping
+
 import msgspec
 
-from bench.environment.links import Links
-from bench.plan.placement import Placement
-from bench.plan.plan import Plan
-from bench.spec import Client, LoadPlace
-from loadgen.cluster import Cluster, LoadHost
-from loadgen.traffic import Traffic
-from remote.agents import Agents
-from remote.database import Database
+from bench.environment.calibration import CALIBRATION_FILE, calibration_path
+from bench.environment.links import LINKS_FILE, Links
+from bench.plan.make import BenchRequest
+from bench.plan.placement import Placement, place
+from bench.plan.plan import Environment, Plan
+from bench.results.result import Reason
+from bench.results.store import Store
+from loadgen.traffic import Traffic, traffic_of
+from remote.check import check_fleet
 from remote.fleet import Fleet
-from remote.server import Deployment
+from remote.parallel import on_all, prompt_pool, wait_for_all
+from remote.provision.provision import Provisioned
+from remote.server import check_answers
+from reports.terminal.progress import Progress
+from session.announce import database_shown
+from session.doubts import clock_reasons, finding_reasons, host_reasons, limiting
+from session.locks import kept_locks
+from session.parties import Parties
+from session.parties.agents import AgentParty
+from session.parties.database import DatabaseParty
+from session.parties.load import LoadParty, LoadSetup, Way, load_setups
+from session.parties.server import ServerParty
+from session.prepare import demand_of
+from session.provisioning import provision_hosts
 
-Way = tuple[Client, LoadPlace]
-
-
-class Load(msgspec.Struct, frozen=True):
-    """One way of making the load: where everything runs meanwhile, and the load workers to start."""
-
-    placement: Placement
-    hosts: tuple[LoadHost, ...]
+Clocks = dict[str, tuple[float, float]]
+"""{host: (its clock minus ours, how far that may be wrong)} in seconds, by the guards."""
 
 
 class Stage(msgspec.Struct, frozen=True):
-    """The hosts made ready: all that a run needs.
+    """The hosts, ready for the first run."""
 
-    ``cluster`` makes the load in the way ``way``, one of ``loads``; ``placement`` is that of it.
-    ``traffic`` is by the endpoint's name.
-    """
-
-    plan: Plan
     fleet: Fleet
-    placement: Placement
-    deployments: dict[str, Deployment]
-    database: Database | None
-    cluster: Cluster
-    agents: Agents
-    clock_offsets: dict[str, float]
-    traffic: dict[str, Traffic]
-    port: int
-    loads: dict[Way, Load]
-    way: Way
-    links: Links | None
+    parties: Parties
+    traffic: dict[str, Traffic]  # by endpoint
+    links: Links | None  # None: what the links carry is not known
+    # What a reader must know of the hosts.
+    reasons: tuple[Reason, ...]
+
+
+def make_stage(fleet: Fleet, request: BenchRequest, plan: Plan, store: Store, progress: Progress) -> Stage:
+    """Make the hosts ready, and keep with the results what they are.
+
+    Raises HostsNotReady for what stops the plan, and what provisioning and starting raise.
+    """
+    progress.step("checking what the hosts can carry")
+    findings, links = check_fleet(fleet, demand_of(plan), port=request.port, results=request.results_root)
+    limits = limiting(findings)
+    for one in limits:
+        progress.note("Limit", f"{one.host}: {one.what}: {one.text}")
+
+    provisioned = provision_hosts(fleet, plan, kept_locks(store, plan), request.root, progress)
+    facts = {name: one.facts for name, one in fleet.hosts.items()}
+    placement = place(
+        fleet.inventory,
+        facts,
+        workers_per_host=plan.profile.load_workers,
+        workers_in_all=plan.profile.load_workers_in_all,
+    )
+    setups = load_setups(fleet, plan, provisioned, placement)
+    clocks = on_all(lambda one: one.clock_offset(), fleet.guarded, lambda one: one.host.name)
+    of_hosts = (*host_reasons(fleet.inventory, facts, placement), *clock_reasons(_clock_error(clocks)))
+    for reason in of_hosts:
+        progress.warn(reason.text)
+
+    progress.step("starting database, agents and load workers")
+    parties = _start_parties(fleet, request, plan, provisioned, placement, setups, clocks)
+    if links is not None:
+        store.write_file(LINKS_FILE, msgspec.json.encode(links))
+    store.write_environment(_environment(fleet, provisioned, clocks, setups, parties.database))
+    ceilings = calibration_path(request.results_root, fleet.inventory.name)
+    if ceilings.exists():
+        store.write_file(CALIBRATION_FILE, ceilings.read_bytes())
+
+    traffic = {one.name: traffic_of(one, plan.seed) for one in plan.endpoints}
+    _check_answers(parties.server, traffic, progress)
+    equal = "every server starts" if plan.locustfile else "answers equal"
+    progress.note("Check", f"host keys ok, clocks ok ({_clock_error(clocks) * 1000:.1f} ms), {equal}")
+    return Stage(fleet, parties, traffic, links, (*finding_reasons(limits), *of_hosts))
+
+
+def _clock_error(clocks: Clocks) -> float:
+    return max(error for _, error in clocks.values())
+
+
+def _start_parties(
+    fleet: Fleet,
+    request: BenchRequest,
+    plan: Plan,
+    provisioned: Mapping[str, Provisioned],
+    placement: Placement,
+    setups: Mapping[Way, LoadSetup],
+    clocks: Clocks,
+) -> Parties:
+    """All but the servers at once; these need to know where the database is."""
+    offsets = {name: offset for name, (offset, _) in clocks.items()}
+    with prompt_pool(3) as pool:
+        database = pool.submit(
+            DatabaseParty.start,
+            fleet,
+            plan.endpoints,
+            provisioned,
+            cores=placement.database,
+            seed=plan.seed,
+        )
+        agents = pool.submit(AgentParty.start, fleet, provisioned, placement, offsets)
+        load = pool.submit(LoadParty.start, fleet.controller, setups, master_cores=placement.controller)
+        wait_for_all(database=database, agents=agents, load=load)
+    server = ServerParty.start(
+        fleet.server,
+        plan.servers,
+        provisioned[fleet.server.host.name],
+        port=request.port,
+        cores=placement.server,
+        database_url=database.result().url,
+    )
+    return Parties(server, database.result(), agents.result(), load.result())
+
+
+def _check_answers(server: ServerParty, traffic: Mapping[str, Traffic], progress: Progress) -> None:
+    """Start each server once and check all its answers before any load. Raises AnswersDiffer."""
+    known = [request for one in traffic.values() if (request := one.first_request()) is not None]
+    answers = {}
+    for name in server.deployments:
+        progress.step(f"checking the answers of {name}")
+        answers[name] = server.take_answers(name, known)
+    check_answers(answers, known)
+
+
+def _environment(
+    fleet: Fleet,
+    provisioned: Mapping[str, Provisioned],
+    clocks: Clocks,
+    setups: Mapping[Way, LoadSetup],
+    database: DatabaseParty,
+) -> Environment:
+    """With the clocks by the guards: they are finer than what the facts' one round trip shows."""
+    placed = {where: text for setup in setups.values() for where, text in setup.placement.texts.items()}
+    return Environment(
+        name=fleet.inventory.name,
+        server=fleet.server.host.name,
+        loadgen=tuple(one.host.name for one in fleet.loadgen),
+        database=database_shown(fleet.inventory),
+        hosts=tuple(one.host.without_secrets() for one in fleet.hosts.values()),
+        facts={name: one.facts.with_clock(*clocks[name]) for name, one in fleet.hosts.items()},
+        versions={
+            name: {group: one.versions for group, one in found.environments.items()}
+            for name, found in provisioned.items()
+        },
+        controller={
+            "host": platform.node(),
+            "system": platform.platform(),
+            "python": platform.python_version(),
+        },
+        placement={**placed, **database.placement_text()},
+        database_version=database.version,
+    )

@@ -4,7 +4,8 @@ It answers each workload of testapp/workloads/ at its path, and ``GET /api/proce
 server is set up, as seen from within; that isn't measured.
 
 Environment: ``ASGIBENCH_DATABASE_URL`` (without it, orders answers 503), ``ASGIBENCH_POOL_SIZE`` (connections
-of each process, 10), ``ASGIBENCH_COUNTS`` (a folder; see counts.py).
+of each process, 10), ``ASGIBENCH_COUNTS`` (a folder; see counts.py), ``ASGIBENCH_ACCESS_LOGGER`` (a name; see
+process.py).
 
 What is counted is an answer that a workload made itself, whatever its status, just before the server gets it;
 a 404, a 405 or a 500 is not. HEAD is answered and counted as GET is.

@@ -87,7 +87,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         print(json.dumps(read_counts(directory)))
     except (OSError, ValueError) as error:
-        remedy = "start the server with ASGIBENCH_COUNTS naming a folder of its own"
+        remedy = "Start the server with ASGIBENCH_COUNTS naming a folder of its own"
         print(json.dumps({"error": str(error), "remedy": remedy}))
         return 1
     return 0

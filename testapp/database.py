@@ -1,16 +1,12 @@
 """Fills the benchmark's database and reads its counters. Shipped; runs where asyncpg is (host-tools).
 
 ``python -m testapp.database fill --seed N`` puts the data of ``testapp.data`` into the schema ``asgibench``.
-Where the same data stands there already, nothing is written. Prints ``{"filled": bool, "fingerprint": hex,
-"users": n, "orders": n, "checkpointed": bool, "seconds": s}``. A schema of that name that this program has
-not made is left alone, and that is an error.
+Where the same data stands there already, nothing is written. Prints DataFilled (bench/wire/database.py). A
+schema of that name that this program has not made is left alone, and that is an error.
 
-``python -m testapp.database drop`` takes that schema away again, if this program made it. Prints
-``{"dropped": bool}``.
+``python -m testapp.database drop`` removes that schema, if this program made it. Prints SchemaDropped.
 
-``python -m testapp.database counters`` prints PostgreSQL's own counts for the database, since it was made:
-``{"xact_commit", "xact_rollback", "tup_returned", "tup_fetched", "blks_read", "blks_hit", "numbackends": n,
-"server_version": "18.6", "own_transactions": n}``.
+``python -m testapp.database counters`` prints CountersRead: PostgreSQL's own counts for the database.
 
 When they are exact: a backend reports at most once a second when it falls idle, after 10 s of idleness at the
 latest, and when it ends. So the difference between two readings is exact where the servers that used the
@@ -20,7 +16,7 @@ the ``tup_`` counts. A connection that is made is 1 transaction. An answer of ``
 queries, and asyncpg's reset of the connection when it goes back to the pool; to an unknown token it is 2.
 
 All take the database from ``--url`` or, so that a password is in no list of processes, from the environment
-variable ASGIBENCH_DATABASE_URL. Failures print ``{"error": ..., "remedy": ...}`` and end with 1.
+variable ASGIBENCH_DATABASE_URL. Failures print ProgramFailed and end with 1.
 """
 
 from __future__ import annotations
@@ -28,7 +24,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import hashlib
-import json
 import os
 import time
 from collections.abc import Awaitable, Callable, Sequence
@@ -37,6 +32,8 @@ from typing import TYPE_CHECKING
 
 import asyncpg
 
+from bench.wire.codec import encode_line
+from bench.wire.database import CountersRead, DataFilled, ProgramFailed, SchemaDropped
 from testapp import data
 from testapp.data import USER_COUNT, orders_of, user_of
 
@@ -46,7 +43,7 @@ STATEMENT_TIMEOUT_SECONDS = 60
 FILL_LOCK = 0x61736769  # any number, the same in all fills
 USER_COLUMNS = ("id", "name", "email", "token_sha256")
 ORDER_COLUMNS = ("id", "user_id", "placed_at", "status", "item", "quantity", "total_cents")
-# To connect, and to ask.
+# What a reading of the counters takes itself: one transaction to connect and one for the query.
 OWN_TRANSACTIONS = 2
 # A backend that ends reports its counts before it leaves ``numbackends``, so that is read first.
 COUNTERS_QUERY = """
@@ -55,7 +52,7 @@ COUNTERS_QUERY = """
     FROM pg_stat_database WHERE datname = current_database()
 """
 
-Report = dict[str, int | float | str | bool]
+Report = DataFilled | SchemaDropped | CountersRead
 if TYPE_CHECKING:
     Connection = asyncpg.Connection[asyncpg.Record]
 
@@ -64,37 +61,37 @@ class ForeignSchema(Exception):
     """The database has a schema ``asgibench`` that is not ours."""
 
 
-async def fill(connection: Connection, seed: int) -> Report:
+async def fill(connection: Connection, seed: int) -> DataFilled:
     """Put the data of ``seed`` in place. Raises ForeignSchema, and what asyncpg raises."""
     started = time.monotonic()
     fingerprint = fingerprint_of(seed)
     await connection.execute("SELECT pg_advisory_lock($1)", FILL_LOCK)
     stale = await _stored_fingerprint(connection) != fingerprint
     checkpointed = await _write(connection, seed, fingerprint) if stale else False
-    return {
-        "filled": stale,
-        "fingerprint": fingerprint,
-        "users": await connection.fetchval("SELECT count(*) FROM asgibench.users"),
-        "orders": await connection.fetchval("SELECT count(*) FROM asgibench.orders"),
-        "checkpointed": checkpointed,
-        "seconds": round(time.monotonic() - started, 3),
-    }
+    return DataFilled(
+        filled=stale,
+        fingerprint=fingerprint,
+        users=await connection.fetchval("SELECT count(*) FROM asgibench.users"),
+        orders=await connection.fetchval("SELECT count(*) FROM asgibench.orders"),
+        checkpointed=checkpointed,
+        seconds=round(time.monotonic() - started, 3),
+    )
 
 
-async def drop(connection: Connection) -> Report:
+async def drop(connection: Connection) -> SchemaDropped:
     """Remove our schema with all that is in it. Raises ForeignSchema where one of that name isn't ours."""
     await connection.execute("SELECT pg_advisory_lock($1)", FILL_LOCK)
     await _stored_fingerprint(connection)
     stood = await connection.fetchval("SELECT to_regnamespace('asgibench')") is not None
     await connection.execute("DROP SCHEMA IF EXISTS asgibench CASCADE")
-    return {"dropped": stood}
+    return SchemaDropped(dropped=stood)
 
 
-async def counters(connection: Connection) -> Report:
+async def counters(connection: Connection) -> CountersRead:
     """What PostgreSQL counted for this database; see the top of the file for when it is exact."""
     row = await connection.fetchrow(COUNTERS_QUERY)
     assert row is not None
-    return {**dict(row.items()), "own_transactions": OWN_TRANSACTIONS}
+    return CountersRead(**dict(row.items()), own_transactions=OWN_TRANSACTIONS)
 
 
 def fingerprint_of(seed: int) -> str:
@@ -175,13 +172,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "drop": drop,
     }
     try:
-        print(json.dumps(asyncio.run(_with_connection(options.url, actions[options.action]))))
+        report = asyncio.run(_with_connection(options.url, actions[options.action]))
     except ForeignSchema as error:
-        return _failed(error, "name another database, or drop that schema yourself")
+        return _failed(error, "Name another database, or drop that schema yourself")
     except asyncpg.InsufficientPrivilegeError as error:
-        return _failed(error, "let its role make schemas: GRANT CREATE ON DATABASE ... TO ...")
+        return _failed(error, "Let its role make schemas: GRANT CREATE ON DATABASE ... TO ...")
     except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError, ValueError) as error:
-        return _failed(error, "see that PostgreSQL runs, and that URL, role and password are right")
+        return _failed(error, "See that PostgreSQL runs, and that URL, role and password are right")
+    print(encode_line(report).decode(), end="")
     return 0
 
 
@@ -199,7 +197,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _failed(error: Exception, remedy: str) -> int:
     text = str(error) or type(error).__name__
-    print(json.dumps({"error": text, "remedy": remedy}))
+    print(encode_line(ProgramFailed(text, remedy)).decode(), end="")
     return 1
 
 

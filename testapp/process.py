@@ -20,15 +20,15 @@ from typing import Any
 
 Value = str | int | bool | None
 
-ACCESS_LOGGERS = {"uvicorn": "uvicorn.access", "hypercorn": "hypercorn.access"}
-PARTS = ("uvicorn", "daphne", "hypercorn", "granian", "uvloop", "httptools", "h11", "h2", "trio", "twisted")
+# What the app itself brings along, whatever server runs it.
+APP_PACKAGES = ("starlette", "asyncpg", "anyio", "idna", "sniffio", "typing_extensions")
 
 
 def describe_process(scope: Mapping[str, Any], receive: object) -> dict[str, Value]:
     """What answers the request of ``scope``.
 
     ``receiver`` is the class whose method the server passed as ``receive``: with uvicorn, that of the parser.
-    ``parts`` are the packages of interest that the process has imported.
+    ``parts`` are the packages of the environment that the process has imported, without the app's own.
     ``tcp_nodelay`` is that of the connection which brought the request.
     """
     asgi = scope.get("asgi", {})
@@ -41,7 +41,7 @@ def describe_process(scope: Mapping[str, Any], receive: object) -> dict[str, Val
         "loop": _loop_class(),
         "loop_debug": _loop_debug(),
         "receiver": _class_name(type(getattr(receive, "__self__", receive))),
-        "parts": " ".join(part for part in PARTS if part in sys.modules),
+        "parts": " ".join(_parts()),
         "http_version": scope.get("http_version"),
         "asgi_version": asgi.get("version"),
         "asgi_spec_version": asgi.get("spec_version"),
@@ -69,23 +69,35 @@ def _class_name(named: type) -> str:
     return f"{named.__module__}.{named.__qualname__}"
 
 
+def _parts() -> list[str]:
+    return sorted(
+        name
+        for name, module in sys.modules.copy().items()
+        if not name.startswith("_")
+        and "." not in name
+        and "site-packages" in (getattr(module, "__file__", None) or "")
+        and name not in APP_PACKAGES
+    )
+
+
 def _access_log() -> bool | None:
-    """Whether a request is logged; None for servers that don't log through ``logging``."""
-    for package, name in ACCESS_LOGGERS.items():
-        if package in sys.modules:
-            logger = logging.getLogger(name)
-            return logger.hasHandlers() and logger.isEnabledFor(logging.INFO)
-    return None
+    """Whether a request is logged by the logger that ``ASGIBENCH_ACCESS_LOGGER`` names; None without one."""
+    name = os.environ.get("ASGIBENCH_ACCESS_LOGGER")
+    if not name:
+        return None
+    logger = logging.getLogger(name)
+    return logger.hasHandlers() and logger.isEnabledFor(logging.INFO)
 
 
 def _tcp_nodelay(client: object) -> bool | None:
     """Of this process's socket that is connected to ``client``; None where there is none to be found."""
     if not isinstance(client, (tuple, list)):
         return None
+    peer = client[0], int(client[1])  # granian says the port as text
     for connection in _own_sockets():
         with contextlib.closing(connection):
             try:
-                if connection.getpeername()[:2] == tuple(client):
+                if connection.getpeername()[:2] == peer:
                     return bool(connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
             except OSError:  # it listens, or has no peer any more
                 continue

@@ -6,10 +6,13 @@ import string
 from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 
+from packaging.requirements import InvalidRequirement, Requirement
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
+from packaging.utils import canonicalize_name
 
 from bench.catalogue.command import ACCESS_LOG_WORD, ADDRESS_PLACEHOLDERS, SETTING_PLACEHOLDERS
 from bench.catalogue.versions import FLAGS_WORD, in_range
+from bench.clients import CLIENTS
 from bench.errors import CatalogueError, UsageError
 from bench.plan.rate import parse_rates
 from bench.spec import Profile, ServerSpec, Settings
@@ -24,16 +27,43 @@ def check_server(spec: ServerSpec, endpoints: Collection[str], path: Path) -> No
 
     Raises CatalogueError naming ``path``, the entry and what to write instead.
     """
-    if not spec.command or not spec.environment_group:
-        raise CatalogueError(
-            f"{path}: {spec.name} has an empty command or environment_group", remedy="Say how it is started"
-        )
+    if not spec.command:
+        raise CatalogueError(f"{path}: {spec.name} has an empty command", remedy="Say how it is started")
+    _check_environment(spec, path)
     _check_ranges(spec, path)
     for one in spec.version_ranges:
         _check_filled(in_range(spec, one), path)
     if not spec.version_ranges:
         _check_filled(spec, path)
     _check_keys(spec, "unsupported_endpoints", spec.unsupported_endpoints, set(endpoints), path)
+
+
+def _check_environment(spec: ServerSpec, path: Path) -> None:
+    if bool(spec.environment_group) == bool(spec.requirements):
+        raise CatalogueError(
+            f"{path}: {spec.name} must have an environment_group or requirements, not both",
+            remedy='Name a group of pyproject.toml, or write requirements = ["PACKAGE>=VERSION"]',
+        )
+    names = []
+    for text in spec.requirements:
+        try:
+            requirement = Requirement(text)
+        except InvalidRequirement as error:
+            raise CatalogueError(
+                f"{path}: {spec.name}: {text!r} is no requirement ({str(error).splitlines()[0]})",
+                remedy='Write each as "PACKAGE>=VERSION"',
+            ) from error
+        if requirement.url:
+            raise CatalogueError(
+                f"{path}: {spec.name}: {text!r} names a URL, and wheels come from a package index alone",
+                remedy='Write it as "PACKAGE>=VERSION", and set an index that has it with `pip config`',
+            )
+        names.append(canonicalize_name(requirement.name))
+    if names and spec.package not in names:
+        raise CatalogueError(
+            f"{path}: {spec.name}: the package {spec.package!r} is not among its requirements",
+            remedy=f"Add it there; requirements name {', '.join(names)}",
+        )
 
 
 def _check_ranges(spec: ServerSpec, path: Path) -> None:
@@ -127,7 +157,7 @@ def _placeholders_in(text: str, known: set[str], spec: ServerSpec, path: Path) -
 
 
 def check_profile(profile: Profile, path: Path) -> None:
-    """Raises CatalogueError for a count or a rate that measures nothing."""
+    """Raises CatalogueError for an unknown client, and for a count or a rate that measures nothing."""
     counts = {
         "connections": profile.connections,
         "warmup_seconds": profile.warmup_seconds,
@@ -148,6 +178,12 @@ def check_profile(profile: Profile, path: Path) -> None:
     if wrong:
         raise CatalogueError(
             f"{path}: {profile.name}: {', '.join(wrong)} too small", remedy="Correct it there"
+        )
+    unknown = [name for name in profile.clients if name not in CLIENTS]
+    if unknown:
+        raise CatalogueError(
+            f"{path}: {profile.name}: there is no client {', '.join(unknown)}",
+            remedy=f"There are {', '.join(CLIENTS)}",
         )
     try:
         parse_rates(profile.rates)

@@ -122,6 +122,8 @@ def _completed(
         )
     own = {field: value for field, value in table.items() if field != "like"}
     taken: dict[str, Any] = {**msgspec.to_builtins(model), "title": ""}
+    if own.keys() & {"environment_group", "requirements"}:
+        taken |= {"environment_group": "", "requirements": ()}
     if isinstance(own.get("settings"), dict):
         own["settings"] = taken["settings"] | own["settings"]
     return {field: value for field, value in (taken | own).items() if field != "name"}

@@ -24,7 +24,11 @@ def catalogue_schema() -> dict[str, Any]:
         "type": "string",
         "description": "an entry before this one, from which all is taken that is not said here",
     }
-    server["anyOf"] = [{"required": server.pop("required")}, {"required": ["like"]}]
+    required = server.pop("required")
+    server["anyOf"] = [
+        *({"required": [*required, made_of]} for made_of in ("environment_group", "requirements")),
+        {"required": ["like"]},
+    ]
     schema = {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "asgibench: a catalogue of servers and profiles",

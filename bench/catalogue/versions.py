@@ -19,31 +19,33 @@ VERSION_WORD = "{version}"
 
 
 class Lock(msgspec.Struct, frozen=True):
-    """uv.lock, as far as it is needed.
+    """The parts of uv.lock that say which version of a package a group has."""
 
-    ``groups`` has what each asks for, {group: {package: version}}; uv states a version (else "") where the
-    lock has several. ``versions`` has all of each package.
-    """
-
+    # {group: {package: version}} of what each group asks for; "" where versions below has the only one.
     groups: dict[str, dict[str, str]]
-    versions: dict[str, tuple[str, ...]]
+    versions: dict[str, tuple[str, ...]]  # {package: every version in the lock}
 
     def version_of(self, spec: ServerSpec) -> str:
-        """What the server's group has of its package. Raises CatalogueError."""
-        group = self.groups.get(spec.environment_group)
+        """What the server's environment has of its package. Raises CatalogueError."""
+        group = self.groups.get(spec.group)
         if group is None:
             raise CatalogueError(
-                f"{spec.name}: uv.lock has no group {spec.environment_group!r}",
+                f"{spec.name}: uv.lock has no group {spec.group!r}",
                 remedy="Add it to pyproject.toml, to the conflicts there too, and run `uv lock`",
             )
         stated = group.get(spec.package)
+        if spec.requirements and not stated:
+            raise CatalogueError(
+                f"{spec.name}: its requirements lock more than one version of {spec.package}",
+                remedy="Narrow the requirement to a version that has wheels for every Python",
+            )
         found = self.versions.get(spec.package, ())
         if stated:
             return stated
         if len(found) == 1:
             return found[0]
         raise CatalogueError(
-            f"{spec.name}: which {spec.package} is in {spec.environment_group} does not stand in uv.lock",
+            f"{spec.name}: uv.lock does not say which {spec.package} is in {spec.group}",
             remedy=f"List {spec.package} in that group of pyproject.toml and run `uv lock`",
         )
 

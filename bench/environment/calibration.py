@@ -162,7 +162,7 @@ def save_calibration(results_root: Path, calibration: Calibration) -> Path:
 
 def load_calibration(path: Path) -> Calibration:
     """Raises ResultError where there is none, or it is damaged or of another version."""
-    remedy = "measure the ceilings with `invoke calibrate`"
+    remedy = "Measure the ceilings with `./invoke calibrate`"
     try:
         found = msgspec.json.decode(path.read_bytes(), type=Calibration)
     except OSError as error:
@@ -183,7 +183,7 @@ def write_json(path: Path, value: object) -> Path:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise ResultError(
-            f"can't make {path.parent}: {error.strerror}", remedy="name another folder"
+            f"can't make {path.parent}: {error.strerror}", remedy="Name another folder"
         ) from error
     return Store(path.parent).write_file(
         path.name, msgspec.json.format(msgspec.json.encode(value), indent=1) + b"\n"

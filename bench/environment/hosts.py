@@ -1,37 +1,35 @@
-"""What is known of a host: where it stands in the inventory, and its facts."""
+"""What is known of a host: its place in the inventory, and its facts."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
+
 import msgspec
+
+from bench.wire.probe import HostDescription
 
 
 class Host(msgspec.Struct, frozen=True):
-    """One host of an inventory, with Ansible's connection variables under their plain names.
-
-    ``address`` is what the load hosts connect to (``asgibench_address``, else ``ssh_host``).
-    ``bind`` is what the server listens on (``asgibench_bind``, else ``address`` resolved on the host).
-    ``cores`` are the CPU numbers that processes of ours are pinned to, or None for all.
-    ``database_port`` is what PostgreSQL listens on there, or None for any free one.
-    ``source_address`` is where the server's connections come from as the database host sees them, or None
-    for what the server host's own system says.
-    """
+    """One host of an inventory, with Ansible's connection variables under their plain names."""
 
     name: str
-    groups: tuple[str, ...]
+    groups: tuple[str, ...]  # of the inventory, the roles among them
     connection: str = "ssh"  # or "local"
+    # The login. None: what ~/.ssh/config and ssh itself say.
     ssh_host: str = ""
-    ssh_port: int | None = None
+    ssh_port: int | None = None  # None: 22, or what ~/.ssh/config says
     ssh_user: str | None = None
     ssh_key_file: str | None = None
     ssh_password: str | None = None
     ssh_key_passphrase: str | None = None
-    proxy_jump: str | None = None
-    address: str = ""
-    bind: str | None = None
-    python: str | None = None
-    workdir: str | None = None
-    cores: tuple[int, ...] | None = None
-    database_port: int | None = None
+    proxy_jump: str | None = None  # "first,second", each [user@]host[:port]; "none" overrules ~/.ssh/config
+    address: str = ""  # what the other hosts connect to
+    bind: str | None = None  # what the server listens on; None: address, as the host resolves it
+    python: str | None = None  # a path; None: found on PATH
+    workdir: str | None = None  # a folder; None: the usual one
+    cores: tuple[int, ...] | None = None  # CPU numbers that processes of ours are pinned to; None: all
+    database_port: int | None = None  # what PostgreSQL listens on there; None: any free one
+    # Where the server's connections come from as the database's host sees them; None: what its routes say.
     source_address: str | None = None
 
     @property
@@ -44,31 +42,27 @@ class Host(msgspec.Struct, frozen=True):
 
 
 class ExistingDatabase(msgspec.Struct, frozen=True):
-    """A PostgreSQL that is not ours. ``url`` has a password in it and goes nowhere but into the environment
-    of processes on the server's host; ``shown`` is host:port/database."""
+    """A PostgreSQL that is not ours."""
 
+    # It has a password in it, and goes nowhere but into the environment of processes on the server's host.
     url: str
-    shown: str
+    shown: str  # host:port/database
 
     def __repr__(self) -> str:
         return f"ExistingDatabase({self.shown})"
 
 
 class Inventory(msgspec.Struct, frozen=True):
-    """The hosts of one environment by role. A host may stand in several roles.
-
-    ``database`` is None where the database lives on the server host or is an ``existing_database``.
-    ``group`` is the environment's among several of one file, "" for all of it.
-    ``controller_cores`` pins the controller's own processes (``asgibench_controller_cores``), else None.
-    """
+    """The hosts of one environment by role. A host may have several roles."""
 
     name: str
-    path: str
+    path: str  # of the inventory file
     server: Host
     loadgen: tuple[Host, ...]
-    database: Host | None = None
+    database: Host | None = None  # None: on the server's host, or an ``existing_database``
+    # The cores for the controller's own processes (asgibench_controller_cores); None: all.
     controller_cores: tuple[int, ...] | None = None
-    group: str = ""
+    group: str = ""  # of the environment, where one file has several; "": the whole file
     existing_database: ExistingDatabase | None = None
 
     @property
@@ -85,31 +79,14 @@ class Inventory(msgspec.Struct, frozen=True):
         return tuple(seen.values())
 
 
-class HostFacts(msgspec.Struct, frozen=True):
-    """A host's fingerprint, as remote/facts.py reads it. None: not to be had on this system."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HostFacts(HostDescription):
+    """What is known of a host, as remote/facts.py has found it; kept with the results."""
 
-    host: str
-    system: str  # Linux, Darwin
-    release: str  # kernel
-    distribution: str
-    architecture: str
-    cpu_model: str
-    cores_total: int
-    cores_usable: tuple[int, ...]
-    memory_bytes: int
-    python_version: str
-    python_path: str
-    python_implementation: str
-    libc: str  # "glibc 2.36", "musl", "" on macOS
-    macos_version: str
-    user: str
-    is_root: bool
-    home: str
-    workdir: str
-    disk_free_bytes: int
-    boot_id: str
-    cpu_frequency_scaling: str | None
-    open_files_limit: int
-    clock_offset_seconds: float
-    clock_offset_error_seconds: float
-    can_pin: bool
+    host: str  # its name in the inventory
+    clock_offset_seconds: float  # the host's clock minus the controller's
+    clock_offset_error_seconds: float  # the offset is known to plus or minus this
+
+    def with_clock(self, offset_seconds: float, error_seconds: float) -> HostFacts:
+        """With the clock as it was read later."""
+        return replace(self, clock_offset_seconds=offset_seconds, clock_offset_error_seconds=error_seconds)

@@ -9,59 +9,39 @@ import msgspec
 
 from bench.environment.calibration import write_json
 from bench.judge.limit import LinkUse
+from bench.wire.links import Transfer
 
 LINKS_VERSION = 1
 # In a benchmark's own folder: what its links were known to carry.
 LINKS_FILE = "links.json"
-# A thread of the probe that was busy for half of the time may be what held the transfer back.
-PROBE_AT_LIMIT = 0.5
-
-
-class Transfer(msgspec.Struct, frozen=True):
-    """``bytes_per_second`` of TCP's payload; ``busiest_thread`` is a core share at either of its ends."""
-
-    bytes_per_second: float
-    busiest_thread: float
-    seconds: float
-
-    @property
-    def is_lower_bound(self) -> bool:
-        """The probe was the limit, and the link carries more."""
-        return self.busiest_thread >= PROBE_AT_LIMIT
 
 
 class Link(msgspec.Struct, frozen=True):
-    """From a load host to the server's host; ``download`` comes from the server. None: not measured.
+    """Between a load host and the server's host. None: not measured."""
 
-    ``round_trip_seconds`` is the shortest. ``interface_bits_per_second`` is what the load host's interface
-    says of itself, None where it says nothing or the host has several.
-    """
-
-    boot_id: str
-    download: Transfer | None
+    boot_id: str  # the load host's
+    download: Transfer | None  # from the server
     upload: Transfer | None
-    round_trip_seconds: float | None
+    round_trip_seconds: float | None  # the shortest
+    # What the load host's interface says of itself; None where it says nothing, or the host has several.
     interface_bits_per_second: int | None = None
 
 
 class Links(msgspec.Struct, frozen=True):
-    """``links-<environment>.json``. ``together`` is of all load hosts at once, None for a single one.
+    """``links-<environment>.json``: the links of one environment."""
 
-    ``problems`` says of each load host that couldn't reach the server's port why.
-    """
-
-    version: int
+    version: int  # LINKS_VERSION
     environment: str
-    created_at: str
-    server: str
+    created_at: str  # ISO 8601
+    server: str  # the server's host
     server_boot_id: str
-    address: str
-    hosts: dict[str, Link]
-    together: Transfer | None = None
-    problems: dict[str, str] = {}
+    address: str  # the server's, as the load hosts reach it
+    hosts: dict[str, Link]  # by load host
+    together: Transfer | None = None  # of all load hosts at once; None for a single one
+    problems: dict[str, str] = {}  # LinkMeasured.problem of each load host that could not reach the server
 
     def is_of(self, server_boot_id: str, address: str, load_boot_ids: Mapping[str, str]) -> bool:
-        """Measured between the same machines, none of them started anew since, and all of them."""
+        """Whether all these machines were measured, and none of them has been restarted since."""
         return (
             not self.problems
             and self.server_boot_id == server_boot_id

@@ -13,8 +13,11 @@ from typing import Literal
 import msgspec
 
 from bench.environment.hosts import HostFacts
-from bench.environment.links import Link, Links, Transfer
+from bench.environment.links import Link, Links
+from bench.environment.ports import PortProblem
 from bench.spec import Endpoint
+from bench.wire.condition import Condition
+from bench.wire.links import Transfer
 
 State = Literal["ok", "limits", "stops"]
 STATES: tuple[State, ...] = ("stops", "limits", "ok")
@@ -34,39 +37,13 @@ LOADED_SHARE = 0.2
 DATE = "Tue, 24 Nov 2026 11:11:33 GMT"
 
 
-class Condition(msgspec.Struct, frozen=True):
-    """As remote/onhost/condition.py reads it. None: this system doesn't tell, or there is no limit."""
-
-    open_files_soft: int | None
-    open_files_hard: int | None
-    listen_queue: int | None
-    ephemeral_ports: tuple[int, int] | None
-    on_battery: bool | None
-    low_power: bool | None
-    sleeps_after_minutes: int | None
-    cpu_speed_limit_percent: int | None
-    throttle_count: int | None
-    load_1min: float
-    interfaces: dict[str, int | None]
-    workdir_bytes: int
-
-    @property
-    def interface_bits_per_second(self) -> int | None:
-        """Of the only interface that tells its speed; with several, which one is used isn't known."""
-        speeds = [speed for speed in self.interfaces.values() if speed is not None]
-        return speeds[0] if len(speeds) == 1 else None
-
-
 class Demand(msgspec.Struct, frozen=True):
-    """What a plan asks of the hosts. ``response_bytes`` are an answer's by endpoint, its headers included.
+    """What a plan asks of the hosts."""
 
-    ``connections`` are of all load hosts together; ``rates`` the stated ones in requests a second.
-    """
-
-    connections: int
-    backlog: int
-    response_bytes: dict[str, int]
-    rates: tuple[float, ...] = ()
+    connections: int  # of all load hosts together
+    backlog: int  # how many connections the server lets wait
+    response_bytes: dict[str, int]  # an answer's length by endpoint, its headers included
+    rates: tuple[float, ...] = ()  # the stated ones, in requests per second
 
 
 class Finding(msgspec.Struct, frozen=True):
@@ -140,7 +117,7 @@ def _disk(facts: HostFacts, condition: Condition, wanted_bytes: int) -> Finding:
         facts.host,
         "disk",
         f"{text}, and {needed / 1e6:,.0f} MB are needed",
-        f"free room there, or name a folder on another disk in asgibench_workdir for {facts.host}",
+        f"Free room there, or name a folder on another disk in asgibench_workdir for {facts.host}",
     )
 
 
@@ -154,7 +131,7 @@ def _clock(facts: HostFacts) -> Finding:
         facts.host,
         "clock",
         f"{text}: windows are cut no better than that",
-        "see what slows the connection to it",
+        "See what slows the connection to it",
     )
 
 
@@ -167,27 +144,27 @@ def _power(facts: HostFacts, condition: Condition) -> Iterator[Finding]:
             host,
             "frequency",
             f"CPU frequency scaling is {scaling}: speed follows the load, with delay",
-            "set the governor performance (cpupower frequency-set -g performance), if you may",
+            "Set the governor performance (cpupower frequency-set -g performance), if you may",
         )
     if condition.on_battery:
-        yield Finding("limits", host, "power", "runs on battery, where CPUs are slowed", "plug it in")
+        yield Finding("limits", host, "power", "runs on battery, where CPUs are slowed", "Plug it in")
     if condition.low_power:
-        remedy = "switch the low-power mode off"
+        remedy = "Switch the low-power mode off"
         yield Finding("limits", host, "power", "is in a low-power mode, where CPUs are slowed", remedy)
     limit = condition.cpu_speed_limit_percent
     if limit is not None and limit < 100:
         text = f"heat holds the CPU back to {limit} % of its speed"
-        yield Finding("limits", host, "heat", text, "let it cool down, and give it air")
+        yield Finding("limits", host, "heat", text, "Let it cool down, and give it air")
     if condition.throttle_count:
         text = f"heat has slowed the CPU {condition.throttle_count} times since the host was started"
-        yield Finding("limits", host, "heat", text, "see whether the number grows during a run")
+        yield Finding("limits", host, "heat", text, "See whether the number grows during a run")
     if condition.sleeps_after_minutes:
-        remedy = "keep it awake: `caffeinate -s` on macOS, IdleAction=ignore in logind.conf on Linux"
+        remedy = "Keep it awake: `caffeinate -s` on macOS, IdleAction=ignore in logind.conf on Linux"
         text = f"goes to sleep after {condition.sleeps_after_minutes} idle minutes"
         yield Finding("limits", host, "sleep", text, remedy)
-    told = (scaling, condition.on_battery, condition.low_power, limit, condition.throttle_count)
-    if all(one is None for one in told):
-        text = "frequency scaling, battery, low-power mode and heat are not to be read on this system"
+    readings = (scaling, condition.on_battery, condition.low_power, limit, condition.throttle_count)
+    if all(one is None for one in readings):
+        text = "frequency scaling, battery, low-power mode and heat can't be read on this system"
         yield Finding("ok", host, "power", text)
 
 
@@ -196,7 +173,7 @@ def _cores(facts: HostFacts, condition: Condition) -> Finding:
     text = f"{usable} of {facts.cores_total} cores usable; load average {condition.load_1min:.2f}"
     if condition.load_1min <= LOADED_SHARE * facts.cores_total:
         return Finding("ok", facts.host, "cores", text)
-    remedy = "stop other programs before a decision rests on it; each run says what others took"
+    remedy = "Stop other programs before a decision rests on it; each run says what others took"
     return Finding("limits", facts.host, "cores", f"{text}: other programs are at work", remedy)
 
 
@@ -209,7 +186,7 @@ def _files(host: str, limit: int | None, needed: int, who: str, command: str) ->
         host,
         "open files",
         f"{who} may open {limit:,} and needs {needed:,} for its connections",
-        f"raise the limit for that user (nofile in /etc/security/limits.conf; see `{command}`), or choose a "
+        f"Raise the limit for that user (nofile in /etc/security/limits.conf; see `{command}`), or choose a "
         "profile with fewer connections",
     )
 
@@ -227,7 +204,7 @@ def _queue(host: str, condition: Condition, demand: Demand) -> Iterator[Finding]
         host,
         "listen queue",
         f"{text}, and {demand.connections:,} may arrive at once: some may come a second late",
-        "raise net.core.somaxconn (macOS: kern.ipc.somaxconn)",
+        "Raise net.core.somaxconn (macOS: kern.ipc.somaxconn)",
     )
 
 
@@ -248,39 +225,31 @@ def _ports(host: str, condition: Condition, connections: int) -> Iterator[Findin
         host,
         "ports",
         f"{count:,} ports for outgoing connections, and it is to open {connections:,}",
-        "widen net.ipv4.ip_local_port_range (macOS: net.inet.ip.portrange.first), or add load hosts",
+        "Widen net.ipv4.ip_local_port_range (macOS: net.inet.ip.portrange.first), or add load hosts",
     )
 
 
 # ---------------------------------------------------------------- the server's port and the links
 
 
-def port_finding(host: str, bind: str, port: int, problem: str) -> Finding:
-    """``problem`` is the guard's word on why a server could not listen there, "" if it could."""
+def port_finding(host: str, bind: str, port: int, problem: PortProblem | None) -> Finding:
+    """``problem`` is why a server could not listen there, None if it could."""
     place = f"{bind}:{port}"
-    if not problem:
+    if problem is None:
         return Finding("ok", host, "port", f"{place} is free for the server")
-    text = f"a server can't listen on {place} ({problem})"
-    if problem.startswith("EACCES"):
-        remedy = "choose a port above 1023 with --port"
-    elif problem.startswith("EADDRNOTAVAIL"):
-        remedy = "set asgibench_bind to an address of the machine's own; clients use asgibench_address"
-    else:
-        text = f"{place} is taken ({problem})"
-        remedy = "stop what listens there, or choose another port with --port"
-    return Finding("stops", host, "port", text, remedy)
+    return Finding("stops", host, "port", problem.on(place), problem.remedy)
 
 
 def unreached_finding(host: str, address: str, port: int, problem: str) -> Finding:
     """``problem`` is link_probe.py's."""
     place = f"{address}:{port}"
     remedies = {
-        "refused": "see that asgibench_address leads to the server's host, and that no firewall rejects it",
-        "timeout": f"open TCP port {port} on the server's host to this load host in its firewall or security "
+        "refused": "See that asgibench_address leads to the server's host, and that no firewall rejects it",
+        "timeout": f"Open TCP port {port} on the server's host to this load host in its firewall or security "
         "group, or choose an open port with --port",
-        "stranger": "something else answers there: see that asgibench_address leads to the server's host",
+        "stranger": "Something else answers there: see that asgibench_address leads to the server's host",
     }
-    remedy = remedies.get(problem, "see that asgibench_address is what the load hosts can connect to")
+    remedy = remedies.get(problem, "See that asgibench_address is what the load hosts can connect to")
     return Finding("stops", host, "link", f"{place} is not reached ({problem})", remedy)
 
 
@@ -300,7 +269,7 @@ def link_findings(links: Links, demand: Demand) -> tuple[Finding, ...]:
                         "link",
                         f"{rate:,.0f} {endpoint}/s are {rate * size / 1e6:,.0f} MB/s, and the link carries "
                         f"{bound / 1e6:,.1f}",
-                        f"leave the rate out, measure {endpoint} without it, or use a faster link",
+                        f"Leave the rate out, measure {endpoint} without it, or use a faster link",
                     )
                 )
     return tuple(found)
@@ -342,7 +311,7 @@ def _speed(name: str, measured: Transfer, demand: Demand, way: str, notes: str) 
         name,
         "link",
         text,
-        "a run that reaches it says so; a faster link, or more of them, lifts it",
+        "A run that reaches it says so; a faster link, or more of them, lifts it",
     )
 
 

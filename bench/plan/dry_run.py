@@ -14,6 +14,7 @@ from statistics import median
 import msgspec
 
 from bench.catalogue.command import command_of, config_text
+from bench.catalogue.own_lock import OwnLock
 from bench.environment.hosts import Inventory
 from bench.errors import ResultError
 from bench.plan.make import OVERHEAD_GUESS_SECONDS
@@ -73,8 +74,12 @@ def dry_run_lines(
     load_commands: Mapping[str, Sequence[str]],
     costs: KnownCosts,
     now: datetime,
+    own_locks: Sequence[OwnLock] = (),
 ) -> list[str]:
-    """``load_commands`` maps a text on what it starts, and where, to its argument vector."""
+    """``load_commands`` maps a text on what it starts, and where, to its argument vector.
+
+    ``own_locks`` are those of the plan's servers with requirements of their own.
+    """
     profile = plan.profile
     return [
         f"{plan.name}: {len(plan.servers)} server(s), {len(plan.endpoints)} endpoint(s), "
@@ -89,7 +94,7 @@ def dry_run_lines(
         "",
         "Commands. WORKDIR is the host's asgibench_workdir or our own folder there; what a * stands for "
         "becomes known there.",
-        *_server_lines(plan, inventory, port),
+        *_server_lines(plan, inventory, port, {lock.group: lock for lock in own_locks}),
         *_load_lines(load_commands),
         "",
         *_time_lines(plan, costs, now),
@@ -105,7 +110,9 @@ def _share_lines(plan: Plan) -> Iterator[str]:
         )
 
 
-def _server_lines(plan: Plan, inventory: Inventory, port: int) -> Iterator[str]:
+def _server_lines(
+    plan: Plan, inventory: Inventory, port: int, own_locks: Mapping[str, OwnLock]
+) -> Iterator[str]:
     host = inventory.server.bind or inventory.server.address
     for spec in plan.servers:
         cells = [run.cell for run in plan.runs if run.cell.server == spec.name]
@@ -116,7 +123,7 @@ def _server_lines(plan: Plan, inventory: Inventory, port: int) -> Iterator[str]:
                 port=port,
                 workers=workers,
                 config_path=CONFIG_PATH,
-                program_directory=f"{WORKDIR}/envs/{spec.environment_group}-*/bin",
+                program_directory=f"{WORKDIR}/envs/{spec.group}-*/bin",
             )
             title = spec.title or spec.name
             yield f"  {spec.name}: {title}, {workers} worker(s), on {inventory.server.name}:"
@@ -124,6 +131,10 @@ def _server_lines(plan: Plan, inventory: Inventory, port: int) -> Iterator[str]:
             text = config_text(spec, host=host, port=port, workers=workers)
             if text:
                 yield f"    {CONFIG_PATH}: {'; '.join(text.splitlines())}"
+        if spec.group in own_locks:
+            lock = own_locks[spec.group]
+            yield f"    requirements: {', '.join(spec.requirements)}"
+            yield f"    locked in {lock.file_name}: {lock.title}"
         for setting, instead in sorted(spec.unhonoured_settings.items()):
             yield f"    not honoured: {setting}: {instead}"
 

@@ -46,20 +46,20 @@ def read_locustfile(path: Path, names_taken: Collection[str]) -> UserLocustfile:
         bases = _user_classes(ast.parse(source))
     except SyntaxError as error:
         raise UsageError(
-            f"{path.name}, line {error.lineno}: {error.msg}", remedy="mend the locustfile's syntax"
+            f"{path.name}, line {error.lineno}: {error.msg}", remedy="Mend the locustfile's syntax"
         ) from error
     except ValueError as error:
-        raise UsageError(f"{path.name}: {error}", remedy="give a Python file for --locustfile") from error
+        raise UsageError(f"{path.name}: {error}", remedy="Give a Python file for --locustfile") from error
     if not bases:
         raise UsageError(
             f"{path.name} has no User class",
-            remedy="see loadgen/examples/fast_http_user.py for a file that has one",
+            remedy="See loadgen/examples/fast_http_user.py for a file that has one",
         )
     found = UserLocustfile(str(path.resolve()), path.name, hashlib.sha256(source).hexdigest(), bases)
     if found.endpoint.name in names_taken:
         raise UsageError(
             f"{path.name} is called as one of our endpoints is",
-            remedy="give the file another name: its results stand under it",
+            remedy="Give the file another name: its results stand under it",
         )
     return found
 
@@ -70,7 +70,7 @@ def source_of(locustfile: UserLocustfile) -> bytes:
     if hashlib.sha256(source).hexdigest() != locustfile.sha256:
         raise UsageError(
             f"{locustfile.name} has changed since this benchmark was planned",
-            remedy="put the old file back, or begin another benchmark without --resume",
+            remedy="Put the old file back, or begin another benchmark without --resume",
         )
     return source
 
@@ -80,7 +80,7 @@ def _read(path: Path) -> bytes:
         return path.read_bytes()
     except OSError as error:
         raise UsageError(
-            f"the locustfile {path} can't be read ({error.strerror})", remedy="give one file for --locustfile"
+            f"the locustfile {path} can't be read ({error.strerror})", remedy="Give one file for --locustfile"
         ) from error
 
 

@@ -10,8 +10,10 @@ from typing import TypeVar
 
 import msgspec
 
+from bench.catalogue.own_lock import OwnLock, with_app, with_own_locks
 from bench.catalogue.read import Catalogue, load_catalogue, load_profiles
 from bench.catalogue.versions import for_version, read_lock
+from bench.clients import USUAL_CLIENT
 from bench.environment.hosts import Inventory
 from bench.errors import UsageError
 from bench.plan.endpoints import KnownEndpoints
@@ -28,6 +30,10 @@ VERSION_SETS: dict[str, tuple[VersionSet, ...]] = {
     "both": ("current", "paper"),
 }
 OVERHEAD_GUESS_SECONDS = 2.0
+OPTIONS = {"version_set": "set", "rates": "rate"}
+"""The options of `./invoke bench` that have another name than their field of BenchRequest."""
+NOT_REPEATED = ("root", "hosts", "profile", "seed", "name", "resume")
+"""Fields without a word of their own in the command: three are always named, and --name would be taken."""
 
 Value = TypeVar("Value")
 
@@ -66,23 +72,40 @@ class Prepared(msgspec.Struct, frozen=True):
 
     inventory: Inventory
     plan: Plan
+    own_locks: tuple[OwnLock, ...] = ()  # of the plan's servers with requirements of their own
 
 
-def make_plan(request: BenchRequest, inventory: Inventory, known: KnownEndpoints) -> Plan:
-    """The seeded plan of what was asked for, of ``known`` endpoints. Raises UsageError or CatalogueError."""
+def asked_servers(request: BenchRequest, known: KnownEndpoints) -> tuple[ServerSpec, ...]:
+    """The entries that are asked for, the test app's packages among requirements of their own.
+
+    Raises UsageError or CatalogueError.
+    """
+    lock = read_lock(request.root / LOCK_FILE)
+    version_set = request.version_set or _profile(request).version_set
+    chosen = chosen_servers(load_catalogue(known.names, request.catalogue), request.servers, version_set)
+    return tuple(with_app(spec, lock) for spec in chosen)
+
+
+def make_plan(
+    request: BenchRequest,
+    inventory: Inventory,
+    known: KnownEndpoints,
+    own_locks: Sequence[OwnLock] = (),
+) -> Plan:
+    """The seeded plan of what was asked for, of ``known`` endpoints.
+
+    ``own_locks`` has the lock of each of ``asked_servers`` with requirements of its own. Raises UsageError or
+    CatalogueError.
+    """
     if not 0 < request.port < 65_536:
         raise UsageError(f"there is no port {request.port}", remedy="Choose one from 1 to 65535")
     if request.locustfile is not None and request.rates:
         raise UsageError("a user's locustfile sets its own pace", remedy="Leave --rate out")
-    catalogue = load_catalogue(known.names, request.catalogue)
-    profile = _with_rates(_named(load_profiles(request.catalogue), request.profile, "profile"), request)
-    lock = read_lock(request.root / LOCK_FILE)
-    servers = tuple(
-        for_version(spec, lock.version_of(spec))
-        for spec in chosen_servers(catalogue, request.servers, request.version_set or profile.version_set)
-    )
+    profile = _with_rates(_profile(request), request)
+    lock = with_own_locks(read_lock(request.root / LOCK_FILE), own_locks)
+    servers = tuple(for_version(spec, lock.version_of(spec)) for spec in asked_servers(request, known))
     locustfile = None if request.locustfile is None else read_locustfile(request.locustfile, known.names)
-    if locustfile is not None and profile.clients != ("engine",):
+    if locustfile is not None and profile.clients != (USUAL_CLIENT,):
         raise UsageError(
             f"profile {profile.name} brings clients of its own, {', '.join(profile.clients)}",
             remedy="Leave --locustfile out, or choose another profile",
@@ -107,11 +130,12 @@ def make_plan(request: BenchRequest, inventory: Inventory, known: KnownEndpoints
         seed=seed,
         runs=runs,
         skipped=skipped,
-        command=_command_again(request, seed),
+        command=command_again(request, seed),
         created_at=created.isoformat(timespec="seconds"),
         lock_sha256=hashlib.sha256((request.root / LOCK_FILE).read_bytes()).hexdigest(),
         asgibench_version=asgibench_version(request.root),
         locustfile=locustfile,
+        own_locks={one.group: one.sha256 for one in own_locks},
     )
 
 
@@ -149,6 +173,10 @@ def _sets_remedy(spec: ServerSpec, catalogue: Catalogue) -> str:
     return f"The set paper has {', '.join(paper)}; name others without --set"
 
 
+def _profile(request: BenchRequest) -> Profile:
+    return _named(load_profiles(request.catalogue), request.profile, "profile")
+
+
 def _with_rates(profile: Profile, request: BenchRequest) -> Profile:
     parse_rates(request.rates)
     known: dict[str, Arrivals] = {"constant": "constant", "poisson": "poisson"}
@@ -175,20 +203,12 @@ def _named(known: Mapping[str, Value], name: str, kind: str) -> Value:
     return known[name]
 
 
-def _command_again(request: BenchRequest, seed: int) -> tuple[str, ...]:
+def command_again(request: BenchRequest, seed: int) -> tuple[str, ...]:
+    """The command that plans and measures the same again."""
     words = ["./invoke", "bench", "--hosts", request.hosts, "--profile", request.profile, "--seed", str(seed)]
-    if request.servers:
-        words += ["--servers", ",".join(request.servers)]
-    if request.version_set:
-        words += ["--set", request.version_set]
-    if request.endpoints:
-        words += ["--endpoints", ",".join(request.endpoints)]
-    if request.rates:
-        words += ["--rate", ",".join(request.rates)]
-    if request.arrivals:
-        words += ["--arrivals", request.arrivals]
-    if request.catalogue is not None:
-        words += ["--catalogue", str(request.catalogue)]
-    if request.locustfile is not None:
-        words += ["--locustfile", str(request.locustfile)]
+    for field in msgspec.structs.fields(BenchRequest):
+        value = getattr(request, field.name)
+        if field.name not in NOT_REPEATED and value != field.default:
+            text = ",".join(value) if isinstance(value, tuple) else str(value)
+            words += [f"--{OPTIONS.get(field.name, field.name)}", text]
     return tuple(words)

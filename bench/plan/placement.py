@@ -117,6 +117,16 @@ def load_on_server_cores(placement: Placement, server: str) -> frozenset[str]:
     )
 
 
+def agent_cores(placement: Placement, host: str) -> Cores:
+    """The agent runs beside the load where a host has both roles, so as not to disturb the server."""
+    return tuple(core for core in placement.load.get(host, ()) if core is not None) or None
+
+
+def may_share(one: Cores, other: Cores) -> bool:
+    """Whether two parties on one host may run on the same core."""
+    return one is None or other is None or not set(one).isdisjoint(other)
+
+
 def load_cores(placement: Placement, facts: Mapping[str, HostFacts]) -> dict[str, tuple[int, ...]]:
     """The cores of each load host that its workers may run on."""
     return {

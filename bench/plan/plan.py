@@ -49,18 +49,19 @@ class Plan(msgspec.Struct, frozen=True):
     lock_sha256: str
     asgibench_version: str
     locustfile: UserLocustfile | None = None
+    own_locks: dict[str, str] = {}  # {ServerSpec.group: SHA-256 of its lock} of requirements of their own
+
+    @property
+    def run_seconds(self) -> float:
+        """What one run takes without its overhead: warm-up, window and rests."""
+        profile = self.profile
+        load = profile.warmup_seconds + profile.window_seconds
+        return load + profile.idle_rest_seconds + profile.after_rest_seconds
 
     @property
     def load_seconds(self) -> float:
-        """What the runs take without their overhead."""
-        profile = self.profile
-        one = (
-            profile.warmup_seconds
-            + profile.window_seconds
-            + profile.idle_rest_seconds
-            + profile.after_rest_seconds
-        )
-        return one * len(self.runs)
+        """What all runs take without their overhead."""
+        return self.run_seconds * len(self.runs)
 
 
 class Environment(msgspec.Struct, frozen=True):

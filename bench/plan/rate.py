@@ -31,7 +31,7 @@ def parse_rate(text: str) -> Rate:
     if not (math.isfinite(value) and value > 0):
         raise UsageError(
             f"{text!r} is no rate",
-            remedy="give requests a second (500), or a share of each server's own maximum (70%)",
+            remedy="Give requests a second (500), or a share of each server's own maximum (70%)",
         )
     return Rate(share=value / 100) if is_share else Rate(per_second=value)
 

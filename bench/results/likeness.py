@@ -20,14 +20,15 @@ from bench.spec import Endpoint, ServerSpec
 _FREE_IN_PLAN = frozenset(
     {
         *("version", "name", "environment", "inventory_path", "seed", "command", "created_at"),
-        *("lock_sha256", "asgibench_version", "runs", "skipped"),
+        *("lock_sha256", "own_locks", "asgibench_version", "runs", "skipped"),
         *("profile", "servers", "endpoints", "locustfile"),  # looked into part by part
     }
 )
 _FREE_IN_PROFILE = frozenset(("name", "description", "blocks"))
 _FREE_IN_SERVER = frozenset(
     {
-        *("name", "title", "licence", "environment_group", "unhonoured_settings"),
+        *("name", "title", "licence", "environment_group", "requirements", "access_logger"),
+        "unhonoured_settings",
         *("unsupported_endpoints", "max_workers"),  # they decide which cells there are: compared as such
     }
 )

@@ -11,17 +11,12 @@ from typing import TypeVar
 
 import msgspec
 
+from bench.clients import USUAL_CLIENT, Client, client_of, rank_of
 from bench.results.latency import Latency
-from bench.spec import Client, LoadPlace
+from bench.spec import LoadPlace
 
 RESULT_VERSION = 1
 SUMMARY_VERSION = 1
-
-CLIENT_TITLES: dict[Client, str] = {
-    "engine": "our engine",
-    "http_user": "HttpUser",
-    "fast_http_user": "FastHttpUser",
-}
 
 
 class Cell(msgspec.Struct, frozen=True):
@@ -39,7 +34,7 @@ class Cell(msgspec.Struct, frozen=True):
     environment: str
     rate_per_second: float | None = None
     rate_share: float | None = None
-    client: Client = "engine"
+    client: Client = USUAL_CLIENT
     load_on: LoadPlace = "loadgen"
 
     @property
@@ -58,7 +53,7 @@ class Cell(msgspec.Struct, frozen=True):
     @property
     def is_of_method(self) -> bool:
         """The load is made as the paper made it: its figure is of server and load generator together."""
-        return (self.client, self.load_on) != ("engine", "loadgen")
+        return (self.client, self.load_on) != (USUAL_CLIENT, "loadgen")
 
     @property
     def closed_loop(self) -> Cell:
@@ -71,7 +66,7 @@ class Cell(msgspec.Struct, frozen=True):
         bare = f"{self.server} {self.endpoint}"
         if self.is_of_method:
             where = " on the server's host" if self.load_on == "server" else ""
-            bare += f" by {CLIENT_TITLES[self.client]}{where}"
+            bare += f" by {client_of(self.client).title}{where}"
         if self.rate_per_second is not None:
             return f"{bare} at {self.rate_per_second:,g} requests/s"
         return bare if self.rate_share is None else f"{bare} at {self.rate_share * 100:g} % of its maximum"
@@ -128,8 +123,21 @@ class LoadWorker(msgspec.Struct, frozen=True):
     engine_busy_poll_share: float = 0.0
 
     @property
+    def work_share(self) -> float:
+        """How busy the worker was in the window: 1.0 is a core with no time left for more requests.
+
+        The sum of its two processes' work in their median seconds: the engine and its Locust worker are
+        pinned to the same core, so together they fill it, although either alone may look far from full.
+        (Locust's own clients are one process, pinned or not.) What the engine spent polling is left out,
+        since more load would have had it; ``cpu_share`` has it. The median leaves out the window's
+        exceptional seconds. Results from before the medians were kept have the mean.
+        """
+        median = self.engine_core_share_median + self.locust_core_share_median
+        return median or self.engine_core_share + self.locust_core_share
+
+    @property
     def cpu_share(self) -> float:
-        """All CPU of both processes."""
+        """All CPU that both processes took, polling included: what other programs could not have."""
         return self.engine_core_share + self.engine_busy_poll_share + self.locust_core_share
 
 
@@ -301,7 +309,7 @@ class CellSummary(msgspec.Struct, frozen=True):
     rate_per_second: float | None = None
     rate_share: float | None = None
     open_loop: OpenLoop | None = None
-    client: Client = "engine"
+    client: Client = USUAL_CLIENT
     load_on: LoadPlace = "loadgen"
 
     @property
@@ -367,5 +375,6 @@ def ranking_cells(cells: Iterable[Either]) -> list[Either]:
     return [cell for cell in closed if _cost_of_client(cell) == best]
 
 
-def _cost_of_client(cell: Cell | CellSummary) -> tuple[bool, bool, Client]:
-    return cell.client != "engine", cell.load_on != "loadgen", cell.client
+def _cost_of_client(cell: Cell | CellSummary) -> tuple[bool, bool, int]:
+    by_users, place_in_order = rank_of(cell.client)
+    return by_users, cell.load_on != "loadgen", place_in_order

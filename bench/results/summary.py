@@ -34,15 +34,16 @@ from bench.results.result import (
 
 CONFIDENCE = 0.95
 DERIVED_WARNINGS = ("incomplete", "one_block", "invalid_runs")
-"""The codes of the warnings that ``summarise`` gives; any others in a summary were added by the session."""
+"""The codes of the warnings that plan and runs alone give."""
 
 
-def summarise(plan: Plan, runs: Sequence[RunResult]) -> Summary:
+def summarise(plan: Plan, runs: Sequence[RunResult], added: Sequence[Reason] = ()) -> Summary:
     """Every planned cell over its valid runs, in the plan's order of servers, then endpoints, then workers.
 
     A cell without a valid run is summed up over all its runs and has ``valid=False`` with the reasons.
     Latency is the median over runs of each percentile (not a percentile of all requests together); its
     maximum is the greatest of all. Memory: medians over runs, except the peak, which is the greatest.
+    ``added`` are the warnings that the sessions had to give, of the hosts and of runs that failed.
     Raises ResultError for a run that the plan doesn't hold, and for a cell measured with two versions.
     """
     _check_runs(plan, runs)
@@ -59,8 +60,13 @@ def summarise(plan: Plan, runs: Sequence[RunResult]) -> Summary:
         runs_done=len(runs),
         cells=cells,
         skipped=plan.skipped,
-        warnings=_warnings(plan, runs),
+        warnings=(*_warnings(plan, runs), *dict.fromkeys(added)),
     )
+
+
+def added_warnings(summary: Summary) -> tuple[Reason, ...]:
+    """The warnings of a summary that its sessions have added: plan and runs don't give them again."""
+    return tuple(reason for reason in summary.warnings if reason.code not in DERIVED_WARNINGS)
 
 
 def estimate(values: Sequence[float]) -> Estimate:

@@ -1,4 +1,4 @@
-"""Log-linear histograms of durations, exact to merge. Shipped: one file, standard library only.
+"""Log-linear histograms of durations, exact to merge.
 
 Values are whole nanoseconds. A value below 1,024 ns has a bucket of its own; above, each power of two is
 divided into 512 equal buckets, so a bucket is at most 1/512 of its lower end wide and its midpoint is
@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
+
+from bench.wire.slices import Pairs
 
 _KEPT_BITS = 10  # of the value's leading bits; the first is always 1
 _SUB_BUCKET_BITS = _KEPT_BITS - 1
@@ -37,7 +39,7 @@ def midpoint_of(index: int) -> float:
 
 
 class Histogram:
-    """Counts of durations by bucket. Merging is adding, so it is exact in any order."""
+    """Counts of durations by bucket. ``add_pairs`` merges: it adds, so it is exact in any order."""
 
     __slots__ = ("counts",)
 
@@ -54,13 +56,9 @@ class Histogram:
         histogram.add_pairs(pairs)
         return histogram
 
-    def to_pairs(self) -> list[list[int]]:
-        """``[[index, count], ...]`` in rising order."""
-        return [[index, self.counts[index]] for index in sorted(self.counts)]
-
-    def record(self, value_nanoseconds: int, count: int = 1) -> None:
-        index = index_of(value_nanoseconds)
-        self.counts[index] = self.counts.get(index, 0) + count
+    def to_pairs(self) -> Pairs:
+        """``(index, count)`` in rising order."""
+        return tuple(sorted(self.counts.items()))
 
     def add_pairs(self, pairs: Iterable[Sequence[int]]) -> None:
         """Add ``[[index, count], ...]``. Raises ValueError for a negative index or count."""
@@ -68,11 +66,6 @@ class Histogram:
         for index, count in pairs:
             if index < 0 or count < 0:
                 raise ValueError(f"no such bucket or count: [{index}, {count}]")
-            counts[index] = counts.get(index, 0) + count
-
-    def merge(self, other: Histogram) -> None:
-        counts = self.counts
-        for index, count in other.counts.items():
             counts[index] = counts.get(index, 0) + count
 
     @property
@@ -94,11 +87,6 @@ class Histogram:
         raise ValueError("an empty histogram has no quantiles")
 
     @property
-    def minimum(self) -> float:
-        """Within the resolution, in nanoseconds. Raises ValueError when empty."""
-        return self.quantile(0)
-
-    @property
     def maximum(self) -> float:
         """Within the resolution, in nanoseconds. Raises ValueError when empty."""
         return self.quantile(1)
@@ -109,10 +97,3 @@ class Histogram:
         if not (count := self.count):
             raise ValueError("an empty histogram has no mean")
         return math.fsum(midpoint_of(index) * times for index, times in self.counts.items()) / count
-
-    def __eq__(self, other: object) -> bool:
-        if not isinstance(other, Histogram):
-            return NotImplemented
-        return {i: n for i, n in self.counts.items() if n} == {i: n for i, n in other.counts.items() if n}
-
-    __hash__ = None  # type: ignore[assignment]  # mutable

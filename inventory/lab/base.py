@@ -61,7 +61,7 @@ def architecture() -> str:
     machine = platform.machine()
     if machine not in ARCHITECTURES:
         raise LabError(
-            f"no lab hosts on {machine}", remedy=f"use one of {', '.join(ARCHITECTURES)}, or real hosts"
+            f"no lab hosts on {machine}", remedy=f"Use one of {', '.join(ARCHITECTURES)}, or real hosts"
         )
     return ARCHITECTURES[machine]
 
@@ -132,7 +132,7 @@ def bootstrap(target: Path, report: Report, lock: int, release: Release, mirror:
                 if line.strip() in STAGES:
                     report(f"base system: {STAGES[line.strip()]}")
                 if time.monotonic() > deadline:
-                    raise LabError("debootstrap took too long", remedy="see to the network, then try again")
+                    raise LabError("debootstrap took too long", remedy="See to the network, then try again")
             status = process.wait()
         except BaseException:
             process.kill()
@@ -140,7 +140,7 @@ def bootstrap(target: Path, report: Report, lock: int, release: Release, mirror:
     if status != 0:
         raise LabError(
             f"debootstrap ended with status {status} for {release.title} from {mirror}",
-            remedy="its archive must be within reach for the first lab.up; see the lines below",
+            remedy="Its archive must be within reach for the first lab.up; see the lines below",
             detail=tail("".join(lines)) + inner_log(target),
         )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import json
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -12,7 +13,8 @@ from inventory.lab.state import invoking_user, write_atomically
 
 INVENTORY_NAME = "lab.yml"
 KNOWN_HOSTS_NAME = "known_hosts"
-HEADER = "# Written by `invoke lab.up`, removed by `invoke lab.down`.\n"
+HEADER = "# Written by `./invoke lab.up`, removed by `./invoke lab.down`.\n"
+WRITTEN_BY_US = re.compile(r"# Written by `(\./)?invoke lab\.up`, ")
 
 
 def inventory_text(hosts: Sequence[HostSpec], client_key: Path, controller_cores: Sequence[int]) -> str:
@@ -91,7 +93,7 @@ def write_files(
 def remove_files(inventory_directory: Path, network: ipaddress.IPv4Network) -> None:
     """Take the lab's inventory and its lines of known_hosts away again."""
     inventory = inventory_directory / INVENTORY_NAME
-    if inventory.exists() and inventory.read_text().startswith(HEADER):
+    if inventory.exists() and WRITTEN_BY_US.match(inventory.read_text()):
         inventory.unlink()
     update_known_hosts(inventory_directory, network, {})
 

@@ -113,7 +113,7 @@ class LabHost(msgspec.Struct, frozen=True):
 def running(host: HostSpec) -> ProcessMark:
     init = find_init(host)
     if init is None:
-        raise LabError(f"the lab host {host.name} doesn't run", remedy="run `invoke lab.up`")
+        raise LabError(f"the lab host {host.name} doesn't run", remedy="Run `./invoke lab.up`")
     return init
 
 
@@ -246,19 +246,20 @@ def boot(plan: HostPlan) -> str:
             process.kill()
             raise LabError(
                 f"{spec.name} could not be started: {answer['error']}",
-                remedy="this system can't hold lab hosts, or `invoke lab.down` and try again",
+                remedy="This system can't hold lab hosts, or run `./invoke lab.down` and try again",
                 detail=tail(process.stderr.read().decode(errors="replace")) if line else "",
             )
         init = mark_process(answer["pid"])
         if init is None:
-            raise LabError(f"{spec.name} ended at once", remedy="`invoke lab.down`, then try again")
+            raise LabError(f"{spec.name} ended at once", remedy="Run `./invoke lab.down`, then try again")
         save_record(spec.directory, HostRecord(init, str(plan.base), answer["root"]))
         try:
             write_host_files(root_of(init), plan)
             os.write(process.stdin.fileno(), b"\n")
         except OSError as error:
             raise LabError(
-                f"{spec.name} could not be furnished: {error}", remedy="`invoke lab.down`, then try again"
+                f"{spec.name} could not be furnished: {error}",
+                remedy="Run `./invoke lab.down`, then try again",
             ) from error
     notes = "".join(f"; {note}" for note in answer["notes"])
     return f"{answer['root']}{notes}"
@@ -324,7 +325,7 @@ def wait_until(condition: Callable[[], bool], failure: str, logs: Sequence[Path]
     while not condition():
         if time.monotonic() > deadline:
             lines = "\n".join(tail(log.read_text(errors="replace"), 10) for log in logs if log.exists())
-            raise LabError(failure, remedy="`invoke lab.down`, then `invoke lab.up`", detail=lines)
+            raise LabError(failure, remedy="Run `./invoke lab.down`, then `./invoke lab.up`", detail=lines)
         time.sleep(POLL_SECONDS)
 
 

@@ -225,7 +225,7 @@ def check_reach(hosts: Sequence[HostSpec]) -> None:
         except LabError as error:
             raise LabError(
                 f"{host.name} does not reach {server.name}: this machine's firewall filters its bridges",
-                remedy="allow it, or `sysctl net.bridge.bridge-nf-call-iptables=0`",
+                remedy="Allow it, or `sysctl net.bridge.bridge-nf-call-iptables=0`",
                 detail=error.detail,
             ) from error
 

@@ -38,7 +38,7 @@ def locked(directory: Path, report: Report, *, timeout_seconds: float) -> Iterat
         if time.monotonic() > deadline:
             raise LabError(
                 f"another process has worked on {directory} for {timeout_seconds:.0f} s",
-                remedy="wait for the other `invoke lab.*`, or end it",
+                remedy="Wait for the other `./invoke lab.*`, or end it",
             )
         time.sleep(POLL_SECONDS)
 

@@ -54,13 +54,13 @@ def check_is_free(spec: LabSpec) -> None:
     if has_interface(spec.bridge):
         raise LabError(
             f"an interface {spec.bridge} exists on this machine and is not this lab's",
-            remedy=f"remove it (`ip link show {spec.bridge}`), or name another bridge for the lab",
+            remedy=f"Remove it (`ip link show {spec.bridge}`), or name another bridge for the lab",
         )
     used = conflicts(spec.network, ip_json("address", "show"), ip_json("route", "show", "table", "all"))
     if used:
         raise LabError(
             f"{spec.subnet} is in use on this machine: {'; '.join(used)}",
-            remedy="free it, or give the lab another subnet",
+            remedy="Free it, or give the lab another subnet",
         )
 
 

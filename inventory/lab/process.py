@@ -51,7 +51,7 @@ def is_alive(mark: ProcessMark) -> bool:
 def send_signal(mark: ProcessMark, number: signal.Signals) -> bool:
     """Signal exactly the marked process; False when it has ended."""
     if sys.platform != "linux":
-        raise LabError("lab hosts are Linux only", remedy="see `invoke lab.up`")
+        raise LabError("lab hosts are Linux only", remedy="See `./invoke lab.up`")
     try:
         descriptor = os.pidfd_open(mark.pid)
     except ProcessLookupError:
@@ -76,7 +76,8 @@ def wait_for_end(descriptor: int, mark: ProcessMark) -> None:
     poll.register(descriptor, select.POLLIN)
     if not poll.poll(END_TIMEOUT_SECONDS * 1000):
         raise LabError(
-            f"process {mark.pid} of the lab does not end", remedy="look at it with ps; then `invoke lab.down`"
+            f"process {mark.pid} of the lab does not end",
+            remedy="Look at it with ps; then `./invoke lab.down`",
         )
 
 

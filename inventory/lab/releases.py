@@ -51,7 +51,7 @@ def release_named(name: str) -> Release:
     """Raises LabError, with the names that there are."""
     if name not in RELEASES:
         known = ", ".join(f"{one.name} ({one.title})" for one in RELEASES.values())
-        raise LabError(f"lab hosts cannot run {name!r}", remedy=f"choose among {known}")
+        raise LabError(f"lab hosts cannot run {name!r}", remedy=f"Choose among {known}")
     return RELEASES[name]
 
 
@@ -61,7 +61,7 @@ def check_keyring(release: Release) -> str:
         package = Path(release.keyring).stem
         raise LabError(
             f"{release.title} cannot be checked on arrival: {release.keyring} is missing",
-            remedy=f"install the package that brings it ({package}), or choose other releases",
+            remedy=f"Install the package that brings it ({package}), or choose other releases",
         )
     return release.keyring
 
@@ -82,6 +82,6 @@ def script_of(release: Release, directory: Path = SCRIPTS_DIRECTORY) -> Path | N
     if not script.exists():
         raise LabError(
             f"this debootstrap knows neither {release.name} nor {script.name}",
-            remedy="install a newer debootstrap, or choose other releases",
+            remedy="Install a newer debootstrap, or choose other releases",
         )
     return script

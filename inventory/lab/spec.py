@@ -63,26 +63,26 @@ class LabSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     def check(self) -> None:
         """Raise LabError where the parts don't go together."""
         if not self.releases:
-            raise LabError("the hosts have no release to run", remedy=f"name one, such as {DEFAULT_RELEASE}")
+            raise LabError("the hosts have no release to run", remedy=f"Name one, such as {DEFAULT_RELEASE}")
         for release in self.releases:
             release_named(release)
         try:
             network = self.network
         except ValueError as error:
-            raise LabError(f"{self.subnet} is no IPv4 network", remedy="write it as 198.18.0.0/24") from error
+            raise LabError(f"{self.subnet} is no IPv4 network", remedy="Write it as 198.18.0.0/24") from error
         room = network.num_addresses - 1 - SERVER_HOST_NUMBER - 1
         if not 1 <= self.loadgens <= min(room, 200):
             raise LabError(
                 f"a lab in {self.subnet} has 1 to {max(1, min(room, 200))} load hosts, not {self.loadgens}",
-                remedy="ask for another number",
+                remedy="Ask for another number",
             )
         if not self.bridge or len(self.bridge) > BRIDGE_NAME_MAX or not self.bridge.isalnum():
             raise LabError(
                 f"'{self.bridge}' can't name the lab's bridge",
-                remedy=f"use 1 to {BRIDGE_NAME_MAX} letters and digits",
+                remedy=f"Use 1 to {BRIDGE_NAME_MAX} letters and digits",
             )
         if not self.prefix.replace("-", "").isalnum() or self.prefix.startswith("-"):
-            raise LabError(f"'{self.prefix}' can't begin a host's name", remedy="use letters and digits")
+            raise LabError(f"'{self.prefix}' can't begin a host's name", remedy="Use letters and digits")
 
 
 class HostSpec(msgspec.Struct, frozen=True):

@@ -65,7 +65,9 @@ def load(path: Path, kind: type[Kept]) -> Kept | None:
     except FileNotFoundError:
         return None
     except msgspec.DecodeError as error:
-        raise LabError(f"{path} is damaged ({error})", remedy="delete it, then `invoke lab.down`") from error
+        raise LabError(
+            f"{path} is damaged ({error})", remedy="Delete it, then `./invoke lab.down`"
+        ) from error
 
 
 def save(path: Path, value: msgspec.Struct) -> None:

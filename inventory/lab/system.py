@@ -56,15 +56,15 @@ def run(
             pass_fds=pass_fds,
         )
     except FileNotFoundError as error:
-        raise LabError(f"the program {argv[0]} is missing", remedy="install it") from error
+        raise LabError(f"the program {argv[0]} is missing", remedy="Install it") from error
     except subprocess.TimeoutExpired as error:
         raise LabError(
-            f"'{' '.join(argv)}' did not end within {timeout_seconds:.0f} s", remedy="try again"
+            f"'{' '.join(argv)}' did not end within {timeout_seconds:.0f} s", remedy="Try again"
         ) from error
     if done.returncode != 0:
         raise LabError(
             f"'{' '.join(argv)}' ended with status {done.returncode}",
-            remedy="the lines below say why; `invoke lab.down` removes what was made so far",
+            remedy="The lines below say why; `./invoke lab.down` removes what was made so far",
             detail=tail(done.stderr or done.stdout),
         )
     return done.stdout
@@ -97,18 +97,18 @@ def check_rights(*, platform: str, is_root: bool, process_status: str) -> None:
     if platform != "linux":
         raise LabError(
             f"lab hosts need Linux; this system is {platform}",
-            remedy="use `--hosts local`, or an inventory of real hosts (see inventory/cloud.example.yml)",
+            remedy="Use `--hosts local`, or an inventory of real hosts (see inventory/cloud.example.yml)",
         )
     if not is_root:
         raise LabError(
             "making lab hosts needs root: they are namespaces, mounts and a bridge of this machine",
-            remedy="run the command as root (sudo)",
+            remedy="Run the command as root (sudo)",
         )
     missing = missing_capabilities(process_status)
     if missing:
         raise LabError(
             f"root lacks {', '.join(missing)} here, as in an unprivileged container",
-            remedy="run on the machine itself or in a privileged container",
+            remedy="Run on the machine itself or in a privileged container",
         )
 
 
@@ -117,7 +117,7 @@ def check_kernel(namespaces_directory: Path = Path("/proc/self/ns")) -> None:
     missing = [name for name in NAMESPACES if not (namespaces_directory / name).exists()]
     if missing:
         raise LabError(
-            f"this kernel has no {', '.join(missing)} namespaces", remedy="boot one that has, as Debian's has"
+            f"this kernel has no {', '.join(missing)} namespaces", remedy="Boot one that has, as Debian's has"
         )
 
 
@@ -131,13 +131,13 @@ def require(report: Report) -> None:
         return
     packages = sorted(set(missing.values()))
     if shutil.which("apt-get", path=environment()["PATH"]) is None:
-        raise LabError(f"{', '.join(missing)} missing", remedy=f"install {', '.join(packages)}")
+        raise LabError(f"{', '.join(missing)} missing", remedy=f"Install {', '.join(packages)}")
     install_packages(packages, report)
     still = missing_needs(NEEDED, environment()["PATH"])
     if still:
         raise LabError(
             f"{', '.join(still)} still missing after apt-get install {' '.join(packages)}",
-            remedy="install what brings it",
+            remedy="Install what brings it",
         )
 
 
@@ -156,7 +156,7 @@ def install_packages(packages: Sequence[str], report: Report) -> None:
 def usable_physical_cores() -> tuple[tuple[int, ...], ...]:
     """The CPU numbers this process may use, grouped by physical core, in order."""
     if sys.platform != "linux":
-        raise LabError("CPU affinity is Linux only", remedy="see `invoke lab.up`")
+        raise LabError("CPU affinity is Linux only", remedy="See `./invoke lab.up`")
     usable = sorted(os.sched_getaffinity(0))
     groups: dict[str, list[int]] = {}
     for cpu in usable:

@@ -6,6 +6,7 @@ import contextlib
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
+from bench.clients import USUAL_CLIENT
 from bench.environment.calibration import EndpointCeiling, HostCeiling, Round, endpoint_ceiling
 from bench.errors import AsgibenchError
 from loadgen.calibrate.clients.engine import by_engine
@@ -13,7 +14,7 @@ from loadgen.calibrate.clients.fast_http_user import by_fast_http_user
 from loadgen.calibrate.clients.wrk import by_wrk
 from loadgen.calibrate.origin import PROCESS_NAME, first_line, start_origin
 from loadgen.calibrate.ready import HOME, Programs, ReadyHost
-from loadgen.cluster import LoadHost, start_cluster
+from loadgen.cluster import LoadHost, load_program, start_cluster
 from remote.fleet import Fleet
 from remote.guarded import GuardedHost
 from remote.provision.provision import Provisioned, provision
@@ -75,7 +76,8 @@ def _made_ready(
     origin_core, client_core = _cores(guarded)
     environment = provisioned.environments[LOAD_GROUP]
     shipped = str(provisioned.shipped)
-    load_host = LoadHost(guarded, f"{environment.directory}/bin", shipped, (client_core,))
+    program = load_program(USUAL_CLIENT, None)
+    load_host = LoadHost(guarded, f"{environment.directory}/bin", shipped, (client_core,), program)
     guarded.write(f"{HOME}/.keep", b"")
     with contextlib.ExitStack() as started:
         started.callback(_stop, guarded, PROCESS_NAME)

@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from bench.errors import ServerStartError
 from loadgen.calibrate.ready import ADDRESS, FOLDER, HOME, ONHOST, ORIGIN_LOG, Origin, Programs
 from loadgen.calibrate.static import body_of, static_workloads
-from remote.guarded import GuardedHost, GuardRefusal
+from remote.guard_link import GuardRefusal
+from remote.guarded import GuardedHost
 
 READY_SECONDS = 10.0
 PROCESS_NAME = "ceiling-server"

@@ -7,7 +7,7 @@ import msgspec
 from bench.errors import LoadError
 from loadgen.cluster import Cluster
 from remote.guarded import GuardedHost
-from remote.provision.provision import Environment
+from remote.provision.provision import VirtualEnvironment
 
 CONNECTIONS = 50
 WARMUP_SECONDS = 1
@@ -38,7 +38,7 @@ class ReadyHost(msgspec.Struct, frozen=True):
     """A load host on which the trivial server and a load worker run: all that measuring a client needs."""
 
     guarded: GuardedHost
-    environment: Environment
+    environment: VirtualEnvironment
     shipped_directory: str
     programs: Programs
     origin: Origin

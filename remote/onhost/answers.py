@@ -1,25 +1,16 @@
 """Waits until a server is ready, then asks it once for each endpoint and says what it answered.
 
-Shipped to hosts as one file; standard library only. stdin: one JSON object::
+Shipped; standard library only. stdin is a ReadyOrder, stdout a ServerReady (bench/wire/answers.py).
 
-    {"address": str, "port": int, "pid": int, "workers": int, "deadline_seconds": float,
-     "process_path": str, "requests": [{"name": str, "method": str, "path": str, "headers": {str: str},
-                                        "body": base64}]}
-
-stdout: one JSON object; ``pids`` are the distinct answering processes, seen over fresh connections::
-
-    {"ready": bool, "seconds": float, "pids": [int], "problem": str, "configuration": {...},
-     "answers": {name: {"status": int, "content_type": str, "content_length": str, "length": int,
-                        "sha256": str}}}
-
-``pid`` is the server's leader: once it has gone there is nothing to wait for. Ready means: ``workers``
-distinct processes have answered ``process_path`` with status 200 and JSON. A bare connect proves nothing:
-some servers listen before any worker can answer.
+Ready means: as many distinct processes as the order wants have answered its ``process_path`` with status 200
+and JSON, each over a fresh connection. A bare connect proves nothing: some servers listen before any worker
+can answer.
 """
 
 from __future__ import annotations
 
 import base64
+import dataclasses
 import hashlib
 import json
 import os
@@ -27,6 +18,9 @@ import socket
 import sys
 import time
 from typing import Any
+
+from bench.wire.answers import AnswerRequest, ReadyOrder, ServerReady, TakenAnswer
+from bench.wire.codec import decode_line, encode_line
 
 RETRY_SECONDS = 0.005
 ONE_ANSWER_SECONDS = 5.0
@@ -68,61 +62,58 @@ def is_running(pid: int) -> bool:
     return True
 
 
-def wait_until_ready(order: dict[str, Any]) -> dict[str, Any]:
+def wait_until_ready(order: ReadyOrder) -> ServerReady:
     began = time.monotonic()
-    deadline = began + order["deadline_seconds"]
+    deadline = began + order.deadline_seconds
     pids: set[int] = set()
     problem = "nothing has answered yet"
     configuration: dict[str, Any] = {}
-    while time.monotonic() < deadline and is_running(order["pid"]):
+    while time.monotonic() < deadline and is_running(order.pid) and len(pids) < order.workers:
         try:
-            status, _, body = ask(order["address"], order["port"], order["process_path"], {})
+            status, _, body = ask(order.address, order.port, order.process_path, {})
             if status != 200:
-                raise NoAnswer(f"{order['process_path']} answers with status {status}")
+                raise NoAnswer(f"{order.process_path} answers with status {status}")
             configuration = json.loads(body)
             pids.add(configuration["pid"])
-            if len(pids) >= order["workers"]:
-                return {"ready": True, "seconds": time.monotonic() - began, "pids": sorted(pids),
-                        "problem": "", "configuration": configuration}  # fmt: skip
-            problem = f"{len(pids)} of {order['workers']} workers have answered"
+            problem = f"{len(pids)} of {order.workers} workers have answered"
         except (NoAnswer, ValueError) as error:
             problem = str(error)
             time.sleep(RETRY_SECONDS)
-    return {"ready": False, "seconds": time.monotonic() - began, "pids": sorted(pids),
-            "problem": problem, "configuration": configuration}  # fmt: skip
+    ready = len(pids) >= order.workers
+    return ServerReady(
+        ready, time.monotonic() - began, tuple(sorted(pids)), "" if ready else problem, configuration
+    )
 
 
-def answers(order: dict[str, Any]) -> dict[str, Any]:
-    found = {}
-    for request in order["requests"]:
-        status, fields, body = ask(
-            order["address"],
-            order["port"],
-            request["path"],
-            request["headers"],
-            request["method"],
-            base64.b64decode(request["body"]),
-        )
-        found[request["name"]] = {
-            "status": status,
-            "content_type": fields.get("content-type", ""),
-            "content_length": fields.get("content-length", ""),
-            "length": len(body),
-            "sha256": hashlib.sha256(body).hexdigest(),
-        }
-    return found
+def take_answer(order: ReadyOrder, request: AnswerRequest) -> TakenAnswer:
+    """Raises NoAnswer."""
+    status, fields, body = ask(
+        order.address,
+        order.port,
+        request.path,
+        request.headers,
+        request.method,
+        base64.b64decode(request.body),
+    )
+    return TakenAnswer(
+        status=status,
+        content_type=fields.get("content-type", ""),
+        content_length=fields.get("content-length", ""),
+        length=len(body),
+        sha256=hashlib.sha256(body).hexdigest(),
+    )
 
 
 def main() -> int:
-    order = json.load(sys.stdin)
+    order = decode_line(ReadyOrder, sys.stdin.read())
     outcome = wait_until_ready(order)
-    outcome["answers"] = {}
-    if outcome["ready"]:
+    if outcome.ready:
         try:
-            outcome["answers"] = answers(order)
+            answers = {request.name: take_answer(order, request) for request in order.requests}
+            outcome = dataclasses.replace(outcome, answers=answers)
         except NoAnswer as error:
-            outcome.update(ready=False, problem=str(error))
-    print(json.dumps(outcome))
+            outcome = dataclasses.replace(outcome, ready=False, problem=str(error))
+    sys.stdout.write(encode_line(outcome).decode())
     return 0
 
 

@@ -1,48 +1,24 @@
-"""Prints the condition of the host it runs on: limits, power, heat, interfaces. Shipped: needs no library.
+"""Prints the condition of the host it runs on: limits, power, heat, interfaces (bench/wire/condition.py).
 
-    python3 -I -B - WORKDIR < condition.py
-
-One line of JSON that begins with ``{"asgibench_condition": 1``. null: this system doesn't tell. Keys:
-``open_files_soft``, ``open_files_hard`` (null: no limit), ``listen_queue`` (connections that a listener may
-hold, somaxconn), ``ephemeral_ports`` [first, last], ``on_battery``, ``low_power``, ``sleeps_after_minutes``
-(0: never), ``cpu_speed_limit_percent`` (100: not held back by heat), ``throttle_count`` (since the boot),
-``load_1min``, ``interfaces`` {name: bits per second or null}, ``workdir_bytes`` (what is in WORKDIR already).
-
-The parsers are pure: each takes what a file or a command printed.
+Standard library only. The parsers are pure: each takes what a file or a command printed. The one word of the
+command line is the work folder.
 """
 
 from __future__ import annotations
 
-import json
+import dataclasses
 import os
 import re
 import resource
-import subprocess
 import sys
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
-CONDITION_VERSION = 1
-COMMAND_SECONDS = 5
+from bench.wire.codec import encode_line
+from bench.wire.condition import Condition, SystemCondition
+from remote.onhost.look import content, output
+
 IDLE_ACTIONS_THAT_SLEEP = ("suspend", "hibernate", "hybrid-sleep", "suspend-then-hibernate")
-
-
-def output(*argv: str) -> str:
-    """What a command prints; "" where there is no such command or it fails."""
-    try:
-        done = subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True, timeout=COMMAND_SECONDS)
-    except (OSError, subprocess.TimeoutExpired):
-        return ""
-    return done.stdout.decode("utf-8", "replace") if done.returncode == 0 else ""
-
-
-def content(path: Path) -> str:
-    """A file's text; "" where there is none or it can't be read."""
-    try:
-        return path.read_text("utf-8", "replace")
-    except OSError:
-        return ""
 
 
 def number(text: str) -> int | None:
@@ -52,27 +28,26 @@ def number(text: str) -> int | None:
 # ---------------------------------------------------------------- Linux
 
 
-def linux(sys_folder: Path, proc_folder: Path, etc_folder: Path) -> dict[str, Any]:
-    first_last = [number(word) for word in content(proc_folder / "net/ipv4/ip_local_port_range").split()]
-    return {
-        "listen_queue": number(content(proc_folder / "net/core/somaxconn")),
-        "ephemeral_ports": first_last if len(first_last) == 2 and None not in first_last else None,
-        "on_battery": supplies_on_battery(power_supplies(sys_folder / "class/power_supply")),
-        "low_power": profile_is_low_power(content(sys_folder / "firmware/acpi/platform_profile")),
-        "sleeps_after_minutes": logind_sleep_minutes(logind_texts(etc_folder)),
-        "cpu_speed_limit_percent": None,
-        "throttle_count": throttle_count(
+def linux(sys_folder: Path, proc_folder: Path, etc_folder: Path) -> SystemCondition:
+    return SystemCondition(
+        listen_queue=number(content(proc_folder / "net/core/somaxconn")),
+        ephemeral_ports=pair(content(proc_folder / "net/ipv4/ip_local_port_range")),
+        on_battery=supplies_on_battery(power_supplies(sys_folder / "class/power_supply")),
+        low_power=profile_is_low_power(content(sys_folder / "firmware/acpi/platform_profile")),
+        sleeps_after_minutes=logind_sleep_minutes(logind_texts(etc_folder)),
+        cpu_speed_limit_percent=None,
+        throttle_count=throttle_count(
             content(file)
             for file in (sys_folder / "devices/system/cpu").glob(
                 "cpu[0-9]*/thermal_throttle/core_throttle_count"
             )
         ),
-        "interfaces": {
+        interfaces={
             folder.name: sysfs_speed(content(folder / "speed"))
             for folder in sorted((sys_folder / "class/net").glob("*"))
             if folder.name != "lo" and folder.is_dir()
         },
-    }
+    )
 
 
 def power_supplies(folder: Path) -> list[dict[str, str]]:
@@ -136,28 +111,31 @@ def sysfs_speed(text: str) -> int | None:
 # ---------------------------------------------------------------- macOS
 
 
-def macos() -> dict[str, Any]:
+def macos() -> SystemCondition:
     settings = output("pmset", "-g")
     names = output("ifconfig", "-lu").split()
-    return {
-        "listen_queue": number(output("sysctl", "-n", "kern.ipc.somaxconn")),
-        "ephemeral_ports": sysctl_pair(
+    return SystemCondition(
+        listen_queue=number(output("sysctl", "-n", "kern.ipc.somaxconn")),
+        ephemeral_ports=pair(
             output("sysctl", "-n", "net.inet.ip.portrange.first", "net.inet.ip.portrange.last")
         ),
-        "on_battery": pmset_on_battery(output("pmset", "-g", "batt")),
-        "low_power": pmset_flag(settings, "lowpowermode"),
-        "sleeps_after_minutes": pmset_sleep_minutes(settings),
-        "cpu_speed_limit_percent": pmset_speed_limit(output("pmset", "-g", "therm")),
-        "throttle_count": None,
-        "interfaces": {
+        on_battery=pmset_on_battery(output("pmset", "-g", "batt")),
+        low_power=pmset_flag(settings, "lowpowermode"),
+        sleeps_after_minutes=pmset_sleep_minutes(settings),
+        cpu_speed_limit_percent=pmset_speed_limit(output("pmset", "-g", "therm")),
+        throttle_count=None,
+        interfaces={
             name: media_speed(output("ifconfig", name)) for name in names if not name.startswith("lo")
         },
-    }
+    )
 
 
-def sysctl_pair(text: str) -> list[int] | None:
-    found = [number(line) for line in text.split()]
-    return [one for one in found if one is not None] if len(found) == 2 and None not in found else None
+def pair(text: str) -> tuple[int, int] | None:
+    """Two numbers and nothing else."""
+    found = [number(word) for word in text.split()]
+    if len(found) != 2 or found[0] is None or found[1] is None:
+        return None
+    return found[0], found[1]
 
 
 def pmset_on_battery(text: str) -> bool | None:
@@ -210,16 +188,22 @@ def folder_bytes(folder: Path) -> int:
     )
 
 
-def condition(system: str, workdir: str) -> dict[str, Any]:
+def condition(workdir: Path) -> Condition:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    return {
-        "open_files_soft": None if soft == resource.RLIM_INFINITY else soft,
-        "open_files_hard": None if hard == resource.RLIM_INFINITY else hard,
-        "load_1min": os.getloadavg()[0],
-        "workdir_bytes": folder_bytes(Path(workdir)),
-        **(macos() if system == "darwin" else linux(Path("/sys"), Path("/proc/sys"), Path("/etc"))),
-    }
+    system = macos() if sys.platform == "darwin" else linux(Path("/sys"), Path("/proc/sys"), Path("/etc"))
+    return Condition(
+        open_files_soft=None if soft == resource.RLIM_INFINITY else soft,
+        open_files_hard=None if hard == resource.RLIM_INFINITY else hard,
+        load_1min=os.getloadavg()[0],
+        workdir_bytes=folder_bytes(workdir),
+        **dataclasses.asdict(system),
+    )
+
+
+def main(arguments: list[str]) -> int:
+    sys.stdout.write(encode_line(condition(Path(arguments[0]))).decode())
+    return 0
 
 
 if __name__ == "__main__":
-    print(json.dumps({"asgibench_condition": CONDITION_VERSION, **condition(sys.platform, sys.argv[1])}))
+    sys.exit(main(sys.argv[1:]))

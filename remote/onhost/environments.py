@@ -1,22 +1,7 @@
-"""Builds environments on a host. Shipped: one file, Python 3.11 or newer, standard library only.
+"""Looks for environments and files on a host, writes them and builds them. Standard library only.
 
-The controller feeds it to ``python3 -I -S -B -c BOOTSTRAP`` on standard input, in this order:
-
-    <length of this file>\\n<this file><length of the request>\\n<request: JSON><payload: bytes>
-
-``request["action"]`` is one of
-
-survey   reads only. ``environments`` [{directory, versions}], ``uv`` path or null, ``wheels`` and
-         ``files`` [{path, sha256, size_bytes}]. Wheels are looked at only where something is to be built.
-         Answers {"incomplete": [directory], "uv": bool, "missing": [path]}.
-receive  writes ``files`` [{path, sha256, size_bytes, executable}] from the payload, one after the other, each
-         atomically and checked; then, with ``uv`` {wheel, path} not null, unpacks uv. Answers {}.
-build    makes one environment: ``directory``, ``python``, ``uv``, ``wheels`` (folder), ``lock`` (file),
-         ``requirements`` (text), ``versions`` {normalised name: version}, ``timeout_seconds``.
-         Answers {"differences": [text]}; only without differences is the environment complete.
-
-The answer is one line of JSON on standard output. A failure that is to be expected is an answer too:
-{"error": {"kind": "disk_full" | "system" | "tool" | "payload", "message": text, "detail": text}}.
+It comes over the connection's standard input (remote/bootstrap.py), because it is what puts files there. Its
+requests and answers are those of bench/wire/environments.py, one request for each start.
 
 An environment is complete when the file ``.complete`` lies in it, which is written last. It is built at its
 final path, because the programs in its bin/ name it. Whatever lies there unfinished is removed first. A lock
@@ -39,7 +24,21 @@ import tempfile
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
+
+from bench.wire.codec import decode_tagged, encode_line
+from bench.wire.environments import (
+    ENVIRONMENT_REQUESTS,
+    BuildEnvironment,
+    EnvironmentBuilt,
+    HostFile,
+    HostSupplied,
+    HostSurvey,
+    ProvisionFailure,
+    ReceiveFiles,
+    SurveyHost,
+    WantedEnvironment,
+)
 
 MANIFEST = ".complete"
 CHUNK_BYTES = 1 << 20
@@ -52,7 +51,7 @@ DROPPED_VARIABLES = ("UV_", "PYTHON", "VIRTUAL_ENV", "CONDA_")
 
 
 class Failure(Exception):
-    """Becomes the answer's ``error``."""
+    """Becomes a ProvisionFailure."""
 
     def __init__(self, kind: str, message: str, detail: str = "") -> None:
         super().__init__(message)
@@ -60,69 +59,66 @@ class Failure(Exception):
         self.detail = detail
 
 
-def survey(request: Mapping[str, Any], payload: IO[bytes]) -> dict[str, Any]:
-    incomplete = [
-        environment["directory"]
-        for environment in request["environments"]
-        if not is_complete(Path(environment["directory"]), environment["versions"])
-    ]
-    has_uv = request["uv"] is None or os.access(request["uv"], os.X_OK)
-    looked_at = [*request["files"], *(request["wheels"] if incomplete or not has_uv else ())]
-    missing = [file["path"] for file in looked_at if not is_whole(file)]
-    return {"incomplete": incomplete, "uv": has_uv, "missing": missing}
+def survey(request: SurveyHost) -> HostSurvey:
+    incomplete = [one.directory for one in request.environments if not is_complete(one)]
+    has_uv = request.uv is None or os.access(request.uv, os.X_OK)
+    looked_at = [*request.files, *(request.wheels if incomplete or not has_uv else ())]
+    missing = [file.path for file in looked_at if not is_whole(file)]
+    return HostSurvey(tuple(incomplete), has_uv, tuple(missing))
 
 
-def receive(request: Mapping[str, Any], payload: IO[bytes]) -> dict[str, Any]:
-    for file in request["files"]:
+def receive(request: ReceiveFiles, payload: IO[bytes]) -> HostSupplied:
+    for file in request.files:
         receive_file(file, payload)
-    if request["uv"] is not None:
-        unpack_uv(Path(request["uv"]["wheel"]), Path(request["uv"]["path"]))
-    return {}
+    if request.uv is not None:
+        unpack_uv(Path(request.uv.wheel), Path(request.uv.path))
+    return HostSupplied()
 
 
-def build(request: Mapping[str, Any], payload: IO[bytes]) -> dict[str, Any]:
-    directory = Path(request["directory"])
-    with locked(Path(request["lock"])):
-        if is_complete(directory, request["versions"]):
-            return {"differences": []}
+def build(request: BuildEnvironment) -> EnvironmentBuilt:
+    directory = Path(request.environment.directory)
+    with locked(Path(request.lock)):
+        if is_complete(request.environment):
+            return EnvironmentBuilt(())
         try:
             differences = build_anew(directory, request)
         except BaseException:
             # The room it takes may be just what was lacking.
             remove(directory)
             raise
-    return {"differences": differences}
+    return EnvironmentBuilt(tuple(differences))
 
 
-def build_anew(directory: Path, request: Mapping[str, Any]) -> list[str]:
+def build_anew(directory: Path, request: BuildEnvironment) -> list[str]:
     # Each build has a cache of its own, so that hard links share no file between environments: the memory of
     # a measured server must not look smaller because another environment's process maps the same file.
     cache = Path(f"{directory}.cache")
     remove(directory)
     remove(cache)
     directory.parent.mkdir(parents=True, exist_ok=True)
-    uv = [request["uv"], "--quiet", "--no-config", "--offline", "--cache-dir", str(cache)]
+    uv = [request.uv, "--quiet", "--no-config", "--offline", "--cache-dir", str(cache)]
     try:
-        venv = [*uv, "venv", "--no-project", "--no-python-downloads", "--python", request["python"]]
+        venv = [*uv, "venv", "--no-project", "--no-python-downloads", "--python", request.python]
         run([*venv, str(directory)], request)
         requirements = directory / "requirements.txt"
-        requirements.write_text(request["requirements"])
+        requirements.write_text(request.requirements)
         run([*uv, *install_arguments(directory, request), "-r", str(requirements)], request)
     finally:
         remove(cache)
-    differences = compare(installed(directory, request), request["versions"])
+    versions = request.environment.versions
+    differences = compare(installed(directory, request), versions)
     if not differences:
-        write_manifest(directory, request["versions"])
+        write_manifest(directory, versions)
     return differences
 
 
-def install_arguments(directory: Path, request: Mapping[str, Any]) -> list[str]:
+def install_arguments(directory: Path, request: BuildEnvironment) -> list[str]:
     arguments = ["pip", "install", "--python", str(directory / "bin" / "python")]
-    arguments += ["--no-index", "--find-links", request["wheels"], "--no-deps", "--require-hashes"]
+    arguments += ["--no-index", "--find-links", request.wheels, "--no-deps", "--require-hashes"]
     return [*arguments, "--only-binary", ":all:", "--compile-bytecode", "--link-mode", "hardlink"]
 
 
-def installed(directory: Path, request: Mapping[str, Any]) -> dict[str, str]:
+def installed(directory: Path, request: BuildEnvironment) -> dict[str, str]:
     """What the environment's own Python finds in it: {normalised name: version}."""
     listing = run([str(directory / "bin" / "python"), "-I", "-c", INSTALLED], request)
     return {re.sub(r"[-_.]+", "-", name).lower(): version for name, version in json.loads(listing)}
@@ -148,15 +144,16 @@ def write_manifest(directory: Path, versions: Mapping[str, str]) -> None:
         file.write(json.dumps(manifest).encode())
 
 
-def is_complete(directory: Path, versions: Mapping[str, str]) -> bool:
+def is_complete(wanted: WantedEnvironment) -> bool:
     """Whether it was finished, of these versions, and nothing was taken out, exchanged or added since."""
+    directory = Path(wanted.directory)
     try:
         manifest = json.loads((directory / MANIFEST).read_bytes())
         there = entries(directory)
         runs = os.access(directory / "bin" / "python", os.X_OK)
     except (FileNotFoundError, NotADirectoryError, ValueError):
         return False
-    return runs and isinstance(manifest, dict) and manifest == {"versions": versions, "entries": there}
+    return runs and isinstance(manifest, dict) and manifest == {"versions": wanted.versions, "entries": there}
 
 
 def entries(directory: Path) -> list[str]:
@@ -166,22 +163,22 @@ def entries(directory: Path) -> list[str]:
     return sorted(name for name in names if not name.endswith("__pycache__"))
 
 
-def is_whole(file: Mapping[str, Any]) -> bool:
+def is_whole(file: HostFile) -> bool:
     try:
-        with Path(file["path"]).open("rb") as opened:
-            if os.fstat(opened.fileno()).st_size != file["size_bytes"]:
+        with Path(file.path).open("rb") as opened:
+            if os.fstat(opened.fileno()).st_size != file.size_bytes:
                 return False
-            return hashlib.file_digest(opened, "sha256").hexdigest() == str(file["sha256"])
+            return hashlib.file_digest(opened, "sha256").hexdigest() == file.sha256
     except (FileNotFoundError, NotADirectoryError):
         return False
 
 
-def receive_file(file: Mapping[str, Any], payload: IO[bytes]) -> None:
-    path = Path(file["path"])
+def receive_file(file: HostFile, payload: IO[bytes]) -> None:
+    path = Path(file.path)
     path.parent.mkdir(parents=True, exist_ok=True)
     digest = hashlib.sha256()
-    left_bytes = file["size_bytes"]
-    with replaced(path, executable=file["executable"]) as partial:
+    left_bytes = file.size_bytes
+    with replaced(path, executable=file.executable) as partial:
         while left_bytes:
             chunk = payload.read(min(left_bytes, CHUNK_BYTES))
             if not chunk:
@@ -189,7 +186,7 @@ def receive_file(file: Mapping[str, Any], payload: IO[bytes]) -> None:
             digest.update(chunk)
             partial.write(chunk)
             left_bytes -= len(chunk)
-        if digest.hexdigest() != file["sha256"]:
+        if digest.hexdigest() != file.sha256:
             raise Failure("payload", f"{path.name} came with another SHA-256 than it was sent with")
 
 
@@ -232,10 +229,10 @@ def remove(directory: Path) -> None:
         directory.unlink(missing_ok=True)
 
 
-def run(argv: Sequence[str], request: Mapping[str, Any]) -> str:
+def run(argv: Sequence[str], request: BuildEnvironment) -> str:
     """What it wrote; raises Failure with its last words."""
     environment = {key: value for key, value in os.environ.items() if not key.startswith(DROPPED_VARIABLES)}
-    environment["UV_COMPILE_BYTECODE_TIMEOUT"] = str(request["timeout_seconds"])
+    environment["UV_COMPILE_BYTECODE_TIMEOUT"] = f"{request.timeout_seconds:.0f}"
     try:
         done = subprocess.run(
             argv,
@@ -244,31 +241,40 @@ def run(argv: Sequence[str], request: Mapping[str, Any]) -> str:
             capture_output=True,
             encoding="utf-8",
             errors="replace",
-            timeout=request["timeout_seconds"],
+            timeout=request.timeout_seconds,
         )
     except subprocess.TimeoutExpired as error:
-        raise Failure("tool", f"{argv[0]} took longer than {request['timeout_seconds']} s") from error
+        raise Failure("tool", f"{argv[0]} took longer than {request.timeout_seconds:g} s") from error
     if done.returncode != 0:
         kind = "disk_full" if os.strerror(errno.ENOSPC) in done.stderr else "tool"
         raise Failure(kind, f"{argv[0]} ended with status {done.returncode}", done.stderr[-4000:])
     return done.stdout
 
 
-def answer(request: Mapping[str, Any], payload: IO[bytes]) -> dict[str, Any]:
-    actions = {"survey": survey, "receive": receive, "build": build}
+def answer(request: object, payload: IO[bytes]) -> object:
+    """``payload`` is what comes behind the request."""
     try:
-        return actions[request["action"]](request, payload)
+        if isinstance(request, SurveyHost):
+            return survey(request)
+        if isinstance(request, ReceiveFiles):
+            return receive(request, payload)
+        assert isinstance(request, BuildEnvironment)
+        return build(request)
     except Failure as failure:
-        return {"error": {"kind": failure.kind, "message": str(failure), "detail": failure.detail}}
+        return ProvisionFailure(failure.kind, str(failure), failure.detail)
     except OSError as error:
         kind = "disk_full" if error.errno in (errno.ENOSPC, errno.EDQUOT) else "system"
-        return {"error": {"kind": kind, "message": str(error), "detail": ""}}
+        return ProvisionFailure(kind, str(error), "")
 
 
-def main(stdin: IO[bytes]) -> None:
-    request = json.loads(stdin.read(int(stdin.readline())))
-    sys.stdout.write(json.dumps(answer(request, stdin)) + "\n")
+def main(arguments: list[str]) -> int:
+    stdin = sys.stdin.buffer
+    request = decode_tagged(ENVIRONMENT_REQUESTS, "do", stdin.readline())
+    done = answer(request, stdin)
+    failed = isinstance(done, ProvisionFailure)
+    sys.stdout.write(encode_line(done, event="failed" if failed else "done").decode())
+    return 0
 
 
 if __name__ == "__main__":
-    main(sys.stdin.buffer)
+    sys.exit(main(sys.argv[1:]))

@@ -4,22 +4,19 @@ On the server's host, where the measured server will listen::
 
     link_probe.py serve --address A --port P --seconds LIFETIME
 
-prints ``listening`` and ends by itself after LIFETIME. It serves nobody who doesn't have the token, which
-both find in ASGIBENCH_LINK_TOKEN.
+prints ``listening`` and ends by itself after LIFETIME. It serves only those that have the token, which both
+ends find in ASGIBENCH_LINK_TOKEN.
 
 On a load host::
 
     link_probe.py measure --address A --port P --seconds S [--upload] [--at T]
 
-prints one line of JSON: ``{"asgibench_link": 1, "problem": ""}`` with ``download`` and ``upload``, each null
-or ``{"bytes_per_second", "busiest_thread", "seconds"}``, and ``round_trip_seconds``; or ``problem`` says why
-nothing could be measured: ``refused``, ``timeout``, ``unreachable: …``, ``resolve: …``, ``stranger``
-(something else answers there), ``lost: …``. It begins at T on the host's own clock (seconds since 1970), else
+prints a LinkMeasured (bench/wire/links.py). It begins at T on the host's own clock (seconds since 1970), else
 at once.
 
-Bytes are those of the TCP streams, headers left out, counted where they arrive, after a run-up.
-``busiest_thread`` is the core share, waiting for a core included, of the busiest thread at either end: near
-1 it was the probe that was measured, and the link carries more.
+Bytes are those of the TCP streams, headers left out, counted where they arrive, after a run-up. Where the
+busiest thread at either end has nearly a whole core, it was the probe that was measured, and the link carries
+more.
 """
 
 from __future__ import annotations
@@ -27,7 +24,6 @@ from __future__ import annotations
 import argparse
 import contextlib
 import hmac
-import json
 import os
 import socket
 import struct
@@ -37,9 +33,10 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
 
-LINK_VERSION = 1
+from bench.wire.codec import decode_line, encode_line
+from bench.wire.links import LinkMeasured, LinkOrder, LinkPart, StreamEnd, Transfer
+
 STREAMS = 4
 CHUNK_BYTES = 1 << 18
 # Slow start, and the bucket of a token-bucket shaper, are over by then.
@@ -50,7 +47,6 @@ PATIENCE_SECONDS = 10.0
 HELLO_BYTES = 4096
 # In struct tcp_info of linux/tcp.h, where the kernel is new enough to fill it.
 MIN_RTT_OFFSET = 148
-Order = dict[str, Any]
 
 
 class ThreadUse:
@@ -116,9 +112,9 @@ def receive_stream(peer: socket.socket, count: Count) -> bytes:
     return tail
 
 
-def last_line(tail: bytes) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads(tail[tail.rindex(b"{") :])
-    return found
+def stream_end(tail: bytes) -> StreamEnd:
+    """From the last bytes of a stream. Raises ValueError."""
+    return decode_line(StreamEnd, tail[tail.rindex(b"{") :])
 
 
 # ---------------------------------------------------------------- serve
@@ -128,23 +124,23 @@ def answer(peer: socket.socket, token: str) -> None:
     with peer:
         peer.settimeout(PATIENCE_SECONDS)
         peer.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        with contextlib.suppress(OSError, ValueError, KeyError):
+        # A WireError is a ValueError.
+        with contextlib.suppress(OSError, ValueError):
             order = read_order(peer)
-            if not hmac.compare_digest(str(order["token"]), token):
+            if not hmac.compare_digest(order.token.encode(), token.encode()):
                 return
             peer.sendall(b"+")
-            SERVED[order["do"]](peer, float(order.get("seconds", 0)))
+            SERVED[order.part](peer, order.seconds)
 
 
-def read_order(peer: socket.socket) -> Order:
+def read_order(peer: socket.socket) -> LinkOrder:
     received = b""
     while not received.endswith(b"\n"):
         chunk = peer.recv(1)
         if not chunk or len(received) > HELLO_BYTES:
             raise ValueError("no order")
         received += chunk
-    order: Order = json.loads(received)
-    return order
+    return decode_line(LinkOrder, received)
 
 
 def serve_pings(peer: socket.socket, seconds: float) -> None:
@@ -155,18 +151,17 @@ def serve_pings(peer: socket.socket, seconds: float) -> None:
 def serve_download(peer: socket.socket, seconds: float) -> None:
     use = ThreadUse()
     send_stream(peer, seconds)
-    peer.sendall(json.dumps({"busiest_thread": use.share()}).encode())
+    peer.sendall(encode_line(StreamEnd(use.share())))
 
 
 def serve_upload(peer: socket.socket, seconds: float) -> None:
     use = ThreadUse()
     count = Count(seconds)
     receive_stream(peer, count)
-    told = {"bytes_per_second": count.bytes_per_second(), "busiest_thread": use.share()}
-    peer.sendall(json.dumps(told).encode())
+    peer.sendall(encode_line(StreamEnd(use.share(), count.bytes_per_second())))
 
 
-SERVED: dict[str, Callable[[socket.socket, float], None]] = {
+SERVED: dict[LinkPart, Callable[[socket.socket, float], None]] = {
     "ping": serve_pings,
     "download": serve_download,
     "upload": serve_upload,
@@ -195,12 +190,12 @@ class Stranger(Exception):
     """Something else listens there."""
 
 
-def ordered(address: str, port: int, order: Order) -> socket.socket:
+def ordered(address: str, port: int, order: LinkOrder) -> socket.socket:
     peer = socket.create_connection((address, port), CONNECT_SECONDS)
     try:
         peer.settimeout(PATIENCE_SECONDS)
         peer.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        peer.sendall(json.dumps(order).encode() + b"\n")
+        peer.sendall(encode_line(order))
         if peer.recv(1) != b"+":
             raise Stranger
     except BaseException:
@@ -224,10 +219,10 @@ def round_trip_seconds(peer: socket.socket) -> float:
 def kernel_round_trip_seconds(peer: socket.socket) -> float | None:
     if not sys.platform.startswith("linux"):
         return None
-    told = peer.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, MIN_RTT_OFFSET + 4)
-    if len(told) < MIN_RTT_OFFSET + 4:
+    info = peer.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, MIN_RTT_OFFSET + 4)
+    if len(info) < MIN_RTT_OFFSET + 4:
         return None
-    (microseconds,) = struct.unpack_from("=I", told, MIN_RTT_OFFSET)
+    (microseconds,) = struct.unpack_from("=I", info, MIN_RTT_OFFSET)
     return microseconds / 1e6 if 0 < microseconds < 2**32 - 1 else None
 
 
@@ -235,57 +230,53 @@ def download(peer: socket.socket, count: Count) -> float:
     """Receive into ``count``; the busier end's thread."""
     use = ThreadUse()
     tail = receive_stream(peer, count)
-    return float(max(use.share(), last_line(tail)["busiest_thread"]))
+    return max(use.share(), stream_end(tail).busiest_thread)
 
 
-def upload(peer: socket.socket, seconds: float) -> dict[str, float]:
+def upload(peer: socket.socket, seconds: float) -> StreamEnd:
     """Send; what arrived, and the busier end's thread."""
     use = ThreadUse()
     send_stream(peer, seconds)
     peer.shutdown(socket.SHUT_WR)
     share = use.share()
-    told = b""
+    received = b""
     while chunk := peer.recv(HELLO_BYTES):
-        told += chunk
-    theirs = last_line(told)
-    return {**theirs, "busiest_thread": max(share, theirs["busiest_thread"])}
+        received += chunk
+    theirs = stream_end(received)
+    return StreamEnd(max(share, theirs.busiest_thread), theirs.bytes_per_second)
 
 
 @contextlib.contextmanager
-def streams(address: str, port: int, order: Order, at: float) -> Iterator[list[socket.socket]]:
+def streams(address: str, port: int, order: LinkOrder, at: float) -> Iterator[list[socket.socket]]:
     """The receiver's first byte starts its clock: orders are given when it is time."""
     with contextlib.ExitStack() as stack:
         time.sleep(max(0.0, min(at - time.time(), PATIENCE_SECONDS)))
         yield [stack.enter_context(ordered(address, port, order)) for _ in range(STREAMS)]
 
 
-def measure_download(address: str, port: int, order: Order, at: float) -> dict[str, float]:
+def measure_download(address: str, port: int, order: LinkOrder, at: float) -> Transfer:
     # With a moment agreed on, the intervals of several hosts are the same one.
-    count = Count(order["seconds"], at - time.time() + time.monotonic() if at else None)
+    count = Count(order.seconds, at - time.time() + time.monotonic() if at else None)
     with streams(address, port, order, at) as peers, ThreadPoolExecutor(STREAMS) as pool:
         busiest = max(pool.map(lambda peer: download(peer, count), peers))
-    rate = count.bytes_per_second()
-    return {"bytes_per_second": rate, "busiest_thread": busiest, "seconds": order["seconds"]}
+    return Transfer(count.bytes_per_second(), busiest, order.seconds)
 
 
-def measure_upload(address: str, port: int, order: Order) -> dict[str, float]:
+def measure_upload(address: str, port: int, order: LinkOrder) -> Transfer:
     with streams(address, port, order, 0.0) as peers, ThreadPoolExecutor(STREAMS) as pool:
-        found = list(pool.map(lambda peer: upload(peer, order["seconds"]), peers))
-    return {
-        "bytes_per_second": sum(one["bytes_per_second"] for one in found),
-        "busiest_thread": max(one["busiest_thread"] for one in found),
-        "seconds": order["seconds"],
-    }
+        found = list(pool.map(lambda peer: upload(peer, order.seconds), peers))
+    return Transfer(
+        sum(one.bytes_per_second for one in found), max(one.busiest_thread for one in found), order.seconds
+    )
 
 
-def measure(options: argparse.Namespace, token: str) -> dict[str, Any]:
+def measure(options: argparse.Namespace, token: str) -> LinkMeasured:
     place = (options.address, options.port)
-    with ordered(*place, {"do": "ping", "token": token}) as peer:
+    with ordered(*place, LinkOrder(token, "ping")) as peer:
         round_trip = round_trip_seconds(peer)
-    order = {"do": "download", "token": token, "seconds": options.seconds}
-    down = measure_download(*place, order, options.at)
-    up = measure_upload(*place, {**order, "do": "upload"}) if options.upload else None
-    return {"round_trip_seconds": round_trip, "download": down, "upload": up}
+    down = measure_download(*place, LinkOrder(token, "download", options.seconds), options.at)
+    up = measure_upload(*place, LinkOrder(token, "upload", options.seconds)) if options.upload else None
+    return LinkMeasured("", down, up, round_trip)
 
 
 def problem_of(error: Exception) -> str:
@@ -315,13 +306,11 @@ def main() -> None:
     if options.do == "serve":
         serve(options.address, options.port, options.seconds, token)
         return
-    found: dict[str, Any] = {"round_trip_seconds": None, "download": None, "upload": None}
-    problem = ""
     try:
         found = measure(options, token)
     except (OSError, ValueError, Stranger) as error:
-        problem = problem_of(error)
-    print(json.dumps({"asgibench_link": LINK_VERSION, "problem": problem, **found}))
+        found = LinkMeasured(problem_of(error))
+    sys.stdout.write(encode_line(found).decode())
 
 
 if __name__ == "__main__":

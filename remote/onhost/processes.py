@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import os
-import subprocess
 import sys
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -25,8 +24,15 @@ class Kin(NamedTuple):
     session: int
     # 0 where the reader did not ask for it.
     group: int = 0
-    # When it started, in the system's own words: tells it from a later process with the same number.
+    # When it started, in the system's own words: a later process with the same number differs in it.
     started: str = ""
+
+
+def gone_or_unreadable(error: OSError) -> Gone | Unreadable:
+    """What an error in reading a process's files means."""
+    if error.errno in (errno.ENOENT, errno.ESRCH, errno.ENOTDIR):
+        return Gone()
+    return Unreadable(os.strerror(error.errno or 0))
 
 
 def read_file(path: str, size: int = 4096) -> bytes:
@@ -38,9 +44,7 @@ def read_file(path: str, size: int = 4096) -> bytes:
         finally:
             os.close(file)
     except OSError as error:
-        if error.errno in (errno.ENOENT, errno.ESRCH, errno.ENOTDIR):
-            raise Gone from error
-        raise Unreadable(os.strerror(error.errno or 0)) from error
+        raise gone_or_unreadable(error) from error
 
 
 def stat_fields(stat: bytes, count: int = 18) -> list[bytes]:
@@ -87,6 +91,8 @@ def _linux_processes() -> Iterator[tuple[int, Kin]]:
 
 
 def _listed_processes() -> Iterator[tuple[int, Kin]]:
+    import subprocess  # Linux needs it nowhere here, and the guard's start would wait for it
+
     listing = subprocess.run(
         ["ps", "-axo", "pid=,ppid=,pgid=,stat=,lstart="], capture_output=True, text=True, check=True
     )

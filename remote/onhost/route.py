@@ -1,20 +1,22 @@
 """Prints by which address this host would connect to another. Shipped: standard library only; sends nothing.
 
-    python3 -I route.py HOST
+    route.py HOST
 
-HOST is an address or a name. The answer is one JSON object: ``{"address": ..., "source": ...}``, the numeric
-address that HOST is from here and the one of ours that the system's routes choose towards it; or
-``{"error": ...}`` with status 1 where the name is unknown or no route leads there.
+HOST is an address or a name. The answer is a Route or a NoRoute (bench/wire/route.py).
 """
 
-import json
+from __future__ import annotations
+
 import socket
 import sys
+
+from bench.wire.codec import encode_line
+from bench.wire.route import NoRoute, Route
 
 DISCARD_PORT = 9
 
 
-def route_to(host: str) -> dict[str, str]:
+def route_to(host: str) -> Route:
     """Of several addresses the first that a route leads to. Raises OSError."""
     failure = OSError("it has no address")
     for family, kind, protocol, _, target in socket.getaddrinfo(host, DISCARD_PORT, type=socket.SOCK_DGRAM):
@@ -25,17 +27,17 @@ def route_to(host: str) -> dict[str, str]:
             except OSError as error:
                 failure = error
                 continue
-            return {"address": str(target[0]), "source": str(probe.getsockname()[0])}
+            return Route(str(target[0]), str(probe.getsockname()[0]))
     raise failure
 
 
 def main(arguments: list[str]) -> int:
     try:
-        answer = route_to(arguments[0])
+        line = encode_line(route_to(arguments[0]), event="route")
     except OSError as error:
-        answer = {"error": str(error.strerror or error)}
-    sys.stdout.write(json.dumps(answer) + "\n")
-    return 1 if "error" in answer else 0
+        line = encode_line(NoRoute(str(error.strerror or error)), event="no_route")
+    sys.stdout.write(line.decode())
+    return 0
 
 
 if __name__ == "__main__":

@@ -11,21 +11,24 @@ A source distribution is never chosen: hosts have no compiler.
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import re
 import shutil
 import subprocess
 import tomllib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from pathlib import Path
 
 import msgspec
 from packaging.markers import Environment
 from packaging.pylock import Package, PackageWheel, Pylock, PylockSelectError, PylockValidationError
 from packaging.tags import Tag, compatible_tags, cpython_tags, mac_platforms
+from packaging.utils import parse_wheel_filename
 
 from bench.environment.hosts import HostFacts
 from bench.errors import ProvisionError
+from bench.spec import OWN_PREFIX
 
 EXPORT_TIMEOUT_SECONDS = 60
 LEGACY_MANYLINUX = {17: "manylinux2014", 12: "manylinux2010", 5: "manylinux1"}
@@ -59,7 +62,7 @@ def find_uv(root: Path, environment: Mapping[str, str] = os.environ) -> Path:
             return Path(candidate)
     raise ProvisionError(
         "uv is not to be found: it reads uv.lock",
-        remedy="start the command with ./invoke, which brings uv, or name uv in the environment variable UV",
+        remedy="Start the command with ./invoke, which brings uv, or name uv in the environment variable UV",
     )
 
 
@@ -71,12 +74,12 @@ def export_group(group: str, root: Path) -> Pylock:
         done = subprocess.run(argv, capture_output=True, timeout=EXPORT_TIMEOUT_SECONDS)
     except (OSError, subprocess.TimeoutExpired) as error:
         raise ProvisionError(
-            f"uv could not export the group {group} ({error})", remedy="see that uv runs"
+            f"uv could not export the group {group} ({error})", remedy="See that uv runs"
         ) from error
     if done.returncode != 0:
         raise ProvisionError(
             f"uv could not export the group {group} from {root / 'uv.lock'}",
-            remedy="see that pyproject.toml has the group, then run `uv lock`",
+            remedy="See that pyproject.toml has the group, then run `uv lock`",
             detail=done.stderr.decode(errors="replace")[-4000:],
         )
     return _parse(done.stdout, group)
@@ -109,21 +112,42 @@ def check_platform(facts: HostFacts) -> None:
     if facts.system == "Linux" and facts.libc.startswith("musl"):
         raise ProvisionError(
             f"{facts.host}: its C library is musl (as on Alpine), without wheels of PostgreSQL and Locust",
-            remedy="take a Linux host with glibc, such as Debian or Ubuntu",
+            remedy="Take a Linux host with glibc, such as Debian or Ubuntu",
         )
 
 
 def _choose(lock: Pylock, facts: HostFacts) -> tuple[LockedWheel, ...] | str:
     """The wheels, or what is missing in words."""
+    tags = list(wheel_tags(facts))
     try:
-        chosen = list(lock.select(environment=marker_environment(facts), tags=list(wheel_tags(facts))))
+        chosen = list(lock.select(environment=marker_environment(facts), tags=tags))
     except PylockSelectError as error:
-        return f"uv.lock does not fit it ({error})"
+        missing = _without_wheel(lock, facts, tags)
+        return _missing_text(missing) if missing else f"the lock does not fit it ({error})"
     missing = [package for package, artifact in chosen if not isinstance(artifact, PackageWheel)]
     if missing:
-        return f"no wheel of {', '.join(_title(package) for package in missing)}"
+        return _missing_text(missing)
     wheels = [_locked(package, wheel) for package, wheel in chosen if isinstance(wheel, PackageWheel)]
     return tuple(sorted(wheels, key=lambda wheel: wheel.name))
+
+
+def _without_wheel(lock: Pylock, facts: HostFacts, tags: Sequence[Tag]) -> list[Package]:
+    """The packages that the host needs and that have no wheel for it."""
+    environment: dict[str, str | Set[str]] = {name: str(v) for name, v in marker_environment(facts).items()}
+    environment |= {"extras": frozenset(), "dependency_groups": frozenset()}
+    fitting = frozenset(tags)
+    return [
+        package
+        for package in lock.packages
+        if package.marker is None or package.marker.evaluate(environment, context="lock_file")
+        if fitting.isdisjoint(
+            tag for wheel in package.wheels or () for tag in parse_wheel_filename(wheel.filename)[3]
+        )
+    ]
+
+
+def _missing_text(packages: Sequence[Package]) -> str:
+    return f"no wheel of {', '.join(_title(package) for package in packages)}"
 
 
 def marker_environment(facts: HostFacts) -> Environment:
@@ -148,7 +172,7 @@ def wheel_tags(facts: HostFacts) -> Iterator[Tag]:
     if facts.python_implementation != "CPython":
         raise ProvisionError(
             f"{facts.host}: {facts.python_path} is {facts.python_implementation}, not CPython",
-            remedy=f"name a CPython 3.11 or newer in asgibench_python of {facts.host}",
+            remedy=f"Name a CPython 3.11 or newer in asgibench_python of {facts.host}",
         )
     major, minor = (int(number) for number in facts.python_version.split(".")[:2])
     platforms = list(wheel_platforms(facts))
@@ -165,7 +189,7 @@ def wheel_platforms(facts: HostFacts) -> Iterator[str]:
         yield from _linux_platforms(facts)
     else:
         raise ProvisionError(
-            f"{facts.host}: its system is {facts.system}", remedy="take a host with Linux or macOS"
+            f"{facts.host}: its system is {facts.system}", remedy="Take a host with Linux or macOS"
         )
 
 
@@ -191,7 +215,7 @@ def _numbers(text: str, facts: HostFacts) -> tuple[int, int]:
     if found is None:
         raise ProvisionError(
             f"{facts.host}: its platform is unknown (libc {facts.libc!r}, macOS {facts.macos_version!r})",
-            remedy="take a host with glibc or macOS",
+            remedy="Take a host with glibc or macOS",
         )
     return int(found[1]), int(found[2] or 0)
 
@@ -202,7 +226,7 @@ def _parse(text: bytes, group: str) -> Pylock:
     except (PylockValidationError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ProvisionError(
             f"uv's export of the group {group} is not a lock file of PEP 751 ({error})",
-            remedy="see that uv is of the version in uv.lock",
+            remedy="See that uv is of the version in uv.lock",
         ) from error
 
 
@@ -210,8 +234,8 @@ def _locked(package: Package, wheel: PackageWheel) -> LockedWheel:
     sha256 = wheel.hashes.get("sha256")
     if not wheel.url or not sha256 or wheel.size is None or package.version is None:
         raise ProvisionError(
-            f"uv.lock has no URL, size and SHA-256 for {wheel.filename}",
-            remedy="lock against an index that gives them, with `uv lock`",
+            f"the lock has no URL, size and SHA-256 for {wheel.filename}",
+            remedy="Lock against a package index that gives them",
         )
     return LockedWheel(package.name, str(package.version), wheel.filename, wheel.url, sha256, wheel.size)
 
@@ -225,9 +249,10 @@ def _other_python(lock: Pylock, facts: HostFacts, group: str) -> str:
     fitting = [
         f"3.{minor}"
         for minor in PYTHON_MINORS
-        if not isinstance(_choose(lock, msgspec.structs.replace(facts, python_version=f"3.{minor}.0")), str)
+        if not isinstance(_choose(lock, dataclasses.replace(facts, python_version=f"3.{minor}.0")), str)
     ]
     if fitting:
-        return f"name Python {' or '.join(fitting)} in asgibench_python of {facts.host}, or take another host"
-    rest = ", or leave its server out of --servers" if group.startswith("server-") else ""
-    return f"no Python helps there: take another host{rest} (docs/platforms.md lists what runs where)"
+        return f"Name Python {' or '.join(fitting)} in asgibench_python of {facts.host}, or take another host"
+    is_servers = group.startswith(("server-", OWN_PREFIX))
+    rest = ", or leave its server out of --servers" if is_servers else ""
+    return f"No Python helps there: take another host{rest} (docs/platforms.md lists what runs where)"

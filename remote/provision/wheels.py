@@ -1,10 +1,10 @@
 """The controller's cache of wheels: pip downloads each once, and each is checked against the lock's hash.
 
-``<cache>/<sha256>/<filename>``. Threads and other processes share it: whoever lacks a wheel waits until
-nobody else downloads. A wheel is hashed each time it is handed out, so a damaged file is downloaded anew.
+``<cache>/<sha256>/<filename>``. Threads and other processes share it, and one of them downloads at a
+time. A wheel is hashed each time it is handed out, so a damaged file is downloaded again.
 
 pip, because it finds the index, mirror, proxy, credentials and certificates that the user has set for it
-(``pip config``, ``PIP_INDEX_URL``). It is told of the host's platform and Python instead of the controller's.
+(``pip config``, ``PIP_INDEX_URL``). It gets the host's platform and Python instead of the controller's.
 """
 
 from __future__ import annotations
@@ -140,7 +140,7 @@ def _run_pip(arguments: Sequence[str], batch: Sequence[LockedWheel], facts: Host
     if f"[Errno {errno.ENOSPC}]" in words:
         raise DiskFull(
             "controller: no room for pip's download",
-            remedy="free room, or name other folders in TMPDIR and XDG_CACHE_HOME",
+            remedy="Free room, or name other folders in TMPDIR and XDG_CACHE_HOME",
             detail=words[-4000:],
         )
     raise _pip_error(batch, _cause(words) or f"status {done.returncode}", words)
@@ -201,7 +201,7 @@ def _pip_error(batch: Sequence[LockedWheel], cause: str, words: str) -> Provisio
     wanted = batch[0].filename if len(batch) == 1 else f"{len(batch)} wheels"
     return ProvisionError(
         f"controller: pip could not download {wanted} ({cause})",
-        remedy="see that its package index is reached and has the files that uv.lock names "
+        remedy="See that its package index is reached and has the files that uv.lock names "
         f"(`pip download -vv {batch[0].name}` shows its answers); "
         "`pip config` sets index-url, proxy and cert",
         detail=words[-4000:],
@@ -212,9 +212,9 @@ def _local_error(error: OSError, cache: Path) -> DiskFull | ProvisionError:
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return DiskFull(
             f"controller: no room for wheels in {cache}",
-            remedy="free room, or name another folder in XDG_CACHE_HOME",
+            remedy="Free room, or name another folder in XDG_CACHE_HOME",
         )
     return ProvisionError(
         f"controller: the wheel cache {cache} can't be used ({error})",
-        remedy="make it writable, or name another folder in XDG_CACHE_HOME",
+        remedy="Make it writable, or name another folder in XDG_CACHE_HOME",
     )

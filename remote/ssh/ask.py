@@ -20,7 +20,7 @@ Ask = Callable[[str], str]
 
 
 def terminal() -> Ask | None:
-    """The user's terminal, answers not echoed; None where nobody sits before one."""
+    """Asks at the user's terminal, answers not echoed; None where there is no terminal."""
     if not sys.stdin.isatty():
         return None
     try:

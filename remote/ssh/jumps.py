@@ -38,7 +38,7 @@ def _add(connection: Any, wanted: str | None, host: Host, options: Mapping[str, 
     if depth > DEEPEST:
         raise InventoryError(
             f"host {host.name}: its jump hosts lead to each other ({connection.host})",
-            remedy="see ProxyJump in ~/.ssh/config",
+            remedy="See ProxyJump in ~/.ssh/config",
         )
     text = wanted if wanted is not None else connection.ssh_config.get("proxyjump", "")
     connection.gateway = connection.ssh_config.get("proxycommand") if wanted is None and not text else None

@@ -1,4 +1,4 @@
-"""Host keys: read as OpenSSH reads them, checked on every connection, pinned by `invoke hosts.trust`."""
+"""Host keys: read as OpenSSH reads them, checked on every connection, pinned by `./invoke hosts.trust`."""
 
 from __future__ import annotations
 
@@ -95,11 +95,11 @@ class RejectWithRemedy(paramiko.MissingHostKeyPolicy):  # type: ignore[misc]
         if known is not None and known.is_revoked(hostname, key):
             raise HostKeyError(
                 f"{self._host.name}: the host key of {hostname} ({_shown(key)}) is marked as revoked",
-                remedy="give the host a new key, then pin it",
+                remedy="Give the host a new key, then pin it",
             )
         raise HostKeyError(
             f"{self._host.name}: the host key of {hostname} is unknown: {_shown(key)}",
-            remedy=_trust(self._inventory),
+            remedy=f"Do you expect it? Then {_trust(self._inventory)}",
         )
 
 
@@ -133,7 +133,7 @@ def changed_key_error(host: Host, error: paramiko.BadHostKeyException, inventory
     return HostKeyError(
         f"{host.name}: the host key of {error.hostname} {what}: "
         f"known is {_shown(old)}, it shows {_shown(new)}",
-        remedy=f"somebody may be in between, or it was installed anew: if you know that, {_trust(inventory)}",
+        remedy=f"Somebody may be in between, or it was reinstalled: if you know that, {_trust(inventory)}",
     )
 
 
@@ -180,8 +180,8 @@ def scan_host_key(
 ) -> list[paramiko.PKey]:
     """The host's keys, at most one each of Ed25519, ECDSA and RSA; nothing is sent that logs in.
 
-    ``open_socket`` connects to the host in another way, through a jump host say: anew for each call. Raises
-    HostUnreachable.
+    ``open_socket`` connects to the host in another way, such as through a jump host; it is called once a key.
+    Raises HostUnreachable.
     """
     opened = open_socket or (lambda: socket.create_connection((address, port), timeout_seconds))
     try:
@@ -189,13 +189,13 @@ def scan_host_key(
     except (OSError, EOFError, paramiko.SSHException) as error:
         raise HostUnreachable(
             f"{address} port {port}: no SSH handshake ({error or type(error).__name__})",
-            remedy="see that sshd listens there, and that a firewall lets the port through",
+            remedy="See that sshd listens there, and that a firewall lets the port through",
         ) from error
     keys = [key for key in shown if key is not None]
     if not keys:
         raise HostUnreachable(
             f"{address} port {port}: it has no Ed25519, ECDSA or RSA host key",
-            remedy="make one there: ssh-keygen -A",
+            remedy="Make one there: ssh-keygen -A",
         )
     return keys
 
@@ -265,7 +265,8 @@ def _read_lines(file: Path) -> list[str]:
         return []
     except OSError as error:
         raise HostKeyError(
-            f"{file}: the known host keys can't be read ({error.strerror})", remedy=f"chmod u+r {file}"
+            f"{file}: the known host keys can't be read ({error.strerror})",
+            remedy=f"Make it readable: chmod u+r {file}",
         ) from error
 
 

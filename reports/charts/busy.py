@@ -1,4 +1,4 @@
-"""The figure of who was busy: the server or the load generator."""
+"""How busy the server and the load generator were."""
 
 from __future__ import annotations
 

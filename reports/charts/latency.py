@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bench.plan.plan import Plan
-from bench.results.result import CellSummary
+from bench.results.latency import PERCENTILES, Latency
 from reports.charts.panels import (
     Axis,
     Figure,
@@ -18,34 +18,38 @@ from reports.charts.svg import log_ticks
 from reports.tables.latency import latency_table
 from reports.words.verdicts import Labelled
 
-_PERCENTILES = ((0.0, "p50"), (1.0, "p90"), (2.0, "p99"), (3.0, "p99.9"), (4.0, "max"))
+# The axis has a tick for each percentile, then one for the maximum.
+_MAX_AT = float(len(PERCENTILES))
+_TICKS = (*((float(at), one.title) for at, one in enumerate(PERCENTILES)), (_MAX_AT, "max"))
 
 
 def latency_figure(contests: Labelled, plan: Plan) -> Figure:
     styles = style_of([server.name for server in plan.servers])
     panels = []
     for label, contest in contests:
+        known = [
+            (cell.server, cell.latency_seconds) for cell in contest.ranked if cell.latency_seconds is not None
+        ]
         series = tuple(
             Series(
-                cell.server,
-                _latency_points(cell),
-                styles[cell.server].line_class,
-                styles[cell.server].mark_class,
-                styles[cell.server].shape,
+                server,
+                _points(latency),
+                styles[server].line_class,
+                styles[server].mark_class,
+                styles[server].shape,
             )
-            for cell in contest.ranked
-            if cell.latency_seconds is not None
+            for server, latency in known
         )
         values = [value for item in series for _, value in item.points if value > 0]
         if not values:
             continue
         ticks = log_ticks(min(values), max(values))
         y = Axis("ms", tuple((t, f"{t:g}") for t in ticks), ticks[0], ticks[-1], is_log=True)
-        x = Axis("share of requests that were faster", _PERCENTILES, -0.2, 4.2)
+        x = Axis("share of requests that were faster", _TICKS, -0.2, _MAX_AT + 0.2)
         heard = "; ".join(
-            f"{item.label} p50 {item.points[0][1]:.3g} ms, p99 {item.points[2][1]:.3g} ms, "
-            f"max {item.points[4][1]:.3g} ms"
-            for item in series
+            f"{server} p50 {latency.p50 * 1e3:.3g} ms, p99 {latency.p99 * 1e3:.3g} ms, "
+            f"max {latency.max * 1e3:.3g} ms"
+            for server, latency in known
         )
         panels.append(
             line_panel(
@@ -66,9 +70,8 @@ def latency_figure(contests: Labelled, plan: Plan) -> Figure:
     )
 
 
-def _latency_points(cell: CellSummary) -> tuple[tuple[float, float], ...]:
-    latency = cell.latency_seconds
-    if latency is None:
-        return ()
-    values = (latency.p50, latency.p90, latency.p99, latency.p99_9, latency.max)
-    return tuple((at, value * 1e3) for (at, _), value in zip(_PERCENTILES, values, strict=True))
+def _points(latency: Latency) -> tuple[tuple[float, float], ...]:
+    """(place on the axis, milliseconds); a percentile that the result lacks has no point."""
+    found = ((float(at), percentile.of(latency)) for at, percentile in enumerate(PERCENTILES))
+    points = [(at, value * 1e3) for at, value in found if value is not None]
+    return (*points, (_MAX_AT, latency.max * 1e3))

@@ -29,7 +29,7 @@ _MOST_TABLE_ROWS = 30
 
 
 def memory_over_time_figure(plan: Plan, runs: Sequence[RunResult]) -> Figure | None:
-    """One panel a server configuration, one run an endpoint: the one in the middle by requests/s."""
+    """One panel per server, with the run of each endpoint whose requests/s are the median."""
     styles = style_of([endpoint.name for endpoint in plan.endpoints])
     chosen: dict[str, dict[str, RunResult]] = {}
     several = len(plan.profile.server_workers) > 1
@@ -109,7 +109,7 @@ def _memory_panel(
 
 
 def _memory_time_table(name: str, own: Mapping[str, RunResult]) -> Table:
-    """A row every second, or every few: at most thirty."""
+    """A row for every second, or for every few seconds: at most thirty rows."""
     endpoints = tuple(own)
     seconds = sorted({second.second for run in own.values() for second in run.seconds})
     stride = -(-len(seconds) // _MOST_TABLE_ROWS) or 1
@@ -136,7 +136,7 @@ def _requests(value: int | None) -> str:
 
 
 def _thinned(points: Sequence[MemoryPoint]) -> tuple[MemoryPoint, ...]:
-    """At most a hundred points: the greatest of each stretch, so that no peak is lost."""
+    """At most a hundred points, each the greatest of its stretch, so that no peak is lost."""
     stride = -(-len(points) // _MOST_POINTS)
     stretches = [points[start : start + stride] for start in range(0, len(points), stride)]
     return tuple(max(stretch, key=lambda point: point.rss_bytes) for stretch in stretches)

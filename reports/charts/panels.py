@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
-from reports.charts.svg import SHAPES, Scale, joined, line, mark, nice_ticks, number, panel, tag, text
+from reports.charts.svg import SHAPES, Scale, joined, line, lines, mark, nice_ticks, number, panel, tag, text
 from reports.tables.table import Table
 from reports.words.verdicts import Labelled
 
@@ -43,7 +43,7 @@ class Figure:
 
 @dataclass(frozen=True)
 class Style:
-    """How one series is told from another: by shape or dash, and by colour. ``index`` is its place."""
+    """What distinguishes one series from others: shape or dash, and colour. ``index`` is its place."""
 
     index: int
 
@@ -97,7 +97,7 @@ class Axis:
 
 @dataclass(frozen=True)
 class Series:
-    """Points (x, y) in data units, joined in this order; drawn with marks unless ``shape`` is None."""
+    """Points (x, y) in data units, joined in this order. They have marks unless ``shape`` is None."""
 
     label: str
     points: tuple[tuple[float, float], ...]
@@ -108,7 +108,7 @@ class Series:
 
 @dataclass(frozen=True)
 class Plot:
-    """A rectangle of a panel with axes of its own. ``marks_x`` are upright lines with labels."""
+    """A rectangle of a panel with axes of its own. ``upright`` are lines at x, with labels."""
 
     title: str
     x: Axis
@@ -119,19 +119,16 @@ class Plot:
 
 
 def dot_panel(identifier: str, title: str, description: str, axis: Axis, rows: Sequence[DotRow]) -> Markup:
-    """Position on one axis for each row; the axis is labelled below."""
+    """A dot plot: each row's marks at their places on one axis, which is labelled below."""
     top, bottom = 30.0, 30.0 + ROW_HEIGHT * len(rows)
     scale = Scale(axis.low, axis.high, LEFT + 8, RIGHT - 8, axis.is_log)
     parts = [text(LEFT, 16, title, "panel-title")]
     if axis.band is not None:
         left, right = scale(axis.band[0]), scale(axis.band[1])
         parts.append(tag("rect", x=left, y=top, width=right - left, height=bottom - top, class_="band"))
-    for value, label in axis.ticks:
-        x = scale(value)
-        parts += [
-            line(x, top, x, bottom, "grid"),
-            text(x, bottom + 15, label, "tick", _anchor(x)),
-        ]
+    ticks = [(scale(value), label) for value, label in axis.ticks]
+    parts.append(lines([(x, top, x, bottom) for x, _ in ticks], "grid"))
+    parts += [text(x, bottom + 15, label, "tick", _anchor(x)) for x, label in ticks]
     for index, row in enumerate(rows):
         parts.append(_dot_row(row, top + ROW_HEIGHT * index, scale))
     parts.append(text(RIGHT, bottom + 31, axis.title, "axis-title", "end"))
@@ -139,7 +136,7 @@ def dot_panel(identifier: str, title: str, description: str, axis: Axis, rows: S
 
 
 def line_panel(identifier: str, title: str, description: str, plots: Sequence[Plot]) -> Markup:
-    """Plots one above the other."""
+    """A panel with plots one above the other."""
     parts, top = [text(LEFT, 16, title, "panel-title")], 24.0
     for plot in plots:
         body, top = _plot(plot, top)
@@ -203,11 +200,8 @@ def _plot(plot: Plot, top: float) -> tuple[Markup, float]:
     x = Scale(plot.x.low, plot.x.high, left, right, plot.x.is_log)
     y = Scale(plot.y.low, plot.y.high, end, start, plot.y.is_log)
     parts = [text(LEFT, top + 11, plot.y.title, "axis-title")]
-    for value, label in plot.y.ticks:
-        parts += [
-            line(left, y(value), right, y(value), "grid"),
-            text(left - 5, y(value) + 4, label, "tick", "end"),
-        ]
+    parts.append(lines([(left, y(value), right, y(value)) for value, _ in plot.y.ticks], "grid"))
+    parts += [text(left - 5, y(value) + 4, label, "tick", "end") for value, label in plot.y.ticks]
     for value, label in plot.x.ticks:
         parts.append(text(x(value), end + 15, label, "tick", "middle"))
     for value, label in plot.upright:
@@ -231,7 +225,7 @@ def _path(points: Sequence[tuple[float, float]], class_: str) -> Markup:
 
 
 def _anchor(x: float) -> str:
-    """Tick labels at the rims stay inside the panel."""
+    """Where a tick's label is anchored, so that labels at the rims stay inside the panel."""
     if x < LEFT + 20:
         return "start"
     return "end" if x > RIGHT - 20 else "middle"

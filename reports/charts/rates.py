@@ -85,7 +85,7 @@ def _panel(
 
 
 def _few(ticks: Sequence[float]) -> tuple[float, ...]:
-    """Powers of ten and the ends where all would crowd the axis."""
+    """All ticks, or only powers of ten and the ends where all would crowd the axis."""
     if len(ticks) <= _MOST_TICKS:
         return tuple(ticks)
     middle = [tick for tick in ticks[1:-1] if math.isclose(math.log10(tick) % 1, 0, abs_tol=1e-9)]

@@ -64,7 +64,7 @@ def ratio_figure(contests: Labelled, runs: Sequence[RunResult]) -> Figure | None
 
 
 def ratio_axis(rows: Sequence[DotRow], band: tuple[float, float] | None = None) -> Axis:
-    """Logarithmic, with 1 on it, and room for every mark and interval."""
+    """A logarithmic axis that holds 1 and every mark and interval."""
     bounds = [bound for row in rows if row.interval is not None for bound in row.interval]
     bounds += [mark.value for row in rows for mark in row.marks]
     low, high = min(0.9, *bounds) / 1.03, max(1.25, *bounds) * 1.03
@@ -75,7 +75,7 @@ def ratio_axis(rows: Sequence[DotRow], band: tuple[float, float] | None = None) 
 
 
 def _spaced(ticks: Sequence[float], low: float, high: float) -> tuple[float, ...]:
-    """Those that leave room for their labels; 1 always stays."""
+    """The ticks that leave room for their labels. 1 always stays."""
     least = (high / low) ** 0.11
     kept = [1.0]
     for tick in sorted(ticks):

@@ -53,8 +53,18 @@ def text(x: float, y: float, content: str, class_: str = "", anchor: str = "star
     return tag("text", content, x=x, y=y, **extra)
 
 
+Segment = tuple[float, float, float, float]
+"""x1, y1, x2, y2."""
+
+
 def line(x1: float, y1: float, x2: float, y2: float, class_: str) -> Markup:
-    return tag("path", d=f"M{number(x1)} {number(y1)}L{number(x2)} {number(y2)}", class_=class_)
+    return lines([(x1, y1, x2, y2)], class_)
+
+
+def lines(segments: Sequence[Segment], class_: str) -> Markup:
+    """Straight lines as one element."""
+    path = "".join(f"M{number(x1)} {number(y1)}L{number(x2)} {number(y2)}" for x1, y1, x2, y2 in segments)
+    return tag("path", d=path, class_=class_)
 
 
 def mark(shape: str, x: float, y: float, class_: str, size: float = 4.5) -> Markup:

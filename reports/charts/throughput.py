@@ -55,7 +55,7 @@ def throughput_figure(contests: Labelled, runs: Sequence[RunResult]) -> Figure:
 
 
 def _rate_keys(contests: Labelled, runs: Sequence[RunResult]) -> tuple[Key, ...]:
-    """Only what is drawn."""
+    """The legend of what is drawn, and of nothing else."""
     keys = [mark_key("diamond", "mark ink", "median"), mark_key("circle", "mark open ink", "one run")]
     if any(cell.requests_per_second.low is not None for _, contest in contests for cell in contest.ranked):
         keys.append(line_key("interval", "95 % interval"))

@@ -65,7 +65,7 @@ def title_of(metric: Metric) -> str:
 
 
 def figure_of(metric: Metric, value: float | None) -> str:
-    """In the unit that ``title_of`` names."""
+    """The value in the unit that ``title_of`` names."""
     return _SHOWN[metric.name](value)
 
 
@@ -100,7 +100,7 @@ def headline(comparison: Comparison) -> str:
 
 
 def answer(group: Group) -> EndpointAnswer:
-    """One sentence by requests/s, one on each other figure that differs beyond noise, one a refused cell."""
+    """Sentences on requests/s, on each other figure that differs beyond noise, and on each invalid cell."""
     valid = [cell for cell in group.cells if cell.is_valid]
     refusals = tuple(
         f"{cell.cell.server}: {invalid_because(cell)}." for cell in group.cells if not cell.is_valid
@@ -141,32 +141,36 @@ def swap_sentence(flip: Flip) -> str:
 
 
 def flip_sentences(comparison: Comparison) -> tuple[str, ...]:
-    told = tuple(flip_sentence(flip) for flip in comparison.flips)
+    sentences = tuple(flip_sentence(flip) for flip in comparison.flips)
     known = any(cell.ratios[0].low is not None for cell in comparison.valid_cells)
-    if not told and not known:
-        told = ("Whether the ranking of servers flips can’t be told without intervals.",)
-    elif not told:
-        told = ("No ranking of servers flips beyond the uncertainty.",)
-    return told + tuple(swap_sentence(flip) for flip in comparison.swaps)
+    if not sentences and not known:
+        sentences = ("Whether the ranking of servers flips can’t be told without intervals.",)
+    elif not sentences:
+        sentences = ("No ranking of servers flips beyond the uncertainty.",)
+    return sentences + tuple(swap_sentence(flip) for flip in comparison.swaps)
 
 
 def worse_sentences(gate: Gate) -> tuple[str, ...]:
-    """One for each figure that fails the gate."""
+    """One sentence for each figure that fails the gate."""
     share = f"{gate.share * 100:g} %"
     return tuple(f"Worse by more than {share}: {cell_and_ratio(cell, ratio)}." for cell, ratio in gate.worse)
 
 
 def gate_sentences(gate: Gate) -> tuple[str, ...]:
-    """What else --fail-over found."""
+    """What --fail-over found besides figures that fail."""
     share = f"{gate.share * 100:g} %"
-    told = [] if gate.worse else [f"Nothing is worse by more than {share} beyond the uncertainty."]
+    sentences = [] if gate.worse else [f"Nothing is worse by more than {share} beyond the uncertainty."]
     if gate.possible:
-        told.append(f"Not excluded, for their intervals reach beyond {share}: {_briefly(gate.possible)}.")
+        sentences.append(
+            f"Not excluded, for their intervals reach beyond {share}: {_briefly(gate.possible)}."
+        )
     if gate.undecided:
-        told.append(f"Not judged, for want of an interval: {_briefly(gate.undecided)}.")
+        sentences.append(f"Not judged, for want of an interval: {_briefly(gate.undecided)}.")
     if gate.invalid:
-        told.append(f"Not judged, for they are invalid: {listed([cell.title for cell in gate.invalid])}.")
-    return tuple(told)
+        sentences.append(
+            f"Not judged, for they are invalid: {listed([cell.title for cell in gate.invalid])}."
+        )
+    return tuple(sentences)
 
 
 def cell_and_ratio(cell: Cell, ratio: Ratio) -> str:

@@ -9,7 +9,7 @@ from bench.plan.plan import Environment
 from bench.results.comparison import Comparison, Measured
 from bench.results.likeness import Difference
 from reports.tables.hosts import CLOCK, facts_shown
-from reports.tables.servers import TOLD_ELSEWHERE, setting_value
+from reports.tables.servers import REPORTED_ELSEWHERE, setting_value
 from reports.words.numbers import MISSING, counted, listed
 
 
@@ -27,7 +27,7 @@ def python_sentence(comparison: Comparison) -> tuple[bool, str]:
 
 
 def host_differences(comparison: Comparison) -> tuple[Difference, ...]:
-    """Fingerprints by role, then how the roles are laid out; what server and load share is said once."""
+    """Differences by role, then in how roles are laid out; what server and load share is listed once."""
     found = {item.what: item for item in _unlike(_hosts(comparison.a), _hosts(comparison.b))}
     shared = [
         title
@@ -44,12 +44,12 @@ def host_differences(comparison: Comparison) -> tuple[Difference, ...]:
 
 
 def software_differences(comparison: Comparison) -> tuple[Difference, ...]:
-    """Versions as they ran, what the running servers told of themselves, and every package."""
+    """Differences in versions, in the settings that the running servers reported, and in packages."""
     return _unlike(_software(comparison.a), _software(comparison.b))
 
 
 def benchmark_facts(comparison: Comparison) -> tuple[Difference, ...]:
-    """What identifies each benchmark, like or unlike."""
+    """What identifies each benchmark, whether it differs or not."""
     ours, theirs = _benchmark(comparison.a), _benchmark(comparison.b)
     return tuple(Difference(what, ours[what], theirs[what]) for what in ours)
 
@@ -128,7 +128,7 @@ def _software(one: Measured) -> dict[str, str]:
     for run in sorted(one.runs, key=lambda run: run.position):
         found.setdefault(f"{run.cell.server}, version", run.server_version)
         for name, value in run.server_configuration.items():
-            if name not in TOLD_ELSEWHERE:
+            if name not in REPORTED_ELSEWHERE:
                 found.setdefault(f"{run.cell.server}, as it told: {name}", setting_value(value))
     packages: dict[str, set[str]] = {}
     for groups in one.environment.versions.values():

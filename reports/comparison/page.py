@@ -89,23 +89,23 @@ def _differences(comparison: Comparison) -> tuple[Part, ...]:
 def notes(comparison: Comparison) -> tuple[str, ...]:
     """What bounds these ratios, each a clause without a full stop."""
     changes = {ratio.change for cell in comparison.valid_cells for ratio in cell.ratios}
-    told = []
+    sentences = []
     if Change.NO_INTERVAL in changes:
-        told.append(NO_INTERVAL)
+        sentences.append(NO_INTERVAL)
     if changes - {Change.NO_INTERVAL, Change.NOT_MEASURED}:
-        told.append(INTERVALS)
+        sentences.append(INTERVALS)
     blocks = [one.plan.profile.blocks for one in (comparison.a, comparison.b)]
     if blocks[0] != blocks[1]:
-        told.append(
+        sentences.append(
             f"A was to have {blocks[0]} runs of each cell and B {blocks[1]}; the intervals allow for it"
         )
     if any(not cell.is_valid for cell in comparison.cells):
-        told.append(
+        sentences.append(
             "Nothing is concluded from invalid cells; ./invoke report NAME says what to do about each"
         )
     if any(cell.cell.rate_share is not None for cell in comparison.cells):
-        told.append(
+        sentences.append(
             "At a share of its own maximum, a server is asked for another rate in B than in A: its "
             "requests/s and latency there are those of unlike loads"
         )
-    return tuple(told)
+    return tuple(sentences)

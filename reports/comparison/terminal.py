@@ -31,22 +31,22 @@ _INDENT = 9
 
 
 def comparison_lines(comparison: Comparison, gate: Gate | None, width: int) -> list[str]:
-    """No colour, no path; no line is wider than ``width`` columns, from 24 on."""
+    """The comparison, without colours and paths. No line is wider than ``width`` columns, or 24."""
     width = max(width, _LEAST)
     lines = [*_named("A", comparison, width), *_named("B", comparison, width)]
-    lines += [*_told("Python", [python_sentence(comparison)[1]], width), ""]
+    lines += [*_labelled("Python", [python_sentence(comparison)[1]], width), ""]
     groups = groups_of(comparison)
     table = _table(groups)
     lines += table if max(map(len, table)) <= width else _blocks(groups, width)
     lines.append("")
-    lines += _told("Ratio", [_LEGEND], width)
-    lines += _told("Answer", [headline(comparison)], width)
-    lines += _told("Order", flip_sentences(comparison), width)
-    lines += _told("Hosts", _differences(host_differences(comparison)), width)
-    lines += _told("Software", _differences(software_differences(comparison)), width)
-    lines += _told("Note", [f"{note}." for note in notes(comparison)], width)
+    lines += _labelled("Ratio", [_LEGEND], width)
+    lines += _labelled("Answer", [headline(comparison)], width)
+    lines += _labelled("Order", flip_sentences(comparison), width)
+    lines += _labelled("Hosts", _differences(host_differences(comparison)), width)
+    lines += _labelled("Software", _differences(software_differences(comparison)), width)
+    lines += _labelled("Note", [f"{note}." for note in notes(comparison)], width)
     if gate is not None:
-        lines += _told("Gate", (*worse_sentences(gate), *gate_sentences(gate)), width)
+        lines += _labelled("Gate", (*worse_sentences(gate), *gate_sentences(gate)), width)
     return lines
 
 
@@ -54,12 +54,12 @@ def _named(side: str, comparison: Comparison, width: int) -> list[str]:
     one = comparison.a if side == "A" else comparison.b
     plan = one.plan
     valid = sum(run.valid for run in one.runs)
-    said = f"{one.name} ({plan.environment}, {plan.created_at}), {valid} of {len(plan.runs)} runs valid"
-    return _told(side, [said], width)
+    text = f"{one.name} ({plan.environment}, {plan.created_at}), {valid} of {len(plan.runs)} runs valid"
+    return _labelled(side, [text], width)
 
 
 def _table(groups: Sequence[Group]) -> list[str]:
-    """A line a cell with all ratios."""
+    """One line per cell with all its ratios."""
     rows: list[tuple[str, ...]] = [_TITLES]
     for group in groups:
         rows.append((group.label,))
@@ -117,16 +117,16 @@ def _block(cell: CellComparison, width: int) -> list[str]:
 
 
 def _differences(found: Sequence[Difference]) -> list[str]:
-    """The first of them; the page has all."""
-    told = [f"{item.what}: {item.a} → {item.b}" for item in found[:_MOST_DIFFERENCES]]
-    rest = len(found) - len(told)
+    """The first of the differences; the page has all."""
+    shown = [f"{item.what}: {item.a} → {item.b}" for item in found[:_MOST_DIFFERENCES]]
+    rest = len(found) - len(shown)
     if rest:
-        told.append(f"and {rest} more, on the page")
-    return told or ["no difference"]
+        shown.append(f"and {rest} more, on the page")
+    return shown or ["no difference"]
 
 
-def _told(name: str, sentences: Sequence[str], width: int) -> list[str]:
-    """The name before the first line, the rest below it."""
+def _labelled(name: str, sentences: Sequence[str], width: int) -> list[str]:
+    """The sentences, wrapped, with ``name`` before the first line."""
     lines: list[str] = []
     for sentence in sentences:
         first = f"{'' if lines else name:<{_INDENT}}"
@@ -135,7 +135,7 @@ def _told(name: str, sentences: Sequence[str], width: int) -> list[str]:
 
 
 def _wrapped(text: str, width: int, first: str, rest: str) -> list[str]:
-    """A figure and its per-cent sign stay on one line."""
+    """The text, wrapped; a figure and its per-cent sign stay on one line."""
     lines = textwrap.wrap(
         text.replace(" %", "\u00a0%"),
         width,

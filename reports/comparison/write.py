@@ -12,7 +12,7 @@ from reports.page.html import page_html
 
 
 def read_measured(store: Store) -> Measured:
-    """Raises ResultError for what is missing, damaged or of another version."""
+    """What a results' folder holds. Raises ResultError where it is missing, damaged or of another version."""
     return Measured(store.name, store.read_plan(), store.read_environment(), store.read_runs())
 
 

@@ -1,6 +1,6 @@
-"""What is written beside the results, one file an exporter.
+"""The files that are written beside the results: one module for each.
 
-To add one, add its file with a constant ``EXPORTER``.
+To add one, add its module with a constant ``EXPORTER``.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from reports.results import Results
 
 @dataclass(frozen=True)
 class Exporter:
-    """One file of a benchmark. The same results give the same bytes."""
+    """A file that is made from the results alone: the same results give the same bytes."""
 
     file_name: str
     content: Callable[[Results], bytes]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 
+from bench.results.latency import PERCENTILES
 from bench.results.result import CellSummary, Summary
 from reports.exporters import Exporter
 from reports.results import Results
@@ -25,10 +26,7 @@ _CSV_COLUMNS = (
     "requests_per_second",
     "requests_per_second_low",
     "requests_per_second_high",
-    "latency_p50_seconds",
-    "latency_p90_seconds",
-    "latency_p99_seconds",
-    "latency_p99_9_seconds",
+    *(f"latency_{percentile.name}_seconds" for percentile in PERCENTILES),
     "latency_max_seconds",
     "rss_idle_bytes",
     "rss_median_bytes",
@@ -71,7 +69,8 @@ def _csv_row(cell: CellSummary) -> tuple[object, ...]:
         figures.median,
         figures.low,
         figures.high,
-        *((latency.p50, latency.p90, latency.p99, latency.p99_9, latency.max) if latency else (None,) * 5),
+        *(percentile.of(latency) for percentile in PERCENTILES),
+        latency.max if latency else None,
         rss.idle,
         rss.median,
         rss.peak,

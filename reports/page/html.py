@@ -28,7 +28,7 @@ def page_html(page: Page) -> str:
 
 
 def _macro_name(part: object) -> str:
-    """Of the macro in parts.html.j2 that prints a part of this class."""
+    """The name of the macro in parts.html.j2 that prints parts of this class."""
     return type(part).__name__.lower()
 
 

@@ -99,9 +99,10 @@ def judge_claims(plan: Plan, summary: Summary, runs: Sequence[RunResult]) -> tup
 
 
 def servers_compared(plan: Plan, summary: Summary) -> dict[str, str]:
-    """The configuration that stands for each of the paper's servers.
+    """The configuration that is compared with each of the paper's servers.
 
-    Where several of a package were measured: the one of the paper's version, else the one named as it.
+    Of several configurations of one package, it is the one with the paper's version, else the one with the
+    package's name, else the first of the plan.
     """
     versions = {cell.server: cell.server_version for cell in summary.cells}
     chosen: dict[str, str] = {}
@@ -154,7 +155,7 @@ def _against(ratio: Estimate, least: float, most: float) -> tuple[str, str]:
 
 
 def _how_refuted(claim: _RatioClaim, ratio: Estimate) -> str:
-    """A lead of another size than claimed is told from no lead at all."""
+    """Tells a lead of another size than claimed from no lead at all."""
     if claim.ratio == 1.0:
         return f"{claim.better} is ahead" if (ratio.low or 0.0) > 1 else f"{claim.other} is ahead"
     if (ratio.low or 0.0) > claim.ratio:
@@ -208,7 +209,7 @@ def _hypercorn_loops(plan: Plan, summary: Summary, runs: Sequence[RunResult]) ->
 
 
 def _all_of(verdicts: Sequence[str]) -> str:
-    """One that is refuted refutes; all must be confirmed to confirm."""
+    """Refuted if one of them is; confirmed only if all are."""
     for verdict in (REFUTED, UNTESTED, INCONCLUSIVE):
         if verdict in verdicts:
             return verdict

@@ -28,7 +28,7 @@ TITLES = {
 
 @dataclass(frozen=True)
 class PaperFigures:
-    """``rss_megabytes`` as printed; the paper doesn't say whether a MB is 10^6 or 2^20 bytes."""
+    """As printed. The paper doesn't say whether a MB is 10^6 or 2^20 bytes."""
 
     requests_per_second: float
     rss_megabytes: float

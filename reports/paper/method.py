@@ -1,7 +1,7 @@
 """The paper's three tables beside ours: each server by each client and place of the load, and what made it.
 
-Such a figure is of server and load generator together. What speaks of the server is how it changes when
-nothing changes but the client.
+Such a figure describes server and load generator together. How it changes when only the client changes tells
+which of the two it is of.
 """
 
 from __future__ import annotations
@@ -10,9 +10,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import median
 
+from bench.clients import Client, client_of
 from bench.plan.plan import Environment, Plan
-from bench.results.result import CLIENT_TITLES, CellSummary, RunResult, Summary
-from bench.spec import Client, LoadPlace
+from bench.results.result import CellSummary, RunResult, Summary
+from bench.spec import LoadPlace
 from reports.paper import figures as paper
 from reports.tables.table import Fact, Table, TableRow, group, numbers, tone, words
 from reports.words.numbers import MISSING, counted, listed, megabytes, milliseconds, percent, rate, times
@@ -26,7 +27,7 @@ _MORE = 1.10
 
 @dataclass(frozen=True)
 class EndpointMethod:
-    """One of the paper's tables. ``sentences`` has one a server."""
+    """One of the paper's tables. ``sentences`` has one for each server."""
 
     title: str
     sentences: tuple[str, ...]
@@ -52,7 +53,7 @@ def is_of_method(summary: Summary) -> bool:
 def method_of(
     plan: Plan, environment: Environment, summary: Summary, runs: Sequence[RunResult]
 ) -> Method | None:
-    """None where the plan makes its load in the usual way only."""
+    """The comparison with the paper's tables; None where all load is our engine's on the load hosts."""
     if not is_of_method(summary):
         return None
     cells = [cell for cell in summary.cells if not cell.is_open_loop and cell.endpoint in paper.ENDPOINTS]
@@ -90,7 +91,7 @@ class _Ours:
         return next(one.package for one in self.plan.servers if one.name == server)
 
     def title(self, client: Client, load_on: LoadPlace) -> str:
-        return f"{_capital(CLIENT_TITLES[client])}, {_place(load_on, self.environment)}"
+        return f"{_capital(client_of(client).title)}, {_place(load_on, self.environment)}"
 
 
 def _place(load_on: LoadPlace, environment: Environment) -> str:
@@ -222,7 +223,7 @@ def _row(ours: _Ours, cell: CellSummary) -> TableRow:
 
 
 def _made_by(cell: CellSummary, runs: Sequence[RunResult]) -> str:
-    """Who held it back, by the judge's limit and reasons, with the figures that say so."""
+    """What held the cell back, by its limit and reasons, with the figures that show it."""
     codes = {reason.code for reason in cell.reasons}
     shares = _shares(cell, runs)
     if "DatabaseSharesCores" in codes:
@@ -258,7 +259,7 @@ def _shares(cell: CellSummary, runs: Sequence[RunResult]) -> str:
 
 
 def _generator_cores(run: RunResult) -> float:
-    return sum(worker.engine_core_share + worker.locust_core_share for worker in run.load_workers)
+    return sum(worker.work_share for worker in run.load_workers)
 
 
 # ---------------------------------------------------------------- what made the figures
@@ -267,8 +268,8 @@ def _generator_cores(run: RunResult) -> float:
 def _what_made(ours: _Ours, server: str, cells: Sequence[CellSummary]) -> str:
     """What our engine gets out of the same server beside what Locust's clients get: a sentence."""
     known = [cell for cell in cells if cell.valid and cell.requests_per_second.median]
-    engines = [cell for cell in known if cell.client == "engine"]
-    others = [cell for cell in known if cell.client != "engine"]
+    engines = [cell for cell in known if client_of(cell.client).has_engine]
+    others = [cell for cell in known if not client_of(cell.client).has_engine]
     if not engines or not others:
         lacking = "our engine" if not engines else "Locust’s own clients"
         return f"{server}: who made its figures can’t be told, since none by {lacking} counts."
@@ -297,7 +298,7 @@ def _what_made(ours: _Ours, server: str, cells: Sequence[CellSummary]) -> str:
 
 
 def _by(ours: _Ours, cell: CellSummary) -> str:
-    return f"{CLIENT_TITLES[cell.client]} {_place(cell.load_on, ours.environment)}"
+    return f"{client_of(cell.client).title} {_place(cell.load_on, ours.environment)}"
 
 
 # ---------------------------------------------------------------- what differs

@@ -13,7 +13,7 @@ from reports.words.numbers import MISSING, megabytes, rate
 
 
 def paper_table(endpoint: str, plan: Plan, summary: Summary) -> Table:
-    """One of the paper's three tables: our cells first in the plan's order, its own figures beside."""
+    """One of the paper's three tables: our cells in the plan's order, each beside the paper's figures."""
     rows, seen = [], set()
     packages = {server.name: server.package for server in plan.servers}
     several = len({cell.workers for cell in summary.cells}) > 1

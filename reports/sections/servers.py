@@ -1,11 +1,11 @@
-"""The servers as they were started, and what they told of themselves."""
+"""The servers as they were started, with the settings that they reported."""
 
 from __future__ import annotations
 
 from reports.page.parts import Facts, Heading, Paragraph, Part, Preformatted
 from reports.page.section import SectionSpec
 from reports.results import Results
-from reports.tables.servers import asked_table, server_views, told_table
+from reports.tables.servers import asked_table, reported_table, server_views
 
 
 def _parts(results: Results) -> tuple[Part, ...]:
@@ -15,7 +15,7 @@ def _parts(results: Results) -> tuple[Part, ...]:
         parts += [Heading(server.name), Paragraph(server.version), Preformatted(server.command)]
         if server.departures:
             parts += [Paragraph("Not honoured:"), Facts(server.departures)]
-    return (*parts, asked_table(plan, runs), told_table(plan, runs))
+    return (*parts, asked_table(plan, runs), reported_table(plan, runs))
 
 
 SECTION = SectionSpec("servers", "Servers and their settings", 90, _parts, navigation="Servers", is_long=True)

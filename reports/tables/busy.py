@@ -1,4 +1,4 @@
-"""Who was busy, a row a cell."""
+"""How busy the server and the load generator were, one row per cell."""
 
 from __future__ import annotations
 

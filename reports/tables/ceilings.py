@@ -1,4 +1,4 @@
-"""How far below the load generator's ceiling each cell was: what a core of a load host can ask for."""
+"""How far each cell was below its load workers' ceiling, the requests/s that a core can send."""
 
 from __future__ import annotations
 
@@ -46,11 +46,13 @@ def _note(calibration: Calibration | None) -> str:
 
 def _row(cell: CellSummary, runs: Sequence[RunResult], calibration: Calibration | None) -> TableRow:
     busiest = [
-        (run, max(run.load_workers, key=_cpu_share)) for run in runs_of(cell, runs) if run.load_workers
+        (run, max(run.load_workers, key=lambda worker: worker.work_share))
+        for run in runs_of(cell, runs)
+        if run.load_workers
     ]
     if not busiest:
         return TableRow((named(cell), MISSING, MISSING, MISSING, MISSING), tone(cell))
-    run, worker = max(busiest, key=lambda pair: _cpu_share(pair[1]))
+    run, worker = max(busiest, key=lambda pair: pair[1].work_share)
     asked = worker.requests / run.timing.window_seconds
     ceiling = _ceiling(worker, cell.endpoint, calibration)
     return TableRow(
@@ -59,14 +61,10 @@ def _row(cell: CellSummary, runs: Sequence[RunResult], calibration: Calibration 
             rate(asked),
             MISSING if ceiling is None else rate(ceiling),
             MISSING if ceiling is None else percent(asked / ceiling),
-            percent(_cpu_share(worker)),
+            percent(worker.work_share),
         ),
         tone(cell),
     )
-
-
-def _cpu_share(worker: LoadWorker) -> float:
-    return worker.engine_core_share + worker.locust_core_share
 
 
 def _ceiling(worker: LoadWorker, endpoint: str, calibration: Calibration | None) -> float | None:

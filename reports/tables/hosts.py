@@ -11,7 +11,7 @@ CLOCK = "Clock against the controller"
 
 
 def hosts_table(environment: Environment) -> Table:
-    """A column a host, so that differences between hosts catch the eye."""
+    """One column per host, so that differences between hosts catch the eye."""
     names = tuple(dict.fromkeys(host.name for host in environment.hosts))
     columns = [dict(_fingerprint(environment, name)) for name in names]
     titles = dict.fromkeys(title for column in columns for title in column)
@@ -20,7 +20,7 @@ def hosts_table(environment: Environment) -> Table:
 
 
 def package_tables(environment: Environment) -> tuple[Table, ...]:
-    """One table a host and environment."""
+    """One table for each environment on each host."""
     return tuple(
         Table(
             f"{host}: {group}",
@@ -52,7 +52,7 @@ def _roles(environment: Environment, name: str) -> str:
 
 
 def facts_shown(facts: HostFacts) -> list[tuple[str, str]]:
-    """A host's fingerprint: titles with their values in words."""
+    """A host's fingerprint as pairs of title and value, in words."""
     macos = f"macOS {facts.macos_version}" if facts.system == "Darwin" else ""
     offset, error = facts.clock_offset_seconds * 1e3, facts.clock_offset_error_seconds * 1e3
     return [

@@ -1,24 +1,25 @@
-"""Latency by percentile, a row a cell."""
+"""Latency by percentile, one row per cell."""
 
 from __future__ import annotations
 
+from bench.results.latency import PERCENTILES
+from bench.results.result import CellSummary
 from reports.tables.table import Table, TableRow, group, named, numbers, tone, words
 from reports.words.numbers import milliseconds
 from reports.words.verdicts import Labelled
 
 
 def latency_table(contests: Labelled) -> Table:
+    """A column for each percentile. A dash stands for one that older results lack."""
     rows: list[TableRow] = []
     for label, contest in contests:
         rows.append(group(label))
-        for cell in contest.cells:
-            latency = cell.latency_seconds
-            values = (
-                (latency.p50, latency.p90, latency.p99, latency.p99_9, latency.max)
-                if latency
-                else (None,) * 5
-            )
-            rows.append(TableRow((named(cell), *(milliseconds(value) for value in values)), tone(cell)))
-    return Table(
-        "Latency, ms", (*words("Server"), *numbers("p50", "p90", "p99", "p99.9", "Max")), tuple(rows)
-    )
+        rows += [_row(cell) for cell in contest.cells]
+    columns = (*words("Server"), *numbers(*(percentile.title for percentile in PERCENTILES), "Max"))
+    return Table("Latency, ms", columns, tuple(rows))
+
+
+def _row(cell: CellSummary) -> TableRow:
+    latency = cell.latency_seconds
+    values = (*(percentile.of(latency) for percentile in PERCENTILES), latency.max if latency else None)
+    return TableRow((named(cell), *map(milliseconds, values)), tone(cell))

@@ -1,4 +1,4 @@
-"""Memory, a row a cell."""
+"""Memory, one row per cell."""
 
 from __future__ import annotations
 

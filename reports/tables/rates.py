@@ -1,17 +1,24 @@
-"""Latency at stated rates, a row a cell."""
+"""Latency at stated rates, one row per cell."""
 
 from __future__ import annotations
 
+from bench.results.latency import PERCENTILES
 from bench.results.result import CellSummary, OpenLoop
 from reports.tables.table import Table, TableRow, named, numbers, tone, words
 from reports.words.numbers import MISSING, milliseconds, rate
 from reports.words.rates import RateGroup, achieved_rate
 
+# The median and the tail: what lies between tells little more.
+_SHOWN = tuple(one for one in PERCENTILES if one.fraction == 0.5 or one.fraction >= 0.99)
+
 
 def rates_table(group: RateGroup) -> Table:
+    first, *others = _SHOWN
     columns = (
         *words("Server"),
-        *numbers("Offered, requests/s", "Achieved", "p50, ms", "p99", "p99.9", "Max"),
+        *numbers(
+            "Offered, requests/s", "Achieved", f"{first.title}, ms", *(one.title for one in others), "Max"
+        ),
         *numbers("Service p99, ms", "Send lag p99, ms", "Backlog dropped"),
     )
     return Table(
@@ -21,7 +28,7 @@ def rates_table(group: RateGroup) -> Table:
 
 def _row(cell: CellSummary) -> TableRow:
     latency, found = cell.latency_seconds, cell.open_loop
-    values = (None,) * 4 if latency is None else (latency.p50, latency.p99, latency.p99_9, latency.max)
+    values = (*(percentile.of(latency) for percentile in _SHOWN), latency.max if latency else None)
     return TableRow(
         (named(cell), _offered(cell), rate(achieved_rate(cell)), *map(milliseconds, values), *_parts(found)),
         tone(cell),

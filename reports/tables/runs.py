@@ -1,4 +1,4 @@
-"""Every run with its counts, a row a run."""
+"""Every run with its counts, one row per run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The servers with their settings: as asked for, and as the running servers told them."""
+"""The servers with their settings: those that were asked for, and those that the running servers reported."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from reports.tables.table import Fact, Table, TableRow, facts_of, words
 from reports.words.numbers import MISSING, counted
 
 # The command stands above; pids are of one run.
-TOLD_ELSEWHERE = ("command", "pid", "parent_pid")
+REPORTED_ELSEWHERE = ("command", "pid", "parent_pid")
 
 
 @dataclass(frozen=True)
 class ServerView:
-    """``departures`` are settings that the server can't honour, with what it does instead."""
+    """A server as it was started. ``departures``: settings it can't honour, with what it does instead."""
 
     name: str
     version: str
@@ -26,7 +26,7 @@ class ServerView:
 
 
 def server_views(plan: Plan, runs: Sequence[RunResult]) -> tuple[ServerView, ...]:
-    """One view for each server and number of workers, after its first run."""
+    """One view for each server and number of workers, as in its first run."""
     titles = {server.name: server.title for server in plan.servers}
     licences = {server.name: server.licence or "licence not stated" for server in plan.servers}
     return tuple(
@@ -41,7 +41,7 @@ def server_views(plan: Plan, runs: Sequence[RunResult]) -> tuple[ServerView, ...
 
 
 def _versioned(title: str, run: RunResult) -> str:
-    """Most titles have the version in its place already."""
+    """The title with the version, which most titles contain already."""
     title = title or run.cell.server
     return title if run.server_version in title else f"{title} {run.server_version}"
 
@@ -52,17 +52,17 @@ def asked_table(plan: Plan, runs: Sequence[RunResult]) -> Table:
     )
 
 
-def told_table(plan: Plan, runs: Sequence[RunResult]) -> Table:
-    """What the running server said of itself, which is what ran."""
-    told = {
-        name: {key: value for key, value in run.server_configuration.items() if key not in TOLD_ELSEWHERE}
+def reported_table(plan: Plan, runs: Sequence[RunResult]) -> Table:
+    """The settings that the running server reported, which are those that were measured."""
+    reported = {
+        name: {key: value for key, value in run.server_configuration.items() if key not in REPORTED_ELSEWHERE}
         for name, run in _first_runs(plan, runs).items()
     }
-    return _settings_table("As the running server told it", told)
+    return _settings_table("As the running server told it", reported)
 
 
 def _first_runs(plan: Plan, runs: Sequence[RunResult]) -> dict[str, RunResult]:
-    """By the name to show, in the plan's order of servers."""
+    """The first run of each server and number of workers, by the name to show, in the plan's order."""
     order = {server.name: index for index, server in enumerate(plan.servers)}
     several = len(plan.profile.server_workers) > 1
     found: dict[str, RunResult] = {}

@@ -1,4 +1,4 @@
-"""What a table is: plain text cells. And a fact, which is a name with its value."""
+"""A table of plain text cells, and a fact, which is a name with its value."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def numbers(*titles: str) -> tuple[Column, ...]:
 
 
 def named(cell: CellSummary) -> str:
-    """The server's name; that it is refused is said in words, not by colour alone."""
+    """The server's name. A refused cell is named so in words, because colour alone is not enough."""
     return cell.server if cell.valid else f"{cell.server} (refused)"
 
 

@@ -1,4 +1,4 @@
-"""The closing block on the terminal."""
+"""The lines that end a benchmark on the terminal."""
 
 from __future__ import annotations
 
@@ -13,7 +13,10 @@ from reports.words.verdicts import Contest, Verdict, contests, label_of
 
 
 def closing_lines(summary: Summary, runs: Sequence[RunResult]) -> list[str]:
-    """One line a cell by endpoint, the fastest first, then what bounds the figures. No colour, no path."""
+    """One line per cell, by endpoint and the fastest first, then what bounds the figures.
+
+    The lines have no colour and no path.
+    """
     endpoints = list(dict.fromkeys(cell.endpoint for cell in summary.cells))
     found = contests(summary, runs, endpoints)
     rows = [row for contest in found for row in _rows(contest, label_of(contest, found))]
@@ -61,7 +64,7 @@ def _aligned(rows: Sequence[tuple[str, str, str, str, str]]) -> list[str]:
 
 
 def _limit_line(summary: Summary) -> str:
-    """What held the valid cells back: a figure held back by the database is not the server's."""
+    """What held the valid cells back. A figure that the database held back is not the server's."""
     limits = Counter(LIMITS.get(cell.limit, cell.limit) for cell in summary.closed_loop_cells if cell.valid)
     counts = [f"{name} in {counted(count, 'cell')}" for name, count in limits.items()]
     return f"Limit  {', '.join(counts) or 'unknown: no valid cell'}"

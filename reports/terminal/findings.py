@@ -1,4 +1,4 @@
-"""What hosts.check found, on the terminal: what stops the plan, what limits it, what is well."""
+"""The findings of hosts.check on the terminal: what stops the plan, what limits it, what is well."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ LEAST_TEXT_COLUMNS = 44
 
 
 def terminal_columns() -> int | None:
-    """None where the output is no terminal: lines are for a file or a program then."""
+    """The terminal's width. None where the output is no terminal, but a file or another program."""
     return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
 
 
 def finding_lines(findings: Sequence[Finding], columns: int | None) -> list[str]:
-    """Grouped, the worst first; wrapped to ``columns``, None for one line each."""
+    """The findings in groups, the worst first; wrapped to ``columns``, or one line per finding for None."""
     lines: list[str] = []
     hosts = max((len(one.host) for one in findings), default=0)
     whats = max((len(one.what) for one in findings), default=0)

@@ -1,4 +1,4 @@
-"""What the person at the terminal sees while a benchmark runs: on stderr, at most once a second.
+"""Progress of a benchmark on the terminal: on stderr, at most once per second.
 
 On a terminal the last three lines are redrawn in place; elsewhere they are plain lines, one for each step.
 NO_COLOR is honoured (rich does). Results go to stdout, and are not this module's.
@@ -35,7 +35,7 @@ class LiveFigures(msgspec.Struct, frozen=True):
 
 
 class Progress:
-    """``start`` and ``stop`` bound its life; between them every method may be called from any thread."""
+    """Call ``start`` first and ``stop`` last; in between every method may be called from any thread."""
 
     def __init__(self, console: Console | None = None, clock: Callable[[], float] = time.monotonic) -> None:
         self._console = console or Console(stderr=True, highlight=False)
@@ -53,7 +53,7 @@ class Progress:
 
     @property
     def is_live(self) -> bool:
-        """Whether anybody sees the line that is redrawn."""
+        """Whether a terminal shows the lines that are redrawn."""
         return self._console.is_terminal
 
     def start(self) -> None:
@@ -73,7 +73,7 @@ class Progress:
             self._live = None
 
     def quiet(self, ask: Callable[[str], str] | None) -> Callable[[str], str] | None:
-        """``ask`` with nothing else written on the terminal meanwhile."""
+        """``ask``, with the redrawn lines taken away while it waits for the answer."""
         if ask is None:
             return None
 
@@ -89,7 +89,7 @@ class Progress:
         return asked
 
     def note(self, label: str, text: str, *, style: str = "") -> None:
-        """A line that stays."""
+        """Print a line that stays."""
         line = f"{label:<{LABEL_CELLS}}{text}"
         self._console.print(Text(line, style=style), soft_wrap=True)
 
@@ -97,7 +97,7 @@ class Progress:
         self.note("WARN", text, style="yellow")
 
     def step(self, text: str) -> None:
-        """What is going on before the first run."""
+        """Show what is being done before the first run."""
         self._step = text
         self._plain(text)
 
@@ -196,7 +196,7 @@ def figures_text(figures: LiveFigures) -> str:
 
 
 def clock_text(seconds: float) -> str:
-    """Minutes and seconds; hours where there are any."""
+    """``4:05`` minutes and seconds, ``1:04:05`` from an hour on."""
     whole = int(seconds)
     hours, rest = divmod(whole, 3600)
     return f"{hours}:{rest // 60:02}:{rest % 60:02}" if hours else f"{rest // 60}:{rest % 60:02}"

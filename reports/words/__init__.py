@@ -1,1 +1,1 @@
-"""What is said of the results: numbers as text, verdicts, sentences, cautions."""
+"""Results in words: numbers as text, verdicts, sentences, cautions."""

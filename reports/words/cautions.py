@@ -73,9 +73,9 @@ def _hosts(environment: Environment) -> list[Reason]:
 
 
 def _remarks(summary: Summary) -> list[Reason]:
-    """What cells remark without being refused, each remark once with the cells that make it.
+    """The remarks of cells that are not refused, each once with the cells that it is of.
 
-    Where the load is made as the paper made it, the section of that says what each figure is worth.
+    Cells whose load is made as the paper made it are left out: their own section says what a figure is worth.
     """
     cells: dict[Reason, list[str]] = {}
     for cell in summary.cells:

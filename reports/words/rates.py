@@ -1,4 +1,4 @@
-"""What an open loop found at stated rates, in words."""
+"""Latency at stated rates, in words."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def rate_groups(plan: Plan, summary: Summary) -> tuple[RateGroup, ...]:
 
 
 def rate_sentences(group: RateGroup) -> tuple[str, ...]:
-    """One for rates in requests/s and one for shares of each server's maximum, where there are any."""
+    """A sentence on rates in requests/s and one on shares of each server's maximum, where there are any."""
     by_rate: dict[float, list[CellSummary]] = {}
     by_share: dict[float, list[CellSummary]] = {}
     for cell in group.cells:
@@ -43,13 +43,13 @@ def rate_sentences(group: RateGroup) -> tuple[str, ...]:
             by_share.setdefault(cell.rate_share, []).append(cell)
         elif cell.rate_per_second is not None:
             by_rate.setdefault(cell.rate_per_second, []).append(cell)
-    said = []
+    sentences = []
     for levels, words_of in ((by_rate, _rate_words), (by_share, _share_words)):
         level = _telling_level(levels)
         if level is not None:
             sentence = _tail_sentence(f"{words_of(level)} on {group.label}", levels[level])
-            said.append(sentence + _overload(levels, level, words_of))
-    return tuple(said)
+            sentences.append(sentence + _overload(levels, level, words_of))
+    return tuple(sentences)
 
 
 def _telling_level(levels: Mapping[float, Sequence[CellSummary]]) -> float | None:
@@ -64,7 +64,7 @@ def _telling_level(levels: Mapping[float, Sequence[CellSummary]]) -> float | Non
 
 
 def _tail_sentence(load: str, cells: Sequence[CellSummary]) -> str:
-    """The slowest first, as report readers quote it."""
+    """p99 of each server in words, the slowest first."""
     shown = sorted(with_latency(cells), key=lambda cell: -p99_seconds(cell))
     first, *others = shown
     slowest = milliseconds(p99_seconds(first))
@@ -76,10 +76,10 @@ def _tail_sentence(load: str, cells: Sequence[CellSummary]) -> str:
 
 
 def _overload(
-    levels: Mapping[float, Sequence[CellSummary]], told: float, words_of: Callable[[float], str]
+    levels: Mapping[float, Sequence[CellSummary]], shown: float, words_of: Callable[[float], str]
 ) -> str:
-    """The next load that was too much for some, in a sentence to follow."""
-    for level in sorted(level for level in levels if level > told):
+    """A sentence on the next load that was too much for some server; empty where there is none."""
+    for level in sorted(level for level in levels if level > shown):
         behind = [cell.server for cell in with_latency(levels[level]) if _is_behind(cell)]
         if behind:
             return f" At {words_of(level)} {listed(behind)} did not keep up."
@@ -87,12 +87,12 @@ def _overload(
 
 
 def _who(cell: CellSummary) -> str:
-    said = []
+    details = []
     if cell.rate_share is not None:
-        said.append(f"{rate(cell.rate_per_second)} requests/s")
+        details.append(f"{rate(cell.rate_per_second)} requests/s")
     if _is_behind(cell):
-        said.append(f"which answered only {rate(achieved_rate(cell))} requests/s")
-    return f"{cell.server} ({', '.join(said)})" if said else cell.server
+        details.append(f"which answered only {rate(achieved_rate(cell))} requests/s")
+    return f"{cell.server} ({', '.join(details)})" if details else cell.server
 
 
 def _rate_words(level: float) -> str:

@@ -26,7 +26,7 @@ ONE_RUN = "one run each: no interval; --profile review repeats"
 
 @dataclass(frozen=True)
 class EndpointAnswer:
-    """What is said of one contest. ``refusals`` are printed in red, each with what to do about it.
+    """What the report says about one contest. ``refusals`` are printed in red, each with what to do about it.
 
     ``tone`` is ``sure`` (ahead or level), ``open`` (not resolved, no interval, nothing to compare) or
     ``refused``.
@@ -60,7 +60,7 @@ def headline(contests: Labelled) -> str:
 
 
 def step_sentence(step: PairVerdict) -> str:
-    """One server against the next below it."""
+    """A sentence that compares a server with the next slower one."""
     return f"{_step_clause(step, step.other.server)}."
 
 
@@ -108,7 +108,7 @@ def validity(summary: Summary, valid_runs: int) -> str:
 
 
 def _limits(contest: Contest) -> tuple[str, ...]:
-    """A rate that the server's CPU didn't set is told apart: it may be the platform's, not the server's."""
+    """Names rates that the server's CPU didn't limit: they may be the platform's, not the server's."""
     named = {**LIMITS, "none_found": "no limit found"}
     found = [
         f"{cell.server} ({named.get(cell.limit, cell.limit)})"
@@ -119,7 +119,7 @@ def _limits(contest: Contest) -> tuple[str, ...]:
 
 
 def _refusals(contest: Contest) -> tuple[str, ...]:
-    """What the sentence above doesn't say yet: each server's reason where they differ, and what to do."""
+    """What the answer's sentence leaves out: each server's reason where they differ, and what to do."""
     reasons = [(cell.server, _first_reason(cell)) for cell in contest.refused]
     if len({reason.text for _, reason in reasons}) == 1:
         remedies = dict.fromkeys(reason.remedy for _, reason in reasons if reason.remedy)
@@ -141,7 +141,7 @@ def _refused_sentence(contest: Contest, label: str) -> str:
 
 
 def _leaving_out(contest: Contest, steps: tuple[str, ...]) -> tuple[str, ...]:
-    """What can still be said of the others: who is ahead of whom, never who is first."""
+    """How the other servers compare with each other. It never names a first one."""
     names = listed([cell.server for cell in contest.refused])
     if steps:
         return (f"Leaving out {names}: {steps[0]}", *steps[1:])
@@ -152,7 +152,7 @@ def _leaving_out(contest: Contest, steps: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def _outcome(contest: Contest) -> tuple[str, str]:
-    """What the headline says before and after the place it says it of."""
+    """The headline's words before and after the names of the endpoints."""
     if contest.refused:
         return "No ranking on ", ""
     if not contest.steps:
@@ -168,7 +168,7 @@ def _outcome(contest: Contest) -> tuple[str, str]:
 
 
 def _where(labels: Sequence[str], total: int) -> str:
-    """The labels by name while they are few."""
+    """The labels' names, or their number where they are many."""
     if total <= _NAMED_LABELS:
         return listed(list(labels))
     return f"{len(labels)} of {total} comparisons"

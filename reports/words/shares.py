@@ -10,9 +10,8 @@ from reports.words.verdicts import runs_of
 
 
 def load_share(run: RunResult) -> float | None:
-    """The busiest load worker's CPU, engine and Locust together, as a share of one core."""
-    shares = [worker.engine_core_share + worker.locust_core_share for worker in run.load_workers]
-    return max(shares, default=None)
+    """How busy the busiest load worker was (LoadWorker.work_share), which the verdict is made of too."""
+    return max((worker.work_share for worker in run.load_workers), default=None)
 
 
 def server_share(run: RunResult) -> float | None:

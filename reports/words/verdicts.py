@@ -1,8 +1,9 @@
 """Who is ahead, and how sure that is. Pure functions from runs to comparisons.
 
 Two servers are compared by the ratio of their figures within each block, where they were measured minutes
-apart: what slows a whole block slows both. The ratio's median and 95 % interval are bench.summary.estimate
-of those ratios. Intervals are of one pair each, not widened for the number of pairs.
+apart: what slows a whole block slows both. The ratio's median and 95 % interval are those that
+bench.results.summary.estimate gives of those ratios. Each interval is of one pair and is not widened for the
+number of pairs.
 """
 
 from __future__ import annotations

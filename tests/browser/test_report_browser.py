@@ -13,7 +13,7 @@ from playwright.sync_api import Browser, Page, sync_playwright
 
 from bench.results.comparison import compare, gate
 from reports.comparison.write import read_measured, write_comparison
-from reports.render import write_report
+from session.finish import render_again
 from tests.helpers.results_example import (
     QUICK,
     RATED,
@@ -108,7 +108,7 @@ def browser() -> Iterator[Browser]:
 def reports(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     root = tmp_path_factory.mktemp("reports")
     stores = {name: made.save(root / name) for name, made in EXAMPLES.items()}
-    pages = {name: write_report(store) for name, store in stores.items()}
+    pages = {name: render_again(store) for name, store in stores.items()}
     for name, (a, b) in COMPARED.items():
         found = compare(read_measured(stores[a]), read_measured(stores[b]))
         pages[name] = write_comparison(stores[b], found, gate(found, 0.05))

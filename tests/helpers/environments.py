@@ -21,8 +21,10 @@ from pathlib import Path
 from typing import Any
 
 from bench.catalogue.command import command_of, config_text
+from bench.catalogue.own_lock import file_name, with_app, with_own_locks
 from bench.catalogue.versions import for_version, read_lock
-from bench.spec import ServerSpec
+from bench.spec import OWN_PREFIX, ServerSpec
+from remote.provision.own_locks import own_locks
 from tests.helpers.ports import free_port
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -31,6 +33,7 @@ BUILD_SECONDS = 240
 START_SECONDS = 30
 STOP_SECONDS = 20
 SEED = 7
+LOCKS = ROOT / ".tools" / "test-locks"  # of servers with requirements of their own
 
 
 @dataclass(frozen=True)
@@ -87,9 +90,21 @@ def find_uv() -> str:
     return found
 
 
+def resolved(spec: ServerSpec) -> ServerSpec:
+    """The entry as a plan has it. Requirements of its own are locked once, then the lock is used again."""
+    lock = read_lock(ROOT / "uv.lock")
+    spec = with_app(spec, lock)
+    own = own_locks([spec], [LOCKS], ROOT)
+    return for_version(spec, with_own_locks(lock, own).version_of(spec))
+
+
 def programs_of(group: str) -> Path:
-    """The programs of the environment of a dependency group: built once for each uv.lock, then used again."""
-    lock = hashlib.sha256((ROOT / "uv.lock").read_bytes()).hexdigest()[:12]
+    """The programs of an environment: built once for each lock, then used again.
+
+    ``group`` is a dependency group, or ``ServerSpec.group`` of an entry that went through ``resolved``.
+    """
+    lock_path = _lock_of(group)
+    lock = hashlib.sha256(lock_path.read_bytes()).hexdigest()[:12]
     python = f"{sys.version_info.major}.{sys.version_info.minor}"
     environment = _cache_folder() / f"{group}-{python}-{lock}"
     environment.parent.mkdir(parents=True, exist_ok=True)
@@ -102,15 +117,30 @@ def programs_of(group: str) -> Path:
     return environment / "bin"
 
 
+def _lock_of(group: str) -> Path:
+    return LOCKS / file_name(group) if group.startswith(OWN_PREFIX) else ROOT / "uv.lock"
+
+
 def _build(group: str, environment: Path) -> None:
-    argv = [find_uv(), "sync", "--quiet", "--frozen", "--only-group", group, "--python", sys.executable]
+    commands = [["sync", "--quiet", "--frozen", "--only-group", group, "--python", sys.executable]]
+    if group.startswith(OWN_PREFIX):
+        commands = [
+            ["venv", "--quiet", "--clear", "--python", sys.executable, str(environment)],
+            ["pip", "sync", "--quiet", "--python", str(environment / "bin" / "python"), str(_lock_of(group))],
+        ]
     variables = {name: value for name, value in os.environ.items() if name != "VIRTUAL_ENV"}
     variables["UV_PROJECT_ENVIRONMENT"] = str(environment)
-    done = subprocess.run(
-        argv, cwd=ROOT, env=variables, capture_output=True, text=True, timeout=BUILD_SECONDS
-    )
-    if done.returncode != 0:
-        raise RuntimeError(f"uv could not build {group}: {done.stderr}")
+    for command in commands:
+        done = subprocess.run(
+            [find_uv(), *command],
+            cwd=ROOT,
+            env=variables,
+            capture_output=True,
+            text=True,
+            timeout=BUILD_SECONDS,
+        )
+        if done.returncode != 0:
+            raise RuntimeError(f"uv could not build {group}: {done.stderr}")
 
 
 def _cache_folder() -> Path:
@@ -125,7 +155,7 @@ def running_server(
     spec: ServerSpec, folder: Path, database_url: str, *, workers: int = 1, host: str = LOOPBACK
 ) -> Iterator[RunningServer]:
     """The server as the catalogue has it, with its counts and its log in ``folder``; stopped in the end."""
-    spec = for_version(spec, read_lock(ROOT / "uv.lock").version_of(spec))
+    spec = resolved(spec)
     folder.mkdir(parents=True, exist_ok=True)
     counts, log, config = folder / "counts", folder / "log", folder / "config"
     counts.mkdir()
@@ -137,7 +167,7 @@ def running_server(
         port=port,
         workers=workers,
         config_path=str(config),
-        program_directory=str(programs_of(spec.environment_group)),
+        program_directory=str(programs_of(spec.group)),
     )
     variables = {
         "PATH": os.defpath,
@@ -145,6 +175,7 @@ def running_server(
         "PYTHONDONTWRITEBYTECODE": "1",
         "ASGIBENCH_COUNTS": str(counts),
         "ASGIBENCH_DATABASE_URL": database_url,
+        "ASGIBENCH_ACCESS_LOGGER": spec.access_logger,
     }
     with log.open("wb") as output:
         process = subprocess.Popen(

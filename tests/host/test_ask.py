@@ -19,9 +19,9 @@ HOSTS = tuple(Host(name, ()) for name in ("one", "two", "three"))
 
 
 def refused(host: Host) -> AuthenticationError:
-    error = AuthenticationError(f"{host.name}: refused")
-    error.key_file, error.takes_password, error.login = KEY, True, f"u@{host.name}"
-    return error
+    return AuthenticationError(
+        f"{host.name}: refused", key_file=KEY, takes_password=True, login=f"u@{host.name}"
+    )
 
 
 def enter(host: Host) -> str:

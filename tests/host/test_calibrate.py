@@ -375,3 +375,13 @@ def test_a_slip_is_told_with_its_remedy(words: tuple[str, ...], status: int, sai
 def test_rounds_are_bounded() -> None:
     with pytest.raises(UsageError, match="1 to 20"):
         calibrate(CalibrateRequest(root=ROOT, rounds=0), print)
+
+
+def test_a_workload_that_no_file_answers_is_left_out_with_the_reason() -> None:
+    said: list[str] = []
+    with pytest.raises(UsageError, match="no ceiling can be measured of echo"):
+        calibrate(CalibrateRequest(root=ROOT, endpoints=("echo",)), said.append)
+    assert said == [
+        "echo is left out: it is a POST whose body the server has to read, and ours only sends files"
+    ]
+    assert "echo" not in BODIES

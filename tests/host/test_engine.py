@@ -24,11 +24,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from bench.wire.codec import from_plain
+from bench.wire.engine import SetUpRun
 from bench.wire.histogram import Histogram
-from loadgen.onhost import engine
-from loadgen.onhost.engine import BusyPoll, Load, Poller, Run, SelectorPoller, Watched, due_times, make_poller
+from bench.wire.load import LoadSpec
+from bench.wire.slices import Slice, Totals
+from loadgen.onhost.engine import run as engine_run
+from loadgen.onhost.engine.arrivals import due_times
+from loadgen.onhost.engine.load import EngineError
+from loadgen.onhost.engine.poll import READ, BusyPoll, Poller, SelectorPoller, Watched, make_poller
+from loadgen.onhost.engine.run import Run
+from tests.helpers.program import ROOT
 
-ENGINE = Path(engine.__file__)
 BODY = b"hello, world"
 SECOND = 1_000_000_000
 
@@ -167,21 +174,20 @@ class Driven:
     def __init__(
         self, load: dict[str, Any], *, poller: Poller | None = None, workers: int = 1, index: int = 0
     ) -> None:
-        self.slices: list[dict[str, Any]] = []
+        self.slices: list[Slice] = []
         self._poller = make_poller() if poller is None else poller
         watched: dict[int, Watched] = {}
-        self.run = Run(
-            Load.from_message(load, "w"), self._poller, watched, self._emit, workers=workers, index=index
-        )
+        order = SetUpRun("r", from_plain(LoadSpec, load), "w", index, workers)
+        self.run = Run(order, self._poller, watched, self._emit)
         self._ours, theirs = socket.socketpair()
         self._theirs = theirs
         self.on_wake: Callable[[], None] = self.run.stop
-        self.on_slice: Callable[[dict[str, Any]], None] = lambda slice_: None
-        self._unseen: deque[dict[str, Any]] = deque()
+        self.on_slice: Callable[[Slice], None] = lambda slice_: None
+        self._unseen: deque[Slice] = deque()
         watched[theirs.fileno()] = Bell(theirs, self._answer)
-        self._poller.register(theirs.fileno(), engine.READ)
+        self._poller.register(theirs.fileno(), READ)
 
-    def _emit(self, slice_: dict[str, Any]) -> None:
+    def _emit(self, slice_: Slice) -> None:
         self.slices.append(slice_)
         self._unseen.append(slice_)
         self._ours.send(b"s")
@@ -195,7 +201,7 @@ class Driven:
     def wake(self) -> None:
         self._ours.send(b"x")
 
-    def drive(self, connections: int) -> dict[str, Any]:
+    def drive(self, connections: int) -> Totals:
         """Returns the totals, after they have been compared with the slices."""
         guard = threading.Timer(30, self.wake)
         guard.start()
@@ -208,13 +214,13 @@ class Driven:
             self._theirs.close()
         totals = self.run.totals()
         for name in ("requests", "bytes_received", "connects", "reconnects", "backlog_dropped"):
-            assert totals[name] == sum(slice_[name] for slice_ in self.slices), name
+            assert getattr(totals, name) == sum(getattr(one, name) for one in self.slices), name
         for name in ("histogram", "failure_histogram", "send_lag", "service_histogram"):
-            merged = Histogram.from_pairs(pair for slice_ in self.slices for pair in slice_[name])
-            assert totals[name] == merged.to_pairs(), name
-        assert Histogram.from_pairs(totals["histogram"]).count == totals["requests"]
-        assert Histogram.from_pairs(totals["failure_histogram"]).count == sum(totals["failures"].values())
-        assert totals["completed"] == totals["requests"] + sum(totals["failures"].values())
+            merged = Histogram.from_pairs(pair for one in self.slices for pair in getattr(one, name))
+            assert getattr(totals, name) == merged.to_pairs(), name
+        assert Histogram.from_pairs(totals.histogram).count == totals.requests
+        assert Histogram.from_pairs(totals.failure_histogram).count == sum(totals.failures.values())
+        assert totals.completed == totals.requests + sum(totals.failures.values())
         return totals
 
 
@@ -225,7 +231,7 @@ def drive(
     *,
     server: dict[str, Any] | None = None,
     **changes: Any,
-) -> tuple[dict[str, Any], Server]:
+) -> tuple[Totals, Server]:
     """Load a scripted server until it has had so many requests; returns totals and server."""
 
     def counted(request: Request) -> Answer:
@@ -238,10 +244,10 @@ def drive(
         return driven.drive(connections), running
 
 
-def assert_all_good(totals: dict[str, Any], server: Server) -> None:
-    assert totals["failures"] == {}
-    assert totals["in_flight_at_stop"] == 0
-    assert totals["requests"] == totals["completed"] == totals["sent"] == len(server.requests)
+def assert_all_good(totals: Totals, server: Server) -> None:
+    assert totals.failures == {}
+    assert totals.in_flight_at_stop == 0
+    assert totals.requests == totals.completed == totals.sent == len(server.requests)
 
 
 # What is counted is what was served
@@ -250,8 +256,8 @@ def assert_all_good(totals: dict[str, Any], server: Server) -> None:
 def test_every_request_is_counted_once_on_both_sides() -> None:
     totals, server = drive(lambda request: [ok()], 2_000)
     assert_all_good(totals, server)
-    assert totals["bytes_received"] == len(server.requests) * len(ok())
-    assert (totals["connects"], totals["reconnects"], server.opened) == (4, 0, 4)
+    assert totals.bytes_received == len(server.requests) * len(ok())
+    assert (totals.connects, totals.reconnects, server.opened) == (4, 0, 4)
     assert server.requests[0].headers["host"].startswith("127.0.0.1:")
 
 
@@ -312,17 +318,17 @@ def test_a_server_that_takes_its_time_is_waited_for_asleep() -> None:
     totals, server = drive(slow, 400)
     assert_all_good(totals, server)
     # 400 waits at most, one in 64 of them for 20 microseconds, after the first six.
-    assert 0 < totals["engine_busy_poll_seconds"] < 0.002
+    assert 0 < totals.engine_busy_poll_seconds < 0.002
 
 
 def test_without_the_kernels_truncation_large_bodies_count_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     body = bytes(range(256)) * 2_000
     expect = {"status": 200, "length": len(body), "body_sha256": [hashlib.sha256(body).hexdigest()]}
-    for flags in (engine._TRUNCATE, 0):
-        monkeypatch.setattr(engine, "_TRUNCATE", flags)
+    for flags in (engine_run._TRUNCATE, 0):
+        monkeypatch.setattr(engine_run, "_TRUNCATE", flags)
         totals, server = drive(lambda request: [ok(body)], 200, expect=expect, hash_sample_every=7)
         assert_all_good(totals, server)
-        assert totals["bytes_received"] == len(server.requests) * len(ok(body))
+        assert totals.bytes_received == len(server.requests) * len(ok(body))
 
 
 @pytest.mark.parametrize(
@@ -356,15 +362,15 @@ def test_ordinary_answers_of_every_shape_keep_the_connection(answer: Answer) -> 
 def test_a_close_that_was_announced_is_a_reconnect_and_no_failure(answer: Answer) -> None:
     totals, server = drive(lambda request: answer, 300)
     assert_all_good(totals, server)
-    assert totals["reconnects"] == totals["connects"] - 4 > 0
-    assert totals["connects"] <= server.opened <= totals["connects"] + 4  # those it was making at the stop
+    assert totals.reconnects == totals.connects - 4 > 0
+    assert totals.connects <= server.opened <= totals.connects + 4  # those it was making at the stop
 
 
 def test_without_keep_alive_each_request_has_its_connection_and_asks_for_it() -> None:
     totals, server = drive(lambda request: [ok(BODY, "Connection: close"), None], 200, keep_alive=False)
     assert_all_good(totals, server)
-    assert totals["connects"] == len(server.requests) <= server.opened <= len(server.requests) + 4
-    assert totals["reconnects"] == 0
+    assert totals.connects == len(server.requests) <= server.opened <= len(server.requests) + 4
+    assert totals.reconnects == 0
     assert {request.headers["connection"] for request in server.requests} == {"close"}
 
 
@@ -440,23 +446,23 @@ def test_each_failure_is_counted_by_its_kind_and_the_run_goes_on() -> None:
         90: [b"HTTP/1.1 101 Switching Protocols\r\n\r\n", None],
     }
     totals, server = drive(lambda request: answers.get(request.number, [ok()]), 4_000, 2, hash_sample_every=1)
-    assert totals["failures"] == {
+    assert totals.failures == {
         "bad_status": 1,
         "bad_length": 1,
         "bad_body": 1,
         "bad_framing": 4,
         "closed_early": 2,
     }
-    assert totals["requests"] == len(server.requests) - 9
-    assert totals["reconnects"] == totals["connects"] - 2 == 6
+    assert totals.requests == len(server.requests) - 9
+    assert totals.reconnects == totals.connects - 2 == 6
 
 
 def test_a_wrong_body_of_the_right_length_is_found_at_once_when_small() -> None:
     answers: dict[int, Answer] = {150: [ok(BODY.upper())]}
     totals, _ = drive(lambda request: answers.get(request.number, [ok()]), 300, hash_sample_every=1_000_000)
-    assert totals["failures"] == {}, "the head is known and the body not sampled"
+    assert totals.failures == {}, "the head is known and the body not sampled"
     totals, _ = drive(lambda request: answers.get(request.number, [ok()]), 300, hash_sample_every=1)
-    assert totals["failures"] == {"bad_body": 1}
+    assert totals.failures == {"bad_body": 1}
 
 
 def test_a_reset_is_counted_as_one() -> None:
@@ -474,7 +480,7 @@ def test_a_reset_is_counted_as_one() -> None:
         thread.start()
         totals = driven.drive(1)
         thread.join()
-    assert totals["failures"] == {"reset": 1}
+    assert totals.failures == {"reset": 1}
     assert server.requests == []
 
 
@@ -484,9 +490,9 @@ def test_a_closed_port_is_refused_at_a_bounded_rate() -> None:
     driven = Driven(spec(port))
     driven.on_slice = lambda slice_: driven.run.stop()
     totals = driven.drive(3)
-    assert set(totals["failures"]) == {"refused"}
-    assert 3 <= totals["failures"]["refused"] <= 3 * 12
-    assert (totals["sent"], totals["connects"]) == (0, 0)
+    assert set(totals.failures) == {"refused"}
+    assert 3 <= totals.failures["refused"] <= 3 * 12
+    assert (totals.sent, totals.connects) == (0, 0)
 
 
 def test_a_server_that_does_not_answer_costs_each_request_its_timeout() -> None:
@@ -494,27 +500,25 @@ def test_a_server_that_does_not_answer_costs_each_request_its_timeout() -> None:
         return [] if request.number % 10 == 5 else [ok()]
 
     totals, server = drive(silence, 100, 3, timeout_seconds=0.2)
-    timeouts = totals["failures"].pop("timeout")
-    assert totals["failures"] == {}
-    assert timeouts + totals["in_flight_at_stop"] == sum(
-        request.number % 10 == 5 for request in server.requests
-    )
-    waited = Histogram.from_pairs(totals["failure_histogram"])
-    assert 0.2 * SECOND * 0.999 <= waited.minimum <= waited.maximum < 2 * SECOND
+    timeouts = totals.failures.pop("timeout")
+    assert totals.failures == {}
+    assert timeouts + totals.in_flight_at_stop == sum(request.number % 10 == 5 for request in server.requests)
+    waited = Histogram.from_pairs(totals.failure_histogram)
+    assert 0.2 * SECOND * 0.999 <= waited.quantile(0) <= waited.maximum < 2 * SECOND
 
 
 def test_requests_in_flight_at_the_stop_are_told() -> None:
     totals, server = drive(lambda request: [ok()] if request.number < 10 else [], 12, 2)
-    assert totals["in_flight_at_stop"] == 2
-    assert totals["sent"] == len(server.requests) == totals["completed"] + 2
+    assert totals.in_flight_at_stop == 2
+    assert totals.sent == len(server.requests) == totals.completed + 2
 
 
 def test_a_connection_that_ends_unannounced_fails_what_was_sent_on_it() -> None:
     totals, server = drive(lambda request: [ok(), None] if request.number % 50 == 49 else [ok()], 500)
-    assert set(totals["failures"]) <= {"closed_early", "reset"}
-    assert totals["reconnects"] == totals["connects"] - 4
-    assert 0 < totals["reconnects"] <= sum(totals["failures"].values()) <= totals["reconnects"] + 4
-    assert totals["requests"] == len(server.requests)
+    assert set(totals.failures) <= {"closed_early", "reset"}
+    assert totals.reconnects == totals.connects - 4
+    assert 0 < totals.reconnects <= sum(totals.failures.values()) <= totals.reconnects + 4
+    assert totals.requests == len(server.requests)
 
 
 WHOLE, BROKEN = (
@@ -542,8 +546,8 @@ def test_whatever_is_served_in_whatever_pieces_is_counted_right(script: list[Any
 
     totals, server = drive(answer, 2 * len(script), 1, hash_sample_every=sample)
     expected = Counter(kinds[script[request.number % len(script)][0]] for request in server.requests)
-    assert totals["requests"] == expected.pop("", 0)
-    assert totals["failures"] == dict(expected)
+    assert totals.requests == expected.pop("", 0)
+    assert totals.failures == dict(expected)
 
 
 # Changes, time, and the open loop
@@ -554,7 +558,7 @@ def test_the_number_of_connections_follows_what_it_is_set_to() -> None:
         driven = Driven(spec(server.port, epoch=time.time() + 0.3))
         steps = iter([9, 2, 5])
 
-        def next_step(slice_: dict[str, Any]) -> None:
+        def next_step(slice_: Slice) -> None:
             if (count := next(steps, None)) is None:
                 driven.run.stop()
             else:
@@ -563,8 +567,8 @@ def test_the_number_of_connections_follows_what_it_is_set_to() -> None:
         driven.on_slice = next_step
         totals = driven.drive(4)
         assert_all_good(totals, server)
-    assert [slice_["connections"] for slice_ in driven.slices] == [4, 9, 2, 5, 0]
-    assert server.opened == totals["connects"] == 4 + 5 + 3
+    assert [slice_.connections for slice_ in driven.slices] == [4, 9, 2, 5, 0]
+    assert server.opened == totals.connects == 4 + 5 + 3
     assert server.open_most <= 9
 
 
@@ -576,16 +580,16 @@ def test_slices_are_seconds_of_the_controllers_clock() -> None:
         driven = Driven(load)
         ended: list[float] = []
 
-        def note(slice_: dict[str, Any]) -> None:
+        def note(slice_: Slice) -> None:
             ended.append(time.time() - epoch)
-            if slice_["k"] == 1:
+            if slice_.k == 1:
                 driven.run.stop()
 
         driven.on_slice = note
         driven.drive(2)
-    assert [slice_["k"] for slice_ in driven.slices] == [-1, 0, 1, 2]
+    assert [slice_.k for slice_ in driven.slices] == [-1, 0, 1, 2]
     assert ended[:3] == pytest.approx([0, 1, 2], abs=0.3)
-    assert all(slice_["requests"] > 0 for slice_ in driven.slices[:3])
+    assert all(slice_.requests > 0 for slice_ in driven.slices[:3])
 
 
 def test_an_open_load_keeps_its_rate_and_tells_lag_and_service_apart() -> None:
@@ -595,21 +599,21 @@ def test_an_open_load_keeps_its_rate_and_tells_lag_and_service_apart() -> None:
         begun_at = time.perf_counter()
         elapsed_seconds: list[float] = []
 
-        def stop(slice_: dict[str, Any]) -> None:
-            if slice_["k"] == 1:
+        def stop(slice_: Slice) -> None:
+            if slice_.k == 1:
                 driven.run.stop()
                 elapsed_seconds.append(time.perf_counter() - begun_at)
 
         driven.on_slice = stop
         totals = driven.drive(5)
     assert_all_good(totals, server)
-    assert totals["sent"] == pytest.approx(500 * elapsed_seconds[0], abs=10)
-    assert Histogram.from_pairs(totals["send_lag"]).count == totals["sent"]
-    assert Histogram.from_pairs(totals["service_histogram"]).count == totals["requests"]
-    assert totals["backlog_dropped"] == 0
-    service = Histogram.from_pairs(totals["service_histogram"]).mean
-    lag = Histogram.from_pairs(totals["send_lag"]).mean
-    latency = Histogram.from_pairs(totals["histogram"]).mean
+    assert totals.sent == pytest.approx(500 * elapsed_seconds[0], abs=10)
+    assert Histogram.from_pairs(totals.send_lag).count == totals.sent
+    assert Histogram.from_pairs(totals.service_histogram).count == totals.requests
+    assert totals.backlog_dropped == 0
+    service = Histogram.from_pairs(totals.service_histogram).mean
+    lag = Histogram.from_pairs(totals.send_lag).mean
+    latency = Histogram.from_pairs(totals.histogram).mean
     assert latency == pytest.approx(service + lag, rel=0.01)
 
 
@@ -629,12 +633,12 @@ def test_in_open_loop_a_stall_is_felt_by_every_request_that_was_due_in_it() -> N
     }
     totals, server = drive(answer, 300, 1, **load)
     assert_all_good(totals, server)
-    waited = Histogram.from_pairs(totals["histogram"])
+    waited = Histogram.from_pairs(totals.histogram)
     late = sum(count for index, count in waited.counts.items() if engine_midpoint(index) > 0.05 * SECOND)
     assert late >= 80
-    served = Histogram.from_pairs(totals["service_histogram"])
+    served = Histogram.from_pairs(totals.service_histogram)
     assert sum(count for index, count in served.counts.items() if engine_midpoint(index) > 0.25 * SECOND) <= 2
-    assert totals["backlog_max"] >= 80
+    assert totals.backlog_max >= 80
 
 
 def engine_midpoint(index: int) -> float:
@@ -647,11 +651,11 @@ def test_a_full_backlog_drops_and_counts() -> None:
         driven = Driven(spec(server.port, timeout_seconds=0.2, **load))
         driven.on_slice = lambda slice_: driven.run.stop()
         totals = driven.drive(1)
-    assert totals["backlog_max"] == 10
-    assert totals["backlog_dropped"] > 100
-    assert totals["backlog_at_stop"] == 10
-    assert set(totals["failures"]) == {"timeout"}
-    assert len(server.requests) == totals["sent"]
+    assert totals.backlog_max == 10
+    assert totals.backlog_dropped > 100
+    assert totals.backlog_at_stop == 10
+    assert set(totals.failures) == {"timeout"}
+    assert len(server.requests) == totals.sent
 
 
 def test_an_open_load_outlives_a_server_that_closes_idle_connections() -> None:
@@ -664,13 +668,13 @@ def test_an_open_load_outlives_a_server_that_closes_idle_connections() -> None:
     }
     totals, server = drive(lambda request: [ok(BODY, "Connection: close"), None], 60, 4, **load)
     assert_all_good(totals, server)
-    assert totals["reconnects"] > 0
+    assert totals.reconnects > 0
 
 
-def open_load(rate_per_second: float, *, poisson: bool = False, seed: int = 1) -> Load:
+def open_load(rate_per_second: float, *, poisson: bool = False, seed: int = 1) -> LoadSpec:
     arrivals = "poisson" if poisson else "constant"
     changes = {"mode": "open", "rate_per_second": rate_per_second, "arrivals": arrivals, "seed": seed}
-    return Load.from_message(spec(1, **changes), "w")
+    return from_plain(LoadSpec, spec(1, **changes))
 
 
 @given(
@@ -736,13 +740,13 @@ def test_tls(certificate: Path, size: int, keep_alive: bool) -> None:
         **trust,
     )
     assert_all_good(totals, running)
-    assert totals["connects"] == (4 if keep_alive else len(running.requests))
+    assert totals.connects == (4 if keep_alive else len(running.requests))
 
 
 def test_a_certificate_that_is_not_trusted_ends_the_run_with_the_remedy(certificate: Path) -> None:
     with serving(lambda request: [ok()], tls=tls_server(certificate)) as server:
         driven = Driven(spec(server.port, tls=True, server_name="bench.test"))
-        with pytest.raises(engine.EngineError, match="set tls_ca_file"):
+        with pytest.raises(EngineError, match="set tls_ca_file"):
             driven.drive(1)
         driven.run.abandon()
 
@@ -751,12 +755,12 @@ def test_a_certificate_that_is_not_trusted_ends_the_run_with_the_remedy(certific
 
 
 class Process:
-    """engine.py as it is shipped, driven over its socketpair."""
+    """The engine as a load worker starts it, driven over its socketpair."""
 
     def __init__(self) -> None:
         ours, theirs = socket.socketpair()
-        command = [sys.executable, str(ENGINE), "--control-fd", str(theirs.fileno())]
-        self.process = subprocess.Popen(command, pass_fds=[theirs.fileno()])
+        command = [sys.executable, "-m", "loadgen.onhost.engine", "--control-fd", str(theirs.fileno())]
+        self.process = subprocess.Popen(command, pass_fds=[theirs.fileno()], cwd=ROOT)
         theirs.close()
         ours.settimeout(30)
         self.socket = ours
@@ -813,7 +817,7 @@ def test_a_run_that_cannot_be_is_told_and_the_next_one_can(process: Process) -> 
     broken = [
         (spec(1, host="nowhere.invalid"), "can't be resolved"),
         ({**spec(1), "rotate": {"header": "X", "values": []}}, "rotate.values is empty"),
-        ({"host": "127.0.0.1"}, "LoadSpec is broken"),
+        ({"host": "127.0.0.1"}, "SetUpRun.spec.port is missing"),
         (spec(1, headers={"X": "a\r\nb"}), "line breaks"),
         (spec(1, mode="open", rate_per_second=None), "rate_per_second"),
         (spec(1, tls=True, tls_ca_file="/nowhere"), "CA file"),

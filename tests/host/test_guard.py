@@ -11,9 +11,10 @@ from pathlib import Path
 import pytest
 
 from bench.environment.hosts import Host, HostFacts
-from bench.errors import CommandFailed, HostBusy
-from remote.guarded import GuardedHost, GuardRefusal, GuardSession
-from remote.ssh.connect import LocalConnection
+from bench.errors import CommandFailed, HostBusy, HostUnsuitable
+from remote.guard_link import GuardRefusal
+from remote.guarded import GuardedHost, GuardSession
+from remote.local import LocalConnection
 from tests.helpers.waiting import until
 
 HOST = Host(name="here", groups=("server",), connection="local", address="127.0.0.1")
@@ -121,7 +122,7 @@ def test_a_second_session_is_told_who_holds_the_host(host: GuardedHost) -> None:
 
 def test_the_same_session_comes_back_after_a_lost_connection(host: GuardedHost) -> None:
     pid = host.start("stays", ["sleep", "300"], log="stays.log")
-    host._stream.close()
+    host._link._stream.close()
     until(host.is_lost)
     host.reattach(LocalConnection(HOST))
     assert alive(pid)
@@ -151,7 +152,7 @@ def test_what_a_killed_guard_left_is_swept_by_the_next(tmp_path: Path) -> None:
     first = guarded(tmp_path / "w")
     first.start("family", ["sh", "-c", NESTED], log="family.log")
     pids = printed_pids(first, "family.log", 3)
-    guard_pid = int(first._ask("hello")["pid"])
+    guard_pid = first.guard_pid
     os.kill(guard_pid, signal.SIGKILL)
     until(first.is_lost)
     first.abandon()
@@ -180,12 +181,63 @@ def test_files_travel_whole_and_stay_below_the_work_folder(host: GuardedHost) ->
 
 def test_a_taken_port_is_told_from_a_free_one(host: GuardedHost) -> None:
     port = host.free_port("127.0.0.1")
-    assert host.port_problem("127.0.0.1", port) == ""
+    assert host.port_problem("127.0.0.1", port) is None
     code = f"import socket,time; s=socket.create_server(('127.0.0.1',{port})); print(1,flush=True)"
     code += "; time.sleep(99)"
     host.start("listener", [sys.executable, "-c", code], log="listener.log")
     until(lambda: host.tail("listener.log") != "")
-    assert "EADDRINUSE" in host.port_problem("127.0.0.1", port)
+    problem = host.port_problem("127.0.0.1", port)
+    assert problem is not None
+    assert problem.kind == "taken"
+    assert "EADDRINUSE" in problem.text
+
+
+@pytest.fixture
+def ignored_signals() -> Iterator[None]:
+    """As a background shell and nohup start a program."""
+    numbers = (signal.SIGINT, signal.SIGQUIT)
+    before = [signal.signal(number, signal.SIG_IGN) for number in numbers]
+    yield
+    for number, handler in zip(numbers, before, strict=True):
+        signal.signal(number, handler)
+
+
+SHOW_IGNORED = (
+    "import signal; print([number.name for number in (signal.SIGINT, signal.SIGQUIT) "
+    "if signal.getsignal(number) is signal.SIG_IGN], flush=True)"
+)
+
+
+@pytest.mark.usefixtures("ignored_signals")
+def test_children_can_be_interrupted_though_we_were_started_with_interrupts_ignored(tmp_path: Path) -> None:
+    connection = LocalConnection(HOST)
+    show = [sys.executable, "-I", "-c", SHOW_IGNORED]
+    assert connection.run(show).stdout.strip() == b"[]"
+    stream = connection.stream(show)
+    assert next(stream.lines()) == b"[]"
+    stream.close()
+    host = guarded(tmp_path / "w")
+    try:
+        assert host.run(show).stdout.strip() == b"[]"
+        host.start("shown", show, log="shown.log")
+        until(lambda: host.tail("shown.log") == "[]\n")
+    finally:
+        host.release()
+
+
+def test_the_guard_takes_no_folder_that_is_not_ours(tmp_path: Path) -> None:
+    (tmp_path / "w").mkdir()
+    (tmp_path / "w" / "thesis.tex").touch()
+    with pytest.raises(HostUnsuitable, match="was not made by asgibench") as caught:
+        guarded(tmp_path / "w")
+    assert "asgibench_workdir" in caught.value.remedy
+    assert [path.name for path in (tmp_path / "w").iterdir()] == ["thesis.tex"]
+
+
+def test_a_guard_that_cannot_start_says_why(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(HostUnsuitable, match=r"the guard did not start .*Not a directory"):
+        guarded(tmp_path / "file" / "w")
 
 
 def test_the_guard_takes_only_its_owners_folder(tmp_path: Path) -> None:

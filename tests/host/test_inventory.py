@@ -15,10 +15,12 @@ import pytest
 from bench.environment.hosts import Host, Inventory
 from bench.errors import InventoryError
 from inventory.find import find_inventory, inventory_names
-from inventory.listing import Listing, find_programs, list_inventory, parse_listing
+from inventory.listing import Listing, list_inventory, parse_listing
+from inventory.programs import find_programs
 from inventory.read import build_inventory, read_inventory
 from inventory.ssh_arguments import parse_ssh_arguments
-from inventory.variables import parse_cores
+from inventory.values import parse_cores
+from inventory.variables import VARIABLES
 
 ROOT = Path(__file__).parents[2]
 YAML = """\
@@ -191,18 +193,18 @@ def test_broken_inventory_is_an_error_naming_the_file(
 @pytest.mark.parametrize(
     ("groups", "message", "remedy"),
     [
-        ({"server": ("a", "b"), "loadgen": ("c",)}, "group server: 2 hosts (a, b)", "leave one"),
+        ({"server": ("a", "b"), "loadgen": ("c",)}, "group server: 2 hosts (a, b)", "Leave one"),
         ({"server": ("a",), "loadgen": ()}, "group loadgen: has no host", "at least one host"),
         ({"server": ("a",), "loadgen": ("b",), "database": ()}, "group database: has no host", "one host"),
         (
             {"server": ("a",), "loadgen": ("b",), "database": ("c", "d")},
             "group database: 2 hosts (c, d)",
-            "leave one",
+            "Leave one",
         ),
         (
             {"server": ("a",), "loadgens": ("b",)},
             "group loadgen: missing; the groups are: server, loadgens",
-            "rename the group loadgens to loadgen",
+            "Rename the group loadgens to loadgen",
         ),
     ],
 )
@@ -271,7 +273,7 @@ def test_missing_inventory_names_those_that_exist(tmp_path: Path) -> None:
     written(tmp_path / "inventory", "local.yml", YAML)
     with pytest.raises(InventoryError, match="no inventory 'locl' in") as caught:
         find_inventory("locl", root=tmp_path)
-    assert "did you mean 'local'? there are: local" in caught.value.remedy
+    assert "Did you mean 'local'? There are: local" in caught.value.remedy
     with pytest.raises(InventoryError, match=r"nowhere/lab\.yml: no such file"):
         find_inventory(str(tmp_path / "nowhere" / "lab.yml"), root=tmp_path)
     with pytest.raises(InventoryError, match="is a folder"):
@@ -377,7 +379,7 @@ def test_home_is_filled_in_for_key_files(tmp_path: Path, monkeypatch: pytest.Mon
 @pytest.mark.parametrize(
     ("variables", "message", "remedy"),
     [
-        ({"asgibench_adress": "x"}, "asgibench_adress: unknown", "did you mean asgibench_address?"),
+        ({"asgibench_adress": "x"}, "asgibench_adress: unknown", "Did you mean asgibench_address?"),
         ({"asgibench_core": 1}, "asgibench_core: unknown", "asgibench_cores"),
         ({"ansible_host": "{{ ip }}"}, "ansible_host: '{{ ip }}' is a template", "the value itself"),
         ({"asgibench_cores": ["{% x %}"]}, "asgibench_cores: .* is a template", "the value itself"),
@@ -492,3 +494,19 @@ def test_only_jump_hosts_are_read_from_ssh_arguments(
 
 def test_program_is_there() -> None:
     assert shutil.which("ansible-inventory", path=str(Path(sys.executable).parent))
+
+
+# ---------------------------------------------------------------- the table of variables
+
+
+def test_the_document_has_the_table_of_our_variables() -> None:
+    document = (ROOT / "docs" / "hosts.md").read_text()
+    rows = re.findall(r"^\| `asgibench_.*\|$", document, re.MULTILINE)
+    assert rows == [f"| `{one.name}` | {one.meaning} | {one.default} |" for one in VARIABLES]
+
+
+def test_each_variable_is_a_field_of_what_it_is_of() -> None:
+    for one in VARIABLES:
+        kind = Host if one.of == "host" else Inventory
+        assert one.field in kind.__struct_fields__
+        assert one.name.startswith("asgibench_")

@@ -95,14 +95,14 @@ def test_of_several_environments_none_is_taken_by_itself(tmp_path: Path) -> None
     file = written(tmp_path, "cloud.yml", SEVERAL)
     error = refused(str(file))
     assert "group server: 2 hosts (p1, s1)" in error.message
-    assert error.remedy == "choose one environment: --hosts cloud:prod or cloud:staging"
+    assert error.remedy == "Choose one environment: --hosts cloud:prod or cloud:staging"
 
 
 @pytest.mark.parametrize(
     ("group", "message", "remedy"),
     [
-        ("prd", "no group prd", "did you mean cloud:prod? environments there: prod, staging"),
-        ("server", "server is a role", "environments there: prod, staging"),
+        ("prd", "no group prd", "Did you mean cloud:prod? Environments there: prod, staging"),
+        ("server", "server is a role", "Environments there: prod, staging"),
         ("half", "group loadgen: missing", "group loadgen"),
         ("", "names no group", "INVENTORY:GROUP"),
     ],

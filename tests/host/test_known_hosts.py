@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.asymmetric import ed25519
 
 from bench.environment.hosts import Host
 from bench.errors import HostKeyError, HostUnreachable
-from remote.ssh.connect import HostKeys, connect
+from remote.ssh.connect import connect
 from remote.ssh.known_hosts import (
     fingerprint,
     known_hosts_files,
@@ -27,6 +27,7 @@ from remote.ssh.known_hosts import (
     read_known_hosts,
     scan_host_key,
 )
+from remote.ssh.opening import HostKeys
 
 PASSWORD = "let me in"
 TIMEOUT_SECONDS = 10.0

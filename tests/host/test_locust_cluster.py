@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import dataclasses
 import os
 import signal
 import time
@@ -12,7 +12,20 @@ from typing import Any
 
 import pytest
 
-from benchmarks.engine import LoopbackCluster
+from bench.wire.codec import decode_line
+from bench.wire.load import Expect, LoadSpec
+from bench.wire.master import (
+    ChangeUsers,
+    MasterError,
+    RunStarted,
+    RunStopped,
+    StartRun,
+    StopRun,
+    WorkerState,
+)
+from bench.wire.slices import Slice
+from bench.wire.worker import SpoolHead, SpoolTotals
+from benchmarks.loopback import LoopbackCluster
 from tests.helpers.counting_server import BODY, CountingServer
 
 
@@ -37,31 +50,36 @@ def own_cluster(tmp_path: Path) -> Iterator[LoopbackCluster]:
         yield cluster
 
 
-def load(server: CountingServer, **changes: Any) -> dict[str, Any]:
-    expect = {"status": 200, "length": len(BODY), "body_sha256": []}
-    basis = {"host": "127.0.0.1", "port": server.port, "path": "/", "expect": expect}
-    return {**basis, "epoch": time.time() + 0.2, **changes}
+def load(server: CountingServer, **changes: Any) -> LoadSpec:
+    spec = LoadSpec("127.0.0.1", server.port, "/", time.time() + 0.2, expect=Expect(length=len(BODY)))
+    return dataclasses.replace(spec, **changes)
 
 
-def start(cluster: LoopbackCluster, run: str, spec: dict[str, Any], users: int) -> float:
+def start(cluster: LoopbackCluster, run: str, spec: LoadSpec, users: int) -> float:
     """Returns the seconds it took."""
     begun_at = time.monotonic()
-    cluster.tell(do="start", run=run, spec=spec, users=users)
-    cluster.expect("started", run=run, users=users)
+    cluster.tell(StartRun(run, spec, users))
+    cluster.expect(RunStarted, run=run, users=users)
     return time.monotonic() - begun_at
 
 
-def stop(cluster: LoopbackCluster, run: str) -> tuple[dict[str, Any], float]:
+def stop(cluster: LoopbackCluster, run: str) -> tuple[RunStopped, float]:
     """The stopped event, and the seconds it took."""
     begun_at = time.monotonic()
-    cluster.tell(do="stop")
-    stopped = cluster.expect("stopped", run=run)
+    cluster.tell(StopRun())
+    stopped = cluster.expect(RunStopped, run=run)
     return stopped, time.monotonic() - begun_at
 
 
-def spooled(cluster: LoopbackCluster, worker: str, run: str) -> list[dict[str, Any]]:
+def spooled(cluster: LoopbackCluster, worker: str, run: str) -> list[object]:
+    """Every line of a worker's spool, each as what it is by its place."""
     path = cluster.folder / worker.split("/")[1] / f"{run.replace('/', '_')}.jsonl"
-    return [json.loads(line) for line in path.read_text().splitlines()]
+    first, *slices, last = path.read_bytes().splitlines()
+    return [
+        decode_line(SpoolHead, first),
+        *(decode_line(Slice, line) for line in slices),
+        decode_line(SpoolTotals, last),
+    ]
 
 
 @pytest.mark.parametrize("run", ["block/1", "block/2"])
@@ -74,22 +92,22 @@ def test_counts_agree_on_all_sides_run_after_run(
     cluster.wait_for_slice(run, 1)
     stopped, _ = stop(cluster, run)
     server.fails = False
-    totals = stopped["workers"]
+    totals = stopped.workers
     served = server.requests - before
     assert set(totals) == set(cluster.workers)
-    assert stopped["lost"] == []
-    assert sum(total["in_flight_at_stop"] for total in totals.values()) == 0
-    assert sum(total["completed"] for total in totals.values()) == served == stopped["locust"]["requests"]
-    failures = sum(total["failures"]["bad_status"] for total in totals.values())
-    assert served // 10 - 1 <= failures == stopped["locust"]["failures"] <= served // 10 + 1
+    assert stopped.lost == ()
+    assert sum(total.in_flight_at_stop for total in totals.values()) == 0
+    assert sum(total.completed for total in totals.values()) == served == stopped.locust.requests
+    failures = sum(total.failures["bad_status"] for total in totals.values())
+    assert served // 10 - 1 <= failures == stopped.locust.failures <= served // 10 + 1
     for worker, total in totals.items():
-        arrived = [event["slice"] for event in cluster.slices(run) if event["worker"] == worker]
-        assert sum(slice_["requests"] for slice_ in arrived) == total["requests"] > 0
+        arrived = [event.slice for event in cluster.slices(run, worker)]
+        assert sum(slice_.requests for slice_ in arrived) == total.requests > 0
         # Slice -1 is there only where the worker had answers before the epoch.
-        first = arrived[0]["k"]
+        first = arrived[0].k
         assert first in (-1, 0)
-        assert [slice_["k"] for slice_ in arrived] == list(range(first, first + len(arrived)))
-        assert spooled(cluster, worker, run) == [{"run": run, "worker": worker}, *arrived, {"totals": total}]
+        assert [slice_.k for slice_ in arrived] == list(range(first, first + len(arrived)))
+        assert spooled(cluster, worker, run) == [SpoolHead(run, worker), *arrived, SpoolTotals(total)]
 
 
 def test_a_run_costs_little_to_start_and_to_stop(cluster: LoopbackCluster, server: CountingServer) -> None:
@@ -105,13 +123,13 @@ def test_a_run_costs_little_to_start_and_to_stop(cluster: LoopbackCluster, serve
 def test_the_number_of_users_is_followed_in_mid_run(cluster: LoopbackCluster, server: CountingServer) -> None:
     start(cluster, "ramp", load(server), 4)
     for k, users in enumerate([11, 3, 8]):
-        cluster.tell(do="users", users=users)
-        cluster.expect("started", run="ramp", users=users)
+        cluster.tell(ChangeUsers(users))
+        cluster.expect(RunStarted, run="ramp", users=users)
         cluster.wait_for_slice("ramp", k)
-        last = {event["worker"]: event["slice"]["connections"] for event in cluster.slices("ramp")}
+        last = {event.worker: event.slice.connections for event in cluster.slices("ramp")}
         assert sum(last.values()) == users
     stopped, _ = stop(cluster, "ramp")
-    assert sum(total["connects"] for total in stopped["workers"].values()) == 4 + 7 + 5
+    assert sum(total.connects for total in stopped.workers.values()) == 4 + 7 + 5
 
 
 def test_an_open_load_is_sharded_over_the_workers(cluster: LoopbackCluster, server: CountingServer) -> None:
@@ -119,34 +137,34 @@ def test_an_open_load_is_sharded_over_the_workers(cluster: LoopbackCluster, serv
     start(cluster, "open", spec, 8)
     cluster.wait_for_slice("open", 2)
     stopped, _ = stop(cluster, "open")
-    for total in stopped["workers"].values():
-        assert total["failures"] == {}
-        assert total["backlog_dropped"] == 0
-    shares = [total["sent"] for total in stopped["workers"].values()]
+    for total in stopped.workers.values():
+        assert total.failures == {}
+        assert total.backlog_dropped == 0
+    shares = [total.sent for total in stopped.workers.values()]
     assert max(shares) - min(shares) <= 60, "the workers begin and end within about 0.1 s of each other"
 
 
 def test_a_load_that_cannot_be_is_an_error_and_the_next_run_works(
     cluster: LoopbackCluster, server: CountingServer
 ) -> None:
-    cluster.tell(do="start", run="bad", spec=load(server, host="nowhere.invalid"), users=2)
-    assert "can't be resolved" in cluster.expect("error")["message"]
-    assert len(cluster.expect("stopped", run="bad")["lost"]) == 2
+    cluster.tell(StartRun("bad", load(server, host="nowhere.invalid"), 2))
+    assert "can't be resolved" in cluster.expect(MasterError).message
+    assert len(cluster.expect(RunStopped, run="bad").lost) == 2
     start(cluster, "good", load(server), 2)
     stopped, _ = stop(cluster, "good")
-    assert stopped["locust"]["failures"] == 0
+    assert stopped.locust.failures == 0
 
 
 def test_commands_out_of_turn_are_errors(cluster: LoopbackCluster, server: CountingServer) -> None:
-    cluster.tell(do="users", users=3)
-    assert "no run" in cluster.expect("error")["message"]
-    cluster.tell(do="dance")
-    assert "not a command" in cluster.expect("error")["message"]
+    cluster.tell(ChangeUsers(3))
+    assert "no run" in cluster.expect(MasterError).message
+    cluster.send_line(b'{"do":"dance"}\n')
+    assert "not a command" in cluster.expect(MasterError).message
     start(cluster, "one", load(server), 2)
-    cluster.tell(do="start", run="two", spec=load(server), users=2)
-    assert "still under way" in cluster.expect("error")["message"]
+    cluster.tell(StartRun("two", load(server), 2))
+    assert "still under way" in cluster.expect(MasterError).message
     stopped, _ = stop(cluster, "one")
-    assert stopped["lost"] == []
+    assert stopped.lost == ()
 
 
 @pytest.mark.parametrize("victim", ["worker", "engine", "silent worker"])
@@ -162,18 +180,16 @@ def test_a_lost_worker_ends_the_run_within_five_seconds(
         os.kill(process.pid, signal.SIGKILL if victim == "worker" else signal.SIGSTOP)
     begun_at = time.monotonic()
     if victim != "engine":
-        own_cluster.expect("worker", worker="here/1", state="lost")
-    assert "here/1" in own_cluster.expect("error")["message"]
+        own_cluster.expect(WorkerState, worker="here/1", state="lost")
+    assert "here/1" in own_cluster.expect(MasterError).message
     assert time.monotonic() - begun_at < 5
-    stopped = own_cluster.expect("stopped", run="doomed")
-    assert stopped["lost"] == ["here/1"]
-    assert set(stopped["workers"]) == {"here/0"}
-    users = [
-        event["slice"]["connections"] for event in own_cluster.slices("doomed") if event["worker"] == "here/0"
-    ]
+    stopped = own_cluster.expect(RunStopped, run="doomed")
+    assert stopped.lost == ("here/1",)
+    assert set(stopped.workers) == {"here/0"}
+    users = [event.slice.connections for event in own_cluster.slices("doomed", "here/0")]
     assert max(users) == 2, "its users were not handed to the other"
-    own_cluster.tell(do="stop")
-    assert own_cluster.expect("stopped") == stopped, "a stop that comes late is answered all the same"
+    own_cluster.tell(StopRun())
+    assert own_cluster.expect(RunStopped) == stopped, "a stop that comes late is answered all the same"
     if victim == "silent worker":
         os.kill(process.pid, signal.SIGCONT)
 

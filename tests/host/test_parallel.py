@@ -7,19 +7,28 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from concurrent.futures import Future
 from pathlib import Path
 
 import pytest
 
 from bench.environment.hosts import Host, Inventory
-from bench.errors import AuthenticationError, HostUnreachable, SeveralHostsFailed
+from bench.errors import (
+    AsgibenchError,
+    AuthenticationError,
+    ConnectionLost,
+    HostUnreachable,
+    LoadError,
+    SeveralHostsFailed,
+)
 from remote import fleet
 from remote.fleet import AT_ONCE_THROUGH_A_JUMP_HOST, open_fleet
 from remote.guarded import new_session
-from remote.parallel import on_all, outcomes
-from remote.provision.provision import ship
-from remote.ssh.connect import Completed, HostKeys, LocalConnection
+from remote.local import LocalConnection
+from remote.parallel import on_all, outcomes, wait_for_all
+from remote.provision.ship import ship
+from remote.runner import Command, Completed
+from remote.ssh.opening import HostKeys
 from tests.helpers.facts import facts_of_this_machine
 
 LOAD_HOSTS = 8
@@ -42,17 +51,9 @@ class MeetingConnection(LocalConnection):
         super().__init__(Host(name, ("loadgen",), connection="local"))
         self.meeting = meeting
 
-    def run(
-        self,
-        argv: Sequence[str],
-        *,
-        stdin: bytes | Path = b"",
-        env: Mapping[str, str] = {},
-        timeout_seconds: float = 60,
-        check: bool = True,
-    ) -> Completed:
+    def execute(self, command: Command) -> Completed:
         self.meeting.wait()
-        return super().run(argv, stdin=stdin, env=env, timeout_seconds=timeout_seconds, check=check)
+        return super().execute(command)
 
 
 def test_files_go_to_all_hosts_at_once(tmp_path: Path) -> None:
@@ -130,3 +131,26 @@ def test_one_failure_among_eight_leaves_the_others_outcomes() -> None:
     values, errors = outcomes(work, range(LOAD_HOSTS), lambda number: f"load-{number}")
     assert values == {f"load-{number}": number * number for number in range(LOAD_HOSTS) if number != 3}
     assert list(errors) == ["load-3"]
+
+
+def test_parts_that_run_side_by_side_keep_every_failure() -> None:
+    one, other = ConnectionLost("server: the connection has gone"), LoadError("load-1: the file is cut short")
+    assert failure_of(server=None, load=None) is None
+    assert failure_of(server=None, load=other) is other
+    assert failure_of(server=one, agents=one, load=None) is one
+    both = failure_of(server=one, agents=None, load=other)
+    assert isinstance(both, SeveralHostsFailed)
+    assert both.failures == (("server", one), ("load", other))
+    assert "the connection has gone" in both.detail and "cut short" in both.detail
+
+
+def failure_of(**parts: AsgibenchError | None) -> AsgibenchError | None:
+    """What ``wait_for_all`` raises where each of the parts ends in this way."""
+    futures: dict[str, Future[None]] = {name: Future() for name in parts}
+    for name, error in parts.items():
+        futures[name].set_exception(error) if error is not None else futures[name].set_result(None)
+    try:
+        wait_for_all(**futures)
+    except AsgibenchError as raised:
+        return raised
+    return None

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import dataclasses
 import tomllib
 
-import msgspec
 import pytest
 from packaging.pylock import Pylock
 
+from bench.catalogue.own_lock import with_app
+from bench.catalogue.versions import read_lock
 from bench.environment.fingerprint import unlike_pythons
 from bench.environment.hosts import HostFacts
 from bench.errors import ProvisionError
 from remote.provision.lockfile import PYTHON_MINORS, export_groups, wheels_for
+from remote.provision.own_locks import own_locks
 from remote.provision.provision import check_wheels, read_locks
+from tests.helpers.endpoints import load_catalogue
+from tests.helpers.environments import LOCKS
 from tests.helpers.facts import facts_of
 from tests.helpers.program import ROOT
 
@@ -34,20 +39,25 @@ UNSUPPORTED = {
     ("server-daphne", "macOS 14 arm64"): (PYTHONS, "autobahn"),
     ("server-daphne", "macOS 13 x86_64"): (PYTHONS, "autobahn, cbor2, cryptography"),
 }
-GROUPS = tuple(
+PROJECT_GROUPS = tuple(
     group
     for group in tomllib.loads((ROOT / "pyproject.toml").read_text())["dependency-groups"]
     if group != "dev"
 )
+OWN = tuple(
+    with_app(spec, read_lock(ROOT / "uv.lock")) for spec in load_catalogue().servers if spec.requirements
+)
+GROUPS = (*PROJECT_GROUPS, *dict.fromkeys(spec.group for spec in OWN))
 
 
 @pytest.fixture(scope="module")
 def locks() -> dict[str, Pylock]:
-    return export_groups(GROUPS, ROOT)
+    own = {lock.group: lock.pylock for lock in own_locks(OWN, [LOCKS], ROOT)}
+    return {**export_groups(PROJECT_GROUPS, ROOT), **own}
 
 
 def with_python(facts: HostFacts, python: str) -> HostFacts:
-    return msgspec.structs.replace(facts, python_version=f"{python}.1")
+    return dataclasses.replace(facts, python_version=f"{python}.1")
 
 
 @pytest.mark.parametrize("group", GROUPS)
@@ -66,7 +76,7 @@ def test_every_group_has_wheels_or_is_listed(title: str, group: str, locks: dict
         assert one.message.startswith(f"there: {group}: no wheel of ")
         assert [name for name in packages.split(", ") if f"{name} " not in one.message] == []
         # Where one Python has them all, it is named; else the way round.
-        assert ("name Python 3.12" in one.remedy) == (lacking != PYTHONS)
+        assert ("Name Python 3.12" in one.remedy) == (lacking != PYTHONS)
         assert ("leave its server out" in one.remedy) == (lacking == PYTHONS)
 
 
@@ -85,7 +95,7 @@ def test_the_docs_list_what_is_not_supported() -> None:
 @pytest.mark.parametrize("group", GROUPS)
 def test_musl_is_refused_in_words(group: str, libc: str, locks: dict[str, Pylock]) -> None:
     """Every group says the same of a musl host, also one whose wheels there would be."""
-    alpine = msgspec.structs.replace(PLATFORMS["Linux x86_64"], libc=libc)
+    alpine = dataclasses.replace(PLATFORMS["Linux x86_64"], libc=libc)
     with pytest.raises(ProvisionError, match="its C library is musl") as caught:
         wheels_for(locks[group], alpine, group)
     assert "glibc" in caught.value.remedy
@@ -111,10 +121,10 @@ def test_a_host_is_judged_before_anything_is_sent(locks: dict[str, Pylock]) -> N
 def test_unlike_pythons_are_told_by_host() -> None:
     """A patch level makes no difference, a minor version and another implementation do."""
     hosts = {
-        name: msgspec.structs.replace(PLATFORMS["Linux x86_64"], python_version=version)
+        name: dataclasses.replace(PLATFORMS["Linux x86_64"], python_version=version)
         for name, version in {"a": "3.11.2", "b": "3.13.5", "c": "3.11.9"}.items()
     }
     assert unlike_pythons(hosts) == {"CPython 3.11": ("a", "c"), "CPython 3.13": ("b",)}
     assert unlike_pythons({name: hosts[name] for name in ("a", "c")}) == {}
-    hosts["c"] = msgspec.structs.replace(hosts["c"], python_implementation="PyPy")
+    hosts["c"] = dataclasses.replace(hosts["c"], python_implementation="PyPy")
     assert list(unlike_pythons(hosts)) == ["CPython 3.11", "CPython 3.13", "PyPy 3.11"]

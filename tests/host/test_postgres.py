@@ -16,10 +16,11 @@ from typing import Any
 import asyncpg
 import pytest
 
-from testapp import postgres
 from testapp.counts import read_counts
 from testapp.data import orders_of, tokens, user_of
-from testapp.postgres import Account, PostgresError, check_passage, choose_account, find_running
+from testapp.postgres.__main__ import main
+from testapp.postgres.account import Account, PostgresError, check_passage, choose_account
+from testapp.postgres.cluster import Cluster, find_binaries, find_running
 from testapp.workloads.orders import ORDERS_QUERY, USER_QUERY, expected_body, render_orders
 from tests.helpers.endpoints import load_catalogue
 from tests.helpers.environments import (
@@ -194,19 +195,19 @@ def test_passage_is_no_question_for_oneself(tmp_path: Path) -> None:
 )
 def test_what_is_no_address_is_refused(folder: Path, arguments: tuple[str, str]) -> None:
     with pytest.raises(SystemExit):
-        postgres.main(["prepare", "--directory", str(folder), "--port", "1", *arguments])
+        main(["prepare", "--directory", str(folder), "--port", "1", *arguments])
 
 
 def test_commands_need_a_prepared_folder(folder: Path) -> None:
     for verb in ("command", "wait"):
         status, told = ask(verb, folder)
-        assert (status, told["remedy"]) == (1, "run `prepare` first")
+        assert (status, told["remedy"]) == (1, "Run `prepare` first")
 
 
 def test_the_wheel_may_be_missing() -> None:
     """In the tests' own environment it is."""
     with pytest.raises(PostgresError, match="not installed here"):
-        postgres.find_binaries()
+        find_binaries()
 
 
 # ---------------------------------------------------------------- started
@@ -253,7 +254,7 @@ def test_waiting_is_bounded(cluster: Path) -> None:
 
 def test_there_are_two_roles_to_wait_for(cluster: Path) -> None:
     status, told = ask("wait", cluster, "--role", "stranger")
-    assert (status, told["remedy"]) == (1, "take one of asgibench, postgres")
+    assert (status, told["remedy"]) == (1, "Take one of asgibench, postgres")
 
 
 @pytest.mark.parametrize(
@@ -272,7 +273,7 @@ def test_a_running_server_is_known_by_its_own_record(tmp_path: Path, text: str, 
 
 
 def test_a_url_takes_an_ipv6_address() -> None:
-    cluster = postgres.Cluster(Path("/d"), "18.6", None, {"asgibench": "secret"})
+    cluster = Cluster(Path("/d"), "18.6", None, {"asgibench": "secret"})
     assert cluster.url("::1", 5432, "asgibench") == (
         "postgresql://asgibench:secret@[::1]:5432/asgibench?sslmode=disable"
     )
@@ -451,4 +452,4 @@ def test_a_database_that_is_not_there_is_told(verb: tuple[str, ...]) -> None:
     nowhere = f"postgresql://asgibench:x@{LOOPBACK}:{free_port()}/asgibench"
     status, told = shipped_program("database", *verb, database_url=nowhere)
     assert status == 1
-    assert told["remedy"].startswith("see that PostgreSQL runs")
+    assert told["remedy"].startswith("See that PostgreSQL runs")

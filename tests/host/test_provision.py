@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import shutil
@@ -12,15 +13,19 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import msgspec
 import pytest
 
 from bench.environment.hosts import Host, HostFacts
 from bench.errors import DiskFull, ProvisionError
+from bench.wire.codec import encode_line
+from bench.wire.environments import BuildEnvironment, HostFile, ReceiveFiles, WantedEnvironment
+from remote import bootstrap
+from remote.local import LocalConnection
 from remote.onhost import environments
 from remote.provision.lockfile import export_group, wheels_for
-from remote.provision.provision import Environment, Provisioned, provision, ship
-from remote.ssh.connect import Completed, LocalConnection
+from remote.provision.provision import Provisioned, VirtualEnvironment, provision
+from remote.provision.ship import ship
+from remote.runner import Command, Completed
 from tests.helpers.facts import facts_of_this_machine
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -34,17 +39,9 @@ class WatchedConnection(LocalConnection):
         super().__init__(Host("here", ("server",), connection="local"))
         self.round_trips = 0
 
-    def run(
-        self,
-        argv: Sequence[str],
-        *,
-        stdin: bytes | Path = b"",
-        env: Mapping[str, str] = {},
-        timeout_seconds: float = 60,
-        check: bool = True,
-    ) -> Completed:
+    def execute(self, command: Command) -> Completed:
         self.round_trips += 1
-        return super().run(argv, stdin=stdin, env=env, timeout_seconds=timeout_seconds, check=check)
+        return super().execute(command)
 
 
 def silent(line: str) -> None:
@@ -68,7 +65,7 @@ def first(facts: HostFacts) -> Provisioned:
     return provision_here(facts)
 
 
-def versions_in(environment: Environment) -> dict[str, str]:
+def versions_in(environment: VirtualEnvironment) -> dict[str, str]:
     """What importlib.metadata finds, asked from outside the code under test."""
     code = "import importlib.metadata as m; [print(d.name, d.version) for d in m.distributions()]"
     listing = subprocess.run(
@@ -206,37 +203,37 @@ def test_another_version_than_the_locks_is_an_error(
         wheel for wheel in wheels_for(export_group("server-hypercorn", ROOT), facts) if wheel.name == "h11"
     )
     directory = tmp_path / "envs" / "broken"
-    request = {
-        "action": "build",
-        "directory": str(directory),
-        "versions": {"h11": "0.1", "h2": "4.0"},
-        "python": facts.python_path,
-        "uv": first.uv,
-        "wheels": f"{facts.workdir}/wheels",
-        "lock": str(tmp_path / "envs" / ".lock"),
-        "requirements": f"h11=={h11.version} --hash=sha256:{h11.sha256}\n",
-        "timeout_seconds": 60,
-    }
-    assert ask_the_script(request) == {
+    wanted = WantedEnvironment(str(directory), {"h11": "0.1", "h2": "4.0"})
+    request = BuildEnvironment(
+        environment=wanted,
+        python=facts.python_path,
+        uv=first.uv,
+        wheels=f"{facts.workdir}/wheels",
+        lock=str(tmp_path / "envs" / ".lock"),
+        requirements=f"h11=={h11.version} --hash=sha256:{h11.sha256}\n",
+        timeout_seconds=60,
+    )
+    assert ask_the_program("build", request) == {
+        "event": "done",
         "differences": [
             f"h11: {h11.version} installed, 0.1 in the lock",
             "h2: nothing installed, 4.0 in the lock",
-        ]
+        ],
     }
-    assert not environments.is_complete(directory, {"h11": h11.version})
+    assert not environments.is_complete(WantedEnvironment(str(directory), {"h11": h11.version}))
 
 
-def ask_the_script(request: Mapping[str, object], payload: bytes = b"") -> object:
-    """The shipped file by itself, as a host runs it."""
-    encoded = json.dumps(request).encode()
+def ask_the_program(verb: str, request: object, payload: bytes = b"") -> dict[str, object]:
+    """The program by itself, as a host runs it."""
     done = subprocess.run(
-        [sys.executable, "-I", "-S", "-B", environments.__file__],
-        input=b"%d\n%b%b" % (len(encoded), encoded, payload),
+        bootstrap.command(sys.executable, bootstrap.ENVIRONMENTS),
+        input=bootstrap.modules(bootstrap.ENVIRONMENTS) + encode_line(request, do=verb) + payload,
         capture_output=True,
         check=True,
         timeout=120,
     )
-    return json.loads(done.stdout)
+    answer: dict[str, object] = json.loads(done.stdout)
+    return answer
 
 
 def test_leading_zeros_are_no_difference() -> None:
@@ -250,17 +247,16 @@ def test_leading_zeros_are_no_difference() -> None:
 )
 def test_a_broken_stream_writes_nothing(payload: bytes, words: str, tmp_path: Path) -> None:
     """A file that comes short or changed is refused and leaves no trace."""
-    wanted = {"path": str(tmp_path / "f"), "sha256": "0" * 64, "size_bytes": 8, "executable": False}
-    answer = ask_the_script({"action": "receive", "files": [wanted], "uv": None}, payload)
-    assert isinstance(answer, dict)
-    assert answer["error"]["kind"] == "payload"
-    assert words in answer["error"]["message"]
+    wanted = HostFile(str(tmp_path / "f"), "0" * 64, 8)
+    answer = ask_the_program("receive", ReceiveFiles((wanted,), None), payload)
+    assert (answer["event"], answer["kind"]) == ("failed", "payload")
+    assert words in str(answer["message"])
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_full_disk_is_seen_beforehand(tmp_path: Path) -> None:
     """A host without room is told so, with numbers, before anything is written."""
-    facts = msgspec.structs.replace(facts_of_this_machine(tmp_path / "w"), disk_free_bytes=10_000_000)
+    facts = dataclasses.replace(facts_of_this_machine(tmp_path / "w"), disk_free_bytes=10_000_000)
     with pytest.raises(DiskFull, match="10 MB are free") as caught:
         provision_here(facts)
     assert "asgibench_workdir" in caught.value.remedy
@@ -280,7 +276,7 @@ def test_a_python_that_is_none_is_an_error(tmp_path: Path) -> None:
     python = tmp_path / "python"
     python.write_text("#!/bin/sh\necho not a Python >&2\nexit 3\n")
     python.chmod(0o755)
-    facts = msgspec.structs.replace(facts_of_this_machine(tmp_path / "w"), python_path=str(python))
+    facts = dataclasses.replace(facts_of_this_machine(tmp_path / "w"), python_path=str(python))
     with pytest.raises(ProvisionError, match="status 3") as caught:
         ship(WatchedConnection(), facts, {"a": b"b"})
     assert "asgibench_python" in caught.value.remedy
@@ -292,7 +288,7 @@ def test_words_of_the_login_shell_do_no_harm(tmp_path: Path) -> None:
     python = tmp_path / "python"
     python.write_text(f'#!/bin/sh\necho Welcome to this host\nexec "{sys.executable}" "$@"\n')
     python.chmod(0o755)
-    facts = msgspec.structs.replace(facts_of_this_machine(tmp_path / "w"), python_path=str(python))
+    facts = dataclasses.replace(facts_of_this_machine(tmp_path / "w"), python_path=str(python))
     assert ship(WatchedConnection(), facts, {"a": b"b"}).changed
 
 

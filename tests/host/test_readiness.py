@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import socket
@@ -16,9 +17,9 @@ import msgspec
 import pytest
 
 from bench.environment.hosts import HostFacts
-from bench.environment.links import LINKS_VERSION, Link, Links, Transfer, known_links, link_use, save_links
+from bench.environment.links import LINKS_VERSION, Link, Links, known_links, link_use, save_links
+from bench.environment.ports import PortProblem
 from bench.environment.readiness import (
-    Condition,
     Demand,
     Finding,
     link_findings,
@@ -29,11 +30,16 @@ from bench.environment.readiness import (
     unreached_finding,
 )
 from bench.errors import HostsNotReady, LeftBehind, PortTaken
+from bench.wire.condition import Condition
+from bench.wire.guard import PortState
+from bench.wire.leftovers import LeftoverMarks, Leftovers
+from bench.wire.links import LinkMeasured, Transfer
 from loadgen.traffic import answer_bytes, traffic_of
+from remote.check import not_ready
+from remote.clean import clean_hosts
 from remote.onhost import link_probe
 from remote.onhost.bootstrap import leftovers
-from remote.readiness import not_ready
-from remote.survey import clean_hosts
+from remote.provision.ship import shipped_program
 from reports.terminal.findings import finding_lines
 from tests.helpers.endpoints import ENDPOINTS, LONGBODY
 from tests.helpers.program import LOCAL_INVENTORY, ROOT, work_folder
@@ -79,24 +85,24 @@ def test_what_binds_stops_with_a_remedy() -> None:
     # The engine raises its own limit as far as it may.
     assert states(load_findings(FACTS, CALM, many, 1)) == {"open files": "stops"}
     assert states(load_findings(FACTS, CALM, many, 2)) == {}
-    narrow = msgspec.structs.replace(CALM, ephemeral_ports=(40_000, 40_010))
+    narrow = dataclasses.replace(CALM, ephemeral_ports=(40_000, 40_010))
     assert states(load_findings(FACTS, narrow, DEMAND, 2)) == {"ports": "stops"}
-    full = msgspec.structs.replace(FACTS, disk_free_bytes=200_000_000)
+    full = dataclasses.replace(FACTS, disk_free_bytes=200_000_000)
     assert states(server_findings(full, CALM, DEMAND)) == {"disk": "stops"}
-    there = msgspec.structs.replace(CALM, workdir_bytes=500_000_000)
+    there = dataclasses.replace(CALM, workdir_bytes=500_000_000)
     assert states(server_findings(full, there, DEMAND)) == {}
-    late = msgspec.structs.replace(FACTS, clock_offset_error_seconds=0.7)
+    late = dataclasses.replace(FACTS, clock_offset_error_seconds=0.7)
     assert states(server_findings(late, CALM, DEMAND)) == {"clock": "stops"}
     for one in (*server_findings(late, CALM, many), *load_findings(full, narrow, many, 1)):
         assert one.state == "ok" or one.remedy
 
 
 def test_what_slows_a_host_limits_and_does_not_stop() -> None:
-    laptop = msgspec.structs.replace(
+    laptop = dataclasses.replace(
         CALM, on_battery=True, low_power=True, sleeps_after_minutes=10, cpu_speed_limit_percent=62,
         throttle_count=3, load_1min=2.0, listen_queue=16,
     )  # fmt: skip
-    facts = msgspec.structs.replace(FACTS, cpu_frequency_scaling="powersave", clock_offset_error_seconds=0.1)
+    facts = dataclasses.replace(FACTS, cpu_frequency_scaling="powersave", clock_offset_error_seconds=0.1)
     found = server_findings(facts, laptop, DEMAND)
     assert set(states(found).values()) == {"limits"}
     assert set(states(found)) == {"frequency", "power", "heat", "sleep", "cores", "listen queue", "clock"}
@@ -135,12 +141,16 @@ def test_a_rate_that_no_link_carries_stops_the_plan() -> None:
     assert [one.state for one in link_findings(both, rated)].count("stops") == 1
 
 
+def port_problem(errno_name: str) -> PortProblem | None:
+    return PortProblem.of(PortState(8000, errno_name, "x", is_answered=False))
+
+
 def test_ports_and_walls_say_what_to_do() -> None:
-    taken = port_finding("box", "192.0.2.1", 8000, "EADDRINUSE Address already in use")
+    taken = port_finding("box", "192.0.2.1", 8000, port_problem("EADDRINUSE"))
     assert taken.state == "stops"
     assert "--port" in taken.remedy
-    assert "asgibench_bind" in port_finding("box", "192.0.2.9", 8000, "EADDRNOTAVAIL x").remedy
-    assert "1023" in port_finding("box", "192.0.2.9", 80, "EACCES x").remedy
+    assert "asgibench_bind" in port_finding("box", "192.0.2.9", 8000, port_problem("EADDRNOTAVAIL")).remedy
+    assert "1023" in port_finding("box", "192.0.2.9", 80, port_problem("EACCES")).remedy
     for problem in ("refused", "timeout", "stranger", "unreachable: No route to host"):
         assert unreached_finding("load", "192.0.2.1", 8000, problem).remedy
     assert isinstance(not_ready((taken,)), PortTaken)
@@ -152,7 +162,7 @@ def test_ports_and_walls_say_what_to_do() -> None:
 
 def test_findings_are_grouped_and_fit_the_terminal() -> None:
     found = (*server_findings(FACTS, CALM, DEMAND), *link_findings(links(GIGABIT), DEMAND))
-    found += (port_finding("box", "192.0.2.1", 8000, "EADDRINUSE Address already in use"),)
+    found += (port_finding("box", "192.0.2.1", 8000, port_problem("EADDRINUSE")),)
     for columns in (50, 80, 160):
         lines = finding_lines(found, columns)
         assert all(len(line) <= columns for line in lines), columns
@@ -215,35 +225,35 @@ def probe_port(monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
     serving.join()
 
 
-def measured(port: int, token: str = "right") -> dict[str, object]:
-    words = ["measure", "--address", "127.0.0.1", "--port", str(port), "--seconds", "0.2", "--upload"]
+def measured(port: int, token: str = "right") -> LinkMeasured:
+    argv, env = shipped_program(sys.executable, str(ROOT), "remote.onhost.link_probe")
     done = subprocess.run(
-        [sys.executable, "-I", link_probe.__file__, *words],
-        env={**os.environ, "ASGIBENCH_LINK_TOKEN": token},
+        [*argv, "measure", "--address", "127.0.0.1", "--port", str(port), "--seconds", "0.2", "--upload"],
+        env={**os.environ, **env, "ASGIBENCH_LINK_TOKEN": token},
         capture_output=True,
         check=True,
         timeout=30,
     )
-    found: dict[str, object] = json.loads(done.stdout)
-    return found
+    return msgspec.json.decode(done.stdout, type=LinkMeasured)
 
 
 def test_the_probe_measures_both_ways_and_serves_no_stranger(probe_port: int) -> None:
     found = measured(probe_port)
-    assert found["problem"] == ""
-    for way in ("download", "upload"):
-        transfer = msgspec.convert(found[way], Transfer)
+    assert found.problem == ""
+    for transfer in (found.download, found.upload):
+        assert transfer is not None
         # Loopback: as fast as the probe is, which is what it has to say.
         assert transfer.bytes_per_second > 50e6
         assert transfer.seconds == 0.2
-    assert 0 < msgspec.convert(found["round_trip_seconds"], float) < 0.05
-    assert measured(probe_port, token="wrong")["problem"] == "stranger"
+    assert found.round_trip_seconds is not None
+    assert 0 < found.round_trip_seconds < 0.05
+    assert measured(probe_port, token="wrong").problem == "stranger"
 
 
 def test_a_closed_port_is_told_and_not_raised() -> None:
     with socket.socket() as bound:
         bound.bind(("127.0.0.1", 0))
-        assert measured(bound.getsockname()[1])["problem"] == "refused"
+        assert measured(bound.getsockname()[1]).problem == "refused"
 
 
 def test_bytes_are_counted_after_the_run_up_only() -> None:
@@ -255,6 +265,16 @@ def test_bytes_are_counted_after_the_run_up_only() -> None:
 
 
 # ---------------------------------------------------------------- leftovers
+
+
+def test_leftovers_prints_what_the_controller_reads(tmp_path: Path) -> None:
+    """It is a single script, which can't import the types."""
+    marks = leftovers.main(["marks", str(tmp_path)])
+    assert list(marks) == [field.name for field in dataclasses.fields(LeftoverMarks)]
+    msgspec.convert(marks, LeftoverMarks)
+    looked = leftovers.main(["look", str(tmp_path / "none"), json.dumps(marks)])
+    assert list(looked) == [field.name for field in dataclasses.fields(Leftovers)]
+    msgspec.convert(looked, Leftovers)
 
 
 def test_a_folder_with_a_longer_name_is_not_ours() -> None:

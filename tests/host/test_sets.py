@@ -25,7 +25,7 @@ from bench.plan.make import BenchRequest, chosen_servers, make_plan
 from bench.plan.plan import Plan
 from bench.spec import Profile, ServerSpec, Settings, VersionRange
 from tests.helpers.endpoints import KNOWN_ENDPOINTS, load_catalogue
-from tests.helpers.environments import ROOT, programs_of, running_server
+from tests.helpers.environments import ROOT, programs_of, resolved, running_server
 from tests.helpers.results_example import QUICK, example
 
 SCHEMA = ROOT / "bench" / "catalogue" / "catalogue.schema.json"
@@ -128,13 +128,13 @@ def test_a_version_outside_every_range_is_refused(server: str, version: str) -> 
 
 @pytest.mark.parametrize("spec", CATALOGUE.servers, ids=lambda spec: spec.name)
 def test_the_installed_program_knows_every_flag(spec: ServerSpec) -> None:
-    resolved = for_version(spec, LOCK.version_of(spec))
-    program = programs_of(spec.environment_group) / spec.command[0]
+    spec = resolved(spec)
+    program = programs_of(spec.group) / spec.command[0]
     done = subprocess.run([program, "--help"], capture_output=True, text=True, timeout=60, check=True)
     words = set(re.findall(r"(?<![\w-])--?[a-z][a-z0-9-]*", done.stdout))
     flags = {
         word
-        for word in (*resolved.command, *resolved.access_log_on, *resolved.access_log_off)
+        for word in (*spec.command, *spec.access_log_on, *spec.access_log_off)
         if word.startswith("-") and word != "-"  # which is stdout
     }
     assert flags <= words
@@ -177,7 +177,7 @@ def test_a_group_that_is_not_locked_is_told() -> None:
         LOCK.version_of(spec)
     assert "uv lock" in caught.value.remedy
     spec = msgspec.structs.replace(CATALOGUE.server("daphne"), package="uvicorn")
-    with pytest.raises(CatalogueError, match="which uvicorn is in server-daphne"):
+    with pytest.raises(CatalogueError, match=r"uv\.lock does not say which uvicorn is in server-daphne"):
         LOCK.version_of(spec)
 
 
@@ -305,7 +305,7 @@ def test_every_command_and_rate_is_told() -> None:
     for spec in plan.servers:
         (at,) = (index for index, line in enumerate(lines) if line.startswith(f"  {spec.name}: "))
         words = shlex.split(lines[at + 1])
-        assert words[0] == f"WORKDIR/envs/{spec.environment_group}-*/bin/{spec.package}"
+        assert words[0] == f"WORKDIR/envs/{spec.group}-*/bin/{spec.package}"
         assert not [word for word in words if "{" in word]
         for setting in spec.unhonoured_settings:
             assert f"    not honoured: {setting}: " in text

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,8 +11,13 @@ import pytest
 
 from bench.errors import UsageError
 from bench.plan.locustfile import read_locustfile, source_of
-from benchmarks.engine import LoopbackCluster
-from loadgen.onhost.engine import SliceClock
+from bench.wire.codec import decode_line
+from bench.wire.load import LoadSpec
+from bench.wire.master import RunStarted, RunStopped, StartRun, StopRun
+from bench.wire.slices import LocustTotals, Slice
+from bench.wire.worker import SpoolTotals
+from benchmarks.loopback import LoopbackCluster
+from loadgen.onhost.engine.tally import SliceClock
 from loadgen.onhost.worker.recorder import RequestRecorder, failure_kind
 from tests.helpers.counting_server import BODY, CountingServer
 from tests.helpers.endpoints import KNOWN_ENDPOINTS
@@ -152,12 +156,13 @@ def test_failures_are_told_apart(exception: BaseException | str, status: int | N
     assert failure_kind(exception, status) == kind
 
 
-def recorder(begin: int, emitted: list[dict[str, Any]]) -> tuple[RequestRecorder, int]:
+def recorder(begin: int, emitted: list[Slice]) -> tuple[RequestRecorder, int]:
     """Its epoch is in 0.5 s; the second value is that moment."""
     clock = SliceClock(time.time() + 0.5, 0.0)
     epoch = clock.epoch_nanoseconds
     one = RequestRecorder(
         clock,
+        worker="w",
         base_url="http://h:1",
         counted_paths=["/a"],
         connections=lambda: 7,
@@ -179,30 +184,30 @@ def note(one: RequestRecorder, now: int, **changes: Any) -> None:
 
 
 def test_requests_go_into_the_second_they_ended_in_and_none_is_left_out() -> None:
-    emitted: list[dict[str, Any]] = []
+    emitted: list[Slice] = []
     one, epoch = recorder(-SECOND // 4, emitted)
     note(one, epoch - 1)
     note(one, epoch)
     note(one, epoch + 3 * SECOND - 1, exception=ConnectionResetError(), status=None)
     one.note_lag(epoch + 3 * SECOND, 5_000_000)
     totals = one.close(epoch + 3 * SECOND + 1, 2)
-    assert [slice_["k"] for slice_ in emitted] == [-1, 0, 1, 2, 3]
-    assert [slice_["requests"] for slice_ in emitted] == [1, 1, 0, 0, 0]
-    assert emitted[3]["failures"] == {"reset": 1}
-    assert emitted[4]["loop_lag_seconds_max"] == pytest.approx(0.005)
-    assert {slice_["connections"] for slice_ in emitted} == {7}
-    assert {slice_["engine_cpu_seconds"] for slice_ in emitted} == {0.0}
-    assert totals["completed"] == 3
-    assert totals["sent"] == 5
-    assert totals["in_flight_at_stop"] == 2
-    assert totals["bytes_received"] == 66
+    assert [slice_.k for slice_ in emitted] == [-1, 0, 1, 2, 3]
+    assert [slice_.requests for slice_ in emitted] == [1, 1, 0, 0, 0]
+    assert emitted[3].failures == {"reset": 1}
+    assert emitted[4].loop_lag_seconds_max == pytest.approx(0.005)
+    assert {slice_.connections for slice_ in emitted} == {7}
+    assert {slice_.engine_cpu_seconds for slice_ in emitted} == {0.0}
+    assert totals.completed == 3
+    assert totals.sent == 5
+    assert totals.in_flight_at_stop == 2
+    assert totals.bytes_received == 66
 
 
 def test_requests_that_the_app_does_not_count_are_told() -> None:
     one, epoch = recorder(0, [])
     for url in ("http://h:1/a", "http://h:1/a?page=2", "http://h:1/b", "http://other/a", "None"):
         note(one, epoch + 1, url=url)
-    assert one.close(epoch + 2, 0)["elsewhere"] == 3
+    assert one.close(epoch + 2, 0).elsewhere == 3
 
 
 # ---------------------------------------------------------------- real workers
@@ -215,44 +220,45 @@ def server() -> Iterator[CountingServer]:
     server.close()
 
 
-def measure(folder: Path, text: str, port: int, users: int) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+def measure(folder: Path, text: str, port: int, users: int) -> tuple[RunStopped, list[Slice]]:
     """(the stopped event, the slices) of two workers with this file."""
     path = folder / "own.py"
     path.write_text(text)
     with LoopbackCluster(folder, 2, locustfile=path) as cluster:
-        spec = {"host": "127.0.0.1", "port": port, "path": "", "epoch": time.time() + 0.2}
-        cluster.tell(do="start", run="own", spec={**spec, "counted_paths": ["/counted"]}, users=users)
-        cluster.expect("started", users=users)
+        spec = LoadSpec(
+            host="127.0.0.1", port=port, path="", epoch=time.time() + 0.2, counted_paths=("/counted",)
+        )
+        cluster.tell(StartRun("own", spec, users))
+        cluster.expect(RunStarted, users=users)
         cluster.wait_for_slice("own", 0)
-        cluster.tell(do="stop")
-        stopped = cluster.expect("stopped")
-        slices = [event["slice"] for event in cluster.slices("own")]
-        for worker, total in stopped["workers"].items():
+        cluster.tell(StopRun())
+        stopped = cluster.expect(RunStopped)
+        slices = [event.slice for event in cluster.slices("own")]
+        for worker, total in stopped.workers.items():
             spool = folder / worker.partition("/")[2] / "own.jsonl"
-            lines = [json.loads(line) for line in spool.read_text().splitlines()]
-            assert lines[-1] == {"totals": total}
+            assert decode_line(SpoolTotals, spool.read_bytes().splitlines()[-1]).totals == total
         return stopped, slices
 
 
 def test_locust_worker_and_server_count_the_same(tmp_path: Path, server: CountingServer) -> None:
     before = server.requests
     stopped, slices = measure(tmp_path, TWO_CLASSES, server.port, 8)
-    totals = list(stopped["workers"].values())
-    answered = sum(total["completed"] for total in totals)
-    rejected = sum(total["failures"].get("rejected", 0) for total in totals)
-    assert stopped["lost"] == []
-    assert stopped["locust"] == {"requests": answered, "failures": rejected}
-    assert sum(one["requests"] + sum(one["failures"].values()) for one in slices) == answered
-    in_flight = sum(total["in_flight_at_stop"] for total in totals)
+    totals = list(stopped.workers.values())
+    answered = sum(total.completed for total in totals)
+    rejected = sum(total.failures.get("rejected", 0) for total in totals)
+    assert stopped.lost == ()
+    assert stopped.locust == LocustTotals(requests=answered, failures=rejected)
+    assert sum(one.requests + sum(one.failures.values()) for one in slices) == answered
+    in_flight = sum(total.in_flight_at_stop for total in totals)
     assert 0 <= server.requests - before - answered <= in_flight
     assert answered > rejected > 0, "both classes were at work"
-    assert sum(total["bytes_received"] for total in totals) == answered * len(BODY)
-    assert all(total["elsewhere"] == 0 for total in totals)
+    assert sum(total.bytes_received for total in totals) == answered * len(BODY)
+    assert all(total.elsewhere == 0 for total in totals)
     last: dict[int, int] = {}
     for one in slices:
-        last[one["k"]] = one["connections"] + last.get(one["k"], 0)
+        last[one.k] = one.connections + last.get(one.k, 0)
     assert last[0] == 8
-    assert sum(one["locust_cpu_seconds"] for one in slices) > 0.1
+    assert sum(one.locust_cpu_seconds for one in slices) > 0.1
 
 
 def test_failures_come_by_kind_and_nothing_is_left_running(tmp_path: Path, server: CountingServer) -> None:
@@ -262,6 +268,6 @@ def test_failures_come_by_kind_and_nothing_is_left_running(tmp_path: Path, serve
         stopped, _ = measure(tmp_path, ELSEWHERE, port, 2)
     finally:
         server.fails = False
-    for total in stopped["workers"].values():
-        assert set(total["failures"]) == {"bad_status"}
-        assert total["elsewhere"] == total["completed"] > 0
+    for total in stopped.workers.values():
+        assert set(total.failures) == {"bad_status"}
+        assert total.elsewhere == total.completed > 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import http.server
 import io
@@ -80,8 +81,8 @@ def test_every_group_resolves_to_wheels(title: str, group: str, locks: dict[str,
 
 def test_what_a_mac_lacks_comes_with_a_newer_one(locks: dict[str, Pylock]) -> None:
     """Daphne runs on Apple's own processors from macOS 15, the load on Intel Macs from Python 3.12."""
-    arm = msgspec.structs.replace(HOSTS["macOS arm64"], macos_version="15.1")
-    intel = msgspec.structs.replace(HOSTS["macOS x86_64"], python_version="3.12.4")
+    arm = dataclasses.replace(HOSTS["macOS arm64"], macos_version="15.1")
+    intel = dataclasses.replace(HOSTS["macOS x86_64"], python_version="3.12.4")
     assert "daphne" in {wheel.name for wheel in wheels_for(locks["server-daphne"], arm)}
     assert "gevent" in {wheel.name for wheel in wheels_for(locks["load"], intel)}
 
@@ -197,10 +198,10 @@ def test_other_pythons_and_systems_are_refused() -> None:
     linux = HOSTS["Linux x86_64"]
     lock = synthetic_lock({"pure": ("py3-none-any", "")})
     broken = (
-        msgspec.structs.replace(linux, python_implementation="PyPy"),
-        msgspec.structs.replace(linux, system="FreeBSD"),
-        msgspec.structs.replace(linux, libc=""),
-        msgspec.structs.replace(linux, python_version="3.9.2"),
+        dataclasses.replace(linux, python_implementation="PyPy"),
+        dataclasses.replace(linux, system="FreeBSD"),
+        dataclasses.replace(linux, libc=""),
+        dataclasses.replace(linux, python_version="3.9.2"),
     )
     for facts in broken:
         with pytest.raises(ProvisionError) as caught:

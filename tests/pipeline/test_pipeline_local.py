@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import signal
@@ -13,6 +14,7 @@ from pathlib import Path
 
 import jsonschema
 import msgspec
+import psutil
 import pytest
 
 from tests.helpers.ports import free_port
@@ -28,6 +30,7 @@ from tests.helpers.program import (
     run_results,
     work_folder,
 )
+from tests.helpers.waiting import until
 
 pytestmark = [pytest.mark.pipeline, pytest.mark.timeout(600)]
 
@@ -43,6 +46,9 @@ backlog = "it has none"
 keep_alive_seconds = "it has none"
 access_log = "it has none"
 """
+
+
+CLIENTS = ["engine", "fast_http_user", "http_user"]
 
 
 class Place(msgspec.Struct, frozen=True):
@@ -68,7 +74,8 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
         workdir = outside / "w"
         (folder / "here.yml").write_text(LOCAL_INVENTORY.format(workdir=workdir))
         pairs = BRIEF_PROFILE.replace("brief", "pairs") + "server_workers = [1, 2]\n"
-        (folder / "own.toml").write_text(BRIEF_PROFILE + pairs + BROKEN_SERVER)
+        clients = BRIEF_PROFILE.replace("brief", "clients") + f"clients = {CLIENTS}\n"
+        (folder / "own.toml").write_text(BRIEF_PROFILE + pairs + clients + BROKEN_SERVER)
         yield Place(workdir, folder / "here.yml", folder / "own.toml", folder / "results")
 
 
@@ -161,6 +168,62 @@ def test_a_server_is_started_with_the_workers_of_its_cell(place: Place) -> None:
     assert all(one["counts"]["server"] >= one["counts"]["engine"] > 0 for one in runs.values())
 
 
+def test_servers_with_requirements_of_their_own_are_measured_and_their_locks_kept(place: Place) -> None:
+    """granian and gunicorn have a process above their workers, all of which answer before the load begins."""
+    asked = ("--servers", "granian,gunicorn-uvicorn", "--endpoints", "shortbody")
+    words = ["pairs" if word == "brief" else word for word in place.bench("--name", "own", *asked)]
+    done = run(*words, "--port", str(free_port()))
+    assert ended_well(done, place.results / "own"), done.stderr
+    runs = run_results(place.results / "own")
+    found = {(one["cell"]["server"], one["cell"]["workers"]): one for one in runs}
+    assert set(found) == {(server, count) for server in ("granian", "gunicorn-uvicorn") for count in (1, 2)}
+    for (_, workers), one in found.items():
+        assert len(one["server_pids"]) == workers
+        assert one["server_cpu"]["processes"] == workers + 1
+        assert one["counts"]["server"] >= one["counts"]["engine"] > 0
+    plan = json.loads((place.results / "own" / "plan.json").read_text())
+    assert len(plan["own_locks"]) == 2
+    for group, sha256 in plan["own_locks"].items():
+        text = (place.results / "own" / f"pylock.{group}.toml").read_bytes()
+        assert hashlib.sha256(text).hexdigest() == sha256
+        assert text == (place.results / "locks" / f"pylock.{group}.toml").read_bytes()
+        with (place.results / "own" / f"pylock.{group}.toml").open("a") as file:
+            file.write("# altered\n")
+    resumed = run(*place.bench("--name", "own", "--resume"))
+    assert (resumed.status, "its checksum differs" in resumed.stderr) == (50, True), resumed.stderr
+
+
+def test_a_post_that_echoes_its_body_is_measured_and_counted_by_all(place: Place) -> None:
+    """It is measured where it is named, and no file but its own knows of it."""
+    done = run(*place.bench("--name", "echo", "--endpoints", "echo", "--port", str(free_port())))
+    assert ended_well(done, place.results / "echo"), done.stderr
+    runs = run_results(place.results / "echo")
+    assert [one["cell"]["endpoint"] for one in runs] == ["echo"] * 3
+    for one in runs:
+        counts = one["counts"]
+        assert counts["engine"] == counts["locust"] == counts["spool"] > 100, one["run_id"]
+        assert 0 <= counts["server"] - counts["engine"] <= counts["in_flight_at_stop"], one["run_id"]
+        assert one["failures"] == {}, one["run_id"]
+        assert one["database"] is None
+    assert "POST /api/echo with 1,000 bytes" in Path(done.last_line).read_text()
+
+
+def test_locusts_own_clients_post_it_too(place: Place) -> None:
+    words = [
+        "clients" if word == "brief" else word
+        for word in place.bench("--name", "clients", "--servers", "uvicorn", "--endpoints", "echo")
+    ]
+    done = run(*words, "--port", str(free_port()))
+    assert ended_well(done, place.results / "clients"), done.stderr
+    runs = run_results(place.results / "clients")
+    assert sorted(one["cell"]["client"] for one in runs) == sorted(CLIENTS)
+    for one in runs:
+        assert one["failures"] == {}, one["run_id"]
+        counts = one["counts"]
+        assert counts["engine"] == counts["locust"] == counts["spool"] > 50, one["run_id"]
+        assert 0 <= counts["server"] - counts["engine"] <= counts["in_flight_at_stop"], one["run_id"]
+
+
 def test_resume_elsewhere_is_refused(whole: Finished, place: Place) -> None:
     done = run("bench", "--results", str(place.results), "--name", "whole", "--resume")
     assert done.status == 2, done.stderr
@@ -249,6 +312,52 @@ def test_ctrl_c_saves_what_was_measured_and_resume_goes_on(place: Place) -> None
     assert all((runs / name / "run.json").read_bytes() == data for name, data in saved.items())
 
 
+@pytest.mark.parametrize(
+    ("party", "folder", "status"), [("the agent", "agent", 0), ("PostgreSQL", "postgres", 33)]
+)
+def test_a_party_that_ends_in_mid_run_ends_the_run_at_once(
+    place: Place, party: str, folder: str, status: int
+) -> None:
+    """An agent is started again and the run repeated. A database would have to be filled again: it is not."""
+    name = f"without-{folder}"
+    words = place.bench("--name", name, "--servers", "uvicorn", "--endpoints", "orders")
+    process = subprocess.Popen(
+        command(*words, "--port", str(free_port())),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    try:
+        until(lambda: bool(list((place.workdir / "agent").glob("001*.jsonl"))), seconds=120)
+        process_of(place.workdir / folder).kill()
+        _, stderr = process.communicate(timeout=120)
+    finally:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.communicate()
+    assert f"{party} ended in mid-run with status -9" in stderr
+    assert processes_naming(place.workdir) == []
+    if status:
+        assert process.returncode == status, stderr
+        return
+    assert ended_well(Finished(process.returncode, "", stderr), place.results / name), stderr
+    (one,) = run_results(place.results / name)
+    assert one["attempt"] == 2
+    summary = json.loads((place.results / name / "summary.json").read_text())
+    assert "run_repeated" in {reason["code"] for reason in summary["warnings"]}
+
+
+def process_of(folder: Path) -> psutil.Process:
+    """The first process that was started in this folder or that names it."""
+    found = [
+        one
+        for one in psutil.process_iter(["cmdline", "cwd"])
+        if one.info["cwd"] == str(folder) or str(folder) in " ".join(one.info["cmdline"] or [])
+    ]
+    return min(found, key=lambda one: one.create_time())
+
+
 def test_a_port_that_is_taken_is_one_line_and_status_30(place: Place) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
@@ -270,7 +379,7 @@ def test_a_server_that_does_not_start_shows_the_end_of_its_log(place: Place) -> 
 @pytest.mark.parametrize(
     ("words", "status", "said"),
     [
-        (("--servers", "uvicron"), 2, "did you mean uvicorn"),
+        (("--servers", "uvicron"), 2, "Did you mean uvicorn"),
         (("--endpoints", "nothing"), 2, "shortbody"),
         (("--hosts", "nowhere"), 10, "nowhere"),
         (("--profile", "never"), 2, "quick"),

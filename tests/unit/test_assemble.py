@@ -7,12 +7,24 @@ from typing import Any
 import msgspec
 import pytest
 
-from bench.environment.links import LINKS_VERSION, Link, Links, Transfer
+from bench.environment.links import LINKS_VERSION, Link, Links
 from bench.plan.plan import PlannedRun
-from bench.results.assemble import Measured, Timeline, run_result
+from bench.results.assemble import run_result
+from bench.results.evidence import (
+    AgentEvidence,
+    CoresGiven,
+    DatabaseEvidence,
+    LoadEvidence,
+    Planned,
+    RunEvidence,
+    ServerEvidence,
+    Timeline,
+)
 from bench.results.latency import Latency
 from bench.results.result import Cell, LoadWorker, RunResult
 from bench.results.window import Window
+from bench.wire.links import Transfer
+from reports.words.shares import load_share
 from tests.helpers.endpoints import ENDPOINTS
 from tests.helpers.results_example import QUICK, SERVERS
 from tests.unit.test_samples import WALL, end, head, sample
@@ -28,7 +40,7 @@ def samples(*core_shares: float) -> bytes:
         sample(second, *([pid, 50_000, share * second] for pid, share in enumerate(core_shares, 1)))
         for second in range(11)
     ]
-    return head(targets={"server": 1}) + b"".join(lines) + end(1 + len(lines))
+    return head(targets={"server": 1}) + b"".join(lines) + end(1 + len(lines), missed=0)
 
 
 def worker(host: str, bytes_per_second: float) -> LoadWorker:
@@ -44,47 +56,50 @@ def links(speed: float, *, busiest_thread: float = 0.1, round_trip_seconds: floa
 def result(
     known: Links | None, *, core_shares: tuple[float, ...] = (0.4,), p50: float = 0.02, **changes: Any
 ) -> RunResult:
+    """``changes`` are of the load's evidence."""
     cell = Cell("uvicorn", "longbody", len(core_shares), 50, "lab")
     window = Window(SECONDS, 2_000, {}, int(RECEIVED * SECONDS), (), (), (worker("load-1", RECEIVED),), {})
     late = WALL + 10
-    timeline = Timeline(WALL, WALL, WALL, WALL + 1, late, late, late, late, QUICK)
-    measured = Measured(
-        run=PlannedRun("001", cell, 1, 0),
-        attempt=1,
-        spec=SERVERS[0],
-        endpoint=LONGBODY,
-        server_version="0.54.0",
-        server_command=("uvicorn",),
-        server_pids=tuple(range(1, len(core_shares) + 1)),
-        server_configuration={},
-        server_cores=len(core_shares),
-        host_cores=tuple(range(len(core_shares))),
-        database_cores=1,
-        load_on_server_cores=frozenset(),
-        agent_on_server_cores=True,
-        load_cores={},
+    load = LoadEvidence(
         window=window,
         latency=Latency(p50, p50, p50, p50, p50, p50),
-        seconds=lambda rss: (),
+        seconds=(),
         engine_requests=2_500,
-        in_flight=0,
+        in_flight_at_stop=0,
         locust_requests=2_500,
         spool_requests=2_500,
-        server_requests=2_500,
-        counters_before=None,
-        counters_after=None,
-        samples={"box": samples(*core_shares)},
-        server_host="box",
-        database_host="box",
-        clock_offsets={"box": 0.0},
-        timeline=timeline,
-        links=known,
+        open_loop=None,
     )
-    return run_result(msgspec.structs.replace(measured, **changes))
+    return run_result(
+        RunEvidence(
+            planned=Planned(PlannedRun("001", cell, 1, 0), 1, SERVERS[0], LONGBODY),
+            cores=CoresGiven(
+                server=tuple(range(len(core_shares))),
+                server_fills=len(core_shares),
+                database_count=1,
+                load={},
+                load_workers_on_server=frozenset(),
+                agent_on_server=True,
+            ),
+            server=ServerEvidence(
+                host="box",
+                version="0.54.0",
+                command=("uvicorn",),
+                pids=tuple(range(1, len(core_shares) + 1)),
+                configuration={},
+                requests=2_500,
+            ),
+            load=msgspec.structs.replace(load, **changes),
+            database=DatabaseEvidence("box", None, None),
+            agents=AgentEvidence({"box": samples(*core_shares)}, {"box": 0.0}),
+            timeline=Timeline(WALL, WALL, WALL, WALL + 1, late, late, late, late, QUICK),
+            links=known,
+        )
+    )
 
 
 def codes(found: RunResult) -> set[str]:
-    return {reason.code for reason in found.reasons} - {"SamplesIncomplete"}
+    return {reason.code for reason in found.reasons}
 
 
 def test_a_full_link_is_what_was_measured() -> None:
@@ -111,3 +126,32 @@ def test_a_full_worker_beside_an_idle_one_is_said() -> None:
     assert (found.limit.name, codes(found)) == ("server_cpu", {"ServerWorkersUneven"})
     assert "0.99 of a core" in found.reasons[-1].text + found.reasons[0].text
     assert codes(result(None, core_shares=(0.6, 0.59))) == set()
+
+
+def by(workers: tuple[LoadWorker, ...]) -> RunResult:
+    return result(None, window=Window(SECONDS, 2_000, {}, int(RECEIVED * SECONDS), (), (), workers, {}))
+
+
+@pytest.mark.parametrize(("locust", "is_at_limit"), [(0.11, True), (0.08, False)])
+def test_engine_and_locust_fill_their_core_together(locust: float, is_at_limit: bool) -> None:
+    """Neither of the two processes is at the limit by itself; both have the same core."""
+    busy = msgspec.structs.replace(
+        worker("load-1", RECEIVED),
+        engine_core_share_median=0.80,
+        locust_core_share_median=locust,
+        engine_busy_poll_share=0.15,
+    )
+    found = by((worker("load-1", RECEIVED), busy))
+    assert ("LoadWorkerAtLimit" in codes(found)) == is_at_limit
+    # What the report and the terminal show is the figure that the verdict was made of.
+    assert load_share(found) == pytest.approx(0.80 + locust)
+    assert f"{0.80 + locust:.2f} of 1 cores" in found.limit.text
+
+
+def test_a_worker_of_an_older_result_has_its_mean_for_the_median() -> None:
+    old = msgspec.json.decode(
+        b'{"name":"a/0","host":"a","requests":1,"engine_core_share":0.5,"locust_core_share":0.25,'
+        b'"loop_lag_seconds_max":0,"connects":1,"reconnects":0,"bytes_received":1}',
+        type=LoadWorker,
+    )
+    assert old.work_share == 0.75

@@ -28,13 +28,14 @@ keep_alive_seconds = "5"
 
 
 ROOT = Path(__file__).resolve().parents[2]
-PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 LOCK = read_lock(ROOT / "uv.lock")
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 
 
 def command(spec: ServerSpec, host: str = "127.0.0.1", workers: int = 1) -> str:
+    version = LOCK.version_of(spec) if spec.environment_group else "1.0"
     words = command_of(
-        for_version(spec, LOCK.version_of(spec)),
+        for_version(spec, version),
         host=host,
         port=8000,
         workers=workers,
@@ -68,11 +69,10 @@ def test_the_catalogue_has_every_entry_of_its_file_with_its_licence() -> None:
     assert (licences["uvicorn"], licences["daphne"], licences["hypercorn"]) == ("BSD-3-Clause", "BSD", "MIT")
 
 
-def test_every_server_runs_from_a_group_of_the_project() -> None:
-    groups = PROJECT["dependency-groups"]
-    for spec in load_catalogue().servers:
-        packages = [re.split(">=|==", requirement)[0] for requirement in groups[spec.environment_group]]
-        assert spec.package in packages
+@pytest.mark.parametrize("spec", load_catalogue().servers, ids=lambda spec: spec.name)
+def test_every_servers_package_is_in_its_group_or_its_requirements(spec: ServerSpec) -> None:
+    requirements = spec.requirements or PROJECT["dependency-groups"][spec.environment_group]
+    assert spec.package in [re.split(">=|==", requirement)[0] for requirement in requirements]
 
 
 def test_every_group_of_a_host_stands_in_the_conflict_set() -> None:
@@ -82,7 +82,7 @@ def test_every_group_of_a_host_stands_in_the_conflict_set() -> None:
     groups = set(PROJECT["dependency-groups"])
     assert len(named) == len(set(named))
     assert set(named) == groups - {"uv"}
-    assert {spec.environment_group for spec in load_catalogue().servers} <= set(named)
+    assert {spec.environment_group for spec in load_catalogue().servers} - {""} <= set(named)
 
 
 @pytest.mark.parametrize(
@@ -100,6 +100,17 @@ def test_every_group_of_a_host_stands_in_the_conflict_set() -> None:
             "hypercorn",
             "/e/bin/hypercorn testapp.app:app -c /w/config -b 127.0.0.1:8000 -w 1 -k asyncio --backlog 2048"
             " --keep-alive 75 --graceful-timeout 10 --log-level warning",
+        ),
+        (
+            "granian",
+            "/e/bin/granian testapp.app:app --interface asgi --host 127.0.0.1 --port 8000 --workers 1"
+            " --loop uvloop --http 1 --no-ws --backlog 2048 --http1-header-read-timeout 60000"
+            " --workers-kill-timeout 10 --log-level warning --no-access-log",
+        ),
+        (
+            "gunicorn-uvicorn",
+            "/e/bin/gunicorn testapp.app:app -c /w/config -b 127.0.0.1:8000 -w 1 --backlog 2048"
+            " --keep-alive 75 --graceful-timeout 10 --timeout 60 --log-level warning",
         ),
     ],
 )
@@ -122,11 +133,18 @@ def test_an_ipv6_address_is_written_as_each_server_reads_it(name: str, word: str
     assert word in command(load_catalogue().server(name), host="::1")
 
 
-def test_only_hypercorn_needs_a_configuration_file() -> None:
-    texts = {spec.name: config_text(spec, host="::1", port=1, workers=1) for spec in load_catalogue().servers}
-    assert {texts.pop(name) for name in list(texts) if not name.startswith("hypercorn")} == {""}
-    for text in texts.values():
-        assert tomllib.loads(text) == {"keep_alive_max_requests": 10**9}
+def test_hypercorn_and_gunicorn_need_a_configuration_file() -> None:
+    servers = load_catalogue().servers
+    texts = {spec.name: config_text(spec, host="::1", port=1, workers=1) for spec in servers}
+    packages = {spec.name: spec.package for spec in servers if texts[spec.name]}
+    assert set(packages.values()) == {"hypercorn", "gunicorn"}
+    for name, package in packages.items():
+        text = texts[name]
+        if package == "hypercorn":
+            assert tomllib.loads(text) == {"keep_alive_max_requests": 10**9}
+        else:
+            compile(text, "gunicorn.conf.py", "exec")
+            assert 'loop="uvloop", http="httptools"' in text
 
 
 def test_what_a_server_does_not_honour_is_said() -> None:
@@ -232,7 +250,7 @@ def test_specs_survive_being_stored() -> None:
         ('"{port}"', '"{config_file}"', "must have a text, and a place"),
         ("package", 'config_file = "x"\npackage', "must have a text, and a place"),
         ("package", 'unsupported_endpoints = { order = "x" }\npackage', "there is no 'order'"),
-        ('"server-uvicorn"', '""', "empty command or environment_group"),
+        ('"server-uvicorn"', '""', "must have an environment_group or requirements"),
         ("[servers.mine]", 'default_servers = ["mien"]\n[servers.mine]', "there is no server 'mien'"),
         ("[servers.mine]", 'default_servers = "mine"\n[servers.mine]', "default_servers: Expected `array`"),
         ("[servers.mine]", "[servers.mine", "is not TOML"),

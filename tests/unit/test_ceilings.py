@@ -83,9 +83,7 @@ def test_without_calibration_the_command_that_measures_it_is_named() -> None:
 
 def _busiest_share() -> float:
     runs = [one for one in example().runs if (one.cell.server, one.cell.endpoint) == ("uvicorn", "shortbody")]
-    return max(
-        worker.engine_core_share + worker.locust_core_share for run in runs for worker in run.load_workers
-    )
+    return max(worker.work_share for run in runs for worker in run.load_workers)
 
 
 def test_a_ceiling_of_a_shared_core_is_left_out_and_named() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import re
@@ -31,7 +32,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 def on_a_mac(made: Example, python: str = "3.13.1") -> Example:
     there = environment("Darwin", shared_host=True)
-    facts = {name: msgspec.structs.replace(one, python_version=python) for name, one in there.facts.items()}
+    facts = {name: dataclasses.replace(one, python_version=python) for name, one in there.facts.items()}
     return replace(made, environment=msgspec.structs.replace(there, facts=facts))
 
 

@@ -7,6 +7,7 @@ The macOS samples have the format that pmset(1), sysctl(8) and ifconfig(8) print
 
 from __future__ import annotations
 
+import dataclasses
 import resource
 import sys
 from pathlib import Path
@@ -14,10 +15,11 @@ from pathlib import Path
 import pytest
 
 from bench.environment.hosts import Host
+from bench.wire.condition import SystemCondition
+from remote.check import read_condition
 from remote.facts import read_facts
+from remote.local import LocalConnection
 from remote.onhost import condition
-from remote.readiness import read_condition
-from remote.ssh.connect import LocalConnection
 
 PMSET = """System-wide power settings:
  SleepDisabled\t\t0
@@ -104,25 +106,26 @@ def a_laptop(root: Path) -> None:
 
 def test_a_linux_laptop_on_battery(tmp_path: Path) -> None:
     a_laptop(tmp_path)
-    assert condition.linux(tmp_path / "sys", tmp_path / "proc", tmp_path / "etc") == {
-        "listen_queue": 4096,
-        "ephemeral_ports": [32768, 60999],
-        "on_battery": True,
-        "low_power": True,
-        "sleeps_after_minutes": 20,
-        "cpu_speed_limit_percent": None,
-        "throttle_count": 12,
-        "interfaces": {"eth0": 1_000_000_000, "veth": None, "wlan0": None},
-    }
+    assert condition.linux(tmp_path / "sys", tmp_path / "proc", tmp_path / "etc") == SystemCondition(
+        listen_queue=4096,
+        ephemeral_ports=(32768, 60999),
+        on_battery=True,
+        low_power=True,
+        sleeps_after_minutes=20,
+        cpu_speed_limit_percent=None,
+        throttle_count=12,
+        interfaces={"eth0": 1_000_000_000, "veth": None, "wlan0": None},
+    )
     (tmp_path / "sys/class/power_supply/AC/online").write_text("1\n")
     found = condition.linux(tmp_path / "sys", tmp_path / "proc", tmp_path / "etc")
-    assert found["on_battery"] is False
+    assert found.on_battery is False
 
 
 def test_a_linux_machine_without_any_of_it_says_so(tmp_path: Path) -> None:
     found = condition.linux(tmp_path, tmp_path, tmp_path)
-    assert found.pop("interfaces") == {}
-    assert set(found.values()) == {None}
+    values = dataclasses.asdict(found)
+    assert values.pop("interfaces") == {}
+    assert set(values.values()) == {None}
 
 
 @pytest.mark.parametrize(
@@ -163,5 +166,5 @@ def test_a_macbooks_battery_heat_and_interface() -> None:
     assert condition.media_speed(EN0) == 1_000_000_000
     assert condition.media_speed("\tmedia: autoselect (10Gbase-T <full-duplex>)\n") == 10_000_000_000
     assert condition.media_speed("\tmedia: autoselect\n") is None
-    assert condition.sysctl_pair("49152\n65535\n") == [49152, 65535]
-    assert condition.sysctl_pair("") is None
+    assert condition.pair("49152\n65535\n") == (49152, 65535)
+    assert condition.pair("") is None

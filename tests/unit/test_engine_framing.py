@@ -11,7 +11,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from loadgen.onhost.engine import FramingError, ResponseParser
+from loadgen.onhost.engine.exchange import FramingError
+from loadgen.onhost.engine.http1 import ResponseParser
 
 
 @dataclass(frozen=True)

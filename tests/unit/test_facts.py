@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import dataclasses
 import json
 import os
 import platform
@@ -13,13 +14,16 @@ import time
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from bench.environment.hosts import Host, HostFacts
 from bench.errors import HostUnsuitable
-from remote.facts import FIND_PYTHON, facts_command, parse_facts, probe_script, read_facts
+from bench.wire.probe import ProbeAnswer
+from remote import bootstrap
+from remote.facts import FIND_PYTHON, facts_command, parse_facts, read_facts
+from remote.local import LocalConnection
 from remote.onhost.bootstrap import probe
-from remote.ssh.connect import LocalConnection
 
 HOST = Host(name="box", groups=("server",), connection="local")
 LINUX: dict[str, Any] = {
@@ -116,7 +120,7 @@ def find(host: Host, folder: Path) -> HostFacts:
     sent_at = time.time()
     completed = LocalConnection(host).run(
         [str(folder / "sh"), *facts_command(host)[1:]],
-        stdin=probe_script(),
+        stdin=bootstrap.script("probe"),
         env={"PATH": str(folder), "HOME": str(folder / "home")},
     )
     return parse_facts(host, completed.stdout, sent_at=sent_at, received_at=time.time())
@@ -279,7 +283,7 @@ def test_cores_that_the_host_lacks_are_an_error() -> None:
         (b"", "no output"),
         (b"This account is currently not available.\n", "This account is currently not available"),
         (b"'sh' is not recognized as an internal or external command\r\n", "Windows"),
-        (b'{"asgibench_probe": 1, "python_ver', "didn't tell its facts"),
+        (b'{"asgibench_probe": 1, "python_ver', "its facts could not be read"),
     ],
 )
 def test_output_without_facts_is_shown(output: bytes, message: str) -> None:
@@ -335,8 +339,8 @@ def test_search_survives_every_login_shell() -> None:
 
 
 def test_probe_parses_on_python_3_6_and_stops_there_with_its_version() -> None:
-    tree = ast.parse(probe_script(), feature_version=(3, 6))
-    assert probe_script().isascii()
+    tree = ast.parse(bootstrap.script("probe"), feature_version=(3, 6))
+    assert bootstrap.script("probe").isascii()
     for node in ast.walk(tree):
         if isinstance(node, ast.FunctionDef):
             arguments = node.args
@@ -346,6 +350,14 @@ def test_probe_parses_on_python_3_6_and_stops_there_with_its_version() -> None:
     answer = probe.main([], (3, 6, 8), "Linux")
     assert answer["python_version"] == "3.6.8"
     assert "memory_bytes" not in answer
+
+
+def test_probe_prints_what_the_controller_reads() -> None:
+    """It is a single script, which can't import the type."""
+    answer = probe.main([], sys.version_info[:3], platform.system())
+    assert answer.pop("asgibench_probe") == 1
+    assert set(answer) == {field.name for field in dataclasses.fields(ProbeAnswer)}
+    msgspec.convert(answer, ProbeAnswer)
 
 
 def test_probe_on_windows_says_only_what_it_is() -> None:

@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from bench.results.latency import PERCENTILES, Latency, latency_of, latency_schema, median_latency
-from bench.wire.histogram import Histogram
+from bench.wire.histogram import Histogram, index_of
 
 MILLISECOND = 1_000_000
 
@@ -31,9 +31,7 @@ def test_the_percentiles_are_the_annotated_fields_from_the_lowest_up() -> None:
 
 
 def test_a_histogram_gives_each_percentile() -> None:
-    histogram = Histogram()
-    for milliseconds in range(1, 1_001):
-        histogram.record(milliseconds * MILLISECOND)
+    histogram = Histogram.from_pairs((index_of(one * MILLISECOND), 1) for one in range(1, 1_001))
     found = latency_of(histogram.to_pairs())
     assert found is not None
     assert found.max == pytest.approx(1.0, rel=1e-3)

@@ -18,9 +18,9 @@ from bench.results.summary import summarise
 from reports.exporters.csv import cells_csv
 from reports.paper import figures as paper
 from reports.paper.method import Method, method_of
-from reports.render import write_report
 from reports.tables.table import Table
 from reports.words.verdicts import contests
+from session.finish import render_again
 from tests.helpers.endpoints import ENDPOINTS
 from tests.helpers.results_example import PAPER, QUICK, SERVERS, environment, example, papers_method
 
@@ -207,8 +207,8 @@ def test_every_line_of_the_csv_says_how_its_load_was_made() -> None:
 
 
 def test_the_report_has_the_section_in_place_of_the_plain_tables(tmp_path: Path) -> None:
-    page = write_report(MADE.save(tmp_path)).read_text()
+    page = render_again(MADE.save(tmp_path)).read_text()
     assert page.count('id="method-of-paper"') == 1
     assert page.count("Table 2. shortbody") == 3, "heading, region and caption of one table"
-    plain = write_report(example(QUICK).save(tmp_path / "plain")).read_text()
+    plain = render_again(example(QUICK).save(tmp_path / "plain")).read_text()
     assert "method-of-paper" not in plain

@@ -18,18 +18,26 @@ from hypothesis import strategies as st
 
 from bench.errors import ResultError
 from bench.results.result import Limit, Reason, RunResult
+from bench.results.store import Store
 from bench.results.summary import summarise
+from reports.charts.latency import latency_figure
 from reports.charts.svg import Scale, log_ticks, nice_ticks, panel, text
 from reports.exporters.csv import cells_csv
+from reports.page.html import page_html
+from reports.page.report import report_page
 from reports.paper import figures as paper
 from reports.paper.claims import judge_claims, servers_compared
 from reports.paper.tables import paper_table
-from reports.render import render, write_report
+from reports.results import Results
+from reports.tables.latency import latency_table
+from reports.tables.rates import rates_table
 from reports.terminal.closing import closing_lines
 from reports.words import numbers
 from reports.words.cautions import cautions
+from reports.words.rates import rate_groups
 from reports.words.sentences import ONE_RUN, answer, headline
 from reports.words.verdicts import Contest, Labelled, Verdict, contests, label_of
+from session.finish import render_again
 from tests.helpers.results_example import (
     QUICK,
     RATED,
@@ -414,7 +422,7 @@ class Reader(HTMLParser):
     ],
 )
 def test_the_report_is_one_small_offline_file(made: Example, tmp_path: Path) -> None:
-    page = write_report(made.save(tmp_path)).read_text()
+    page = render_again(made.save(tmp_path)).read_text()
     assert len(page.encode()) < 200_000
     read = Reader(page)
     assert read.open == []
@@ -432,25 +440,25 @@ def test_the_report_is_one_small_offline_file(made: Example, tmp_path: Path) -> 
 
 def test_same_results_same_bytes_anywhere(tmp_path: Path) -> None:
     store = example().save(tmp_path / "one")
-    first = write_report(store).read_bytes()
-    assert write_report(store).read_bytes() == first
+    first = render_again(store).read_bytes()
+    assert render_again(store).read_bytes() == first
     copy = tmp_path / "elsewhere" / store.name
     shutil.copytree(store.directory, copy)
-    assert render(copy).encode() == first
+    assert render_again(Store.at(copy)).read_bytes() == first
 
 
 def test_the_report_needs_only_its_own_folder_and_checks_it(tmp_path: Path) -> None:
     store = example(QUICK).save(tmp_path)
-    write_report(store)
+    render_again(store)
     (store.directory / "hosts.json").unlink()
     with pytest.raises(ResultError, match=r"hosts\.json"):
-        render(store.directory)
+        render_again(store)
 
 
 def test_summary_json_and_csv_are_written_beside_it(tmp_path: Path) -> None:
     made = example(QUICK)
     store = made.save(tmp_path)
-    write_report(store)
+    render_again(store)
     assert store.read_summary() == summarise(made.plan, made.runs)
     assert json.loads((store.directory / "summary.json").read_bytes())["version"] == 1
     assert (store.directory / "report.csv").read_text() == cells_csv(store.read_summary())
@@ -463,17 +471,43 @@ def test_a_sessions_own_warnings_are_kept_and_stale_ones_are_not(tmp_path: Path)
     stale = Reason("incomplete", "3 of 9 planned runs are missing")
     before = msgspec.structs.replace(summarise(made.plan, made.runs), warnings=(stale, added))
     store.write_summary(before)
-    page = write_report(store).read_text()
+    page = render_again(store).read_text()
     assert [reason.code for reason in store.read_summary().warnings] == ["one_block", "run_failed"]
     assert "004-x failed: the server did not start." in page
     assert "planned runs are missing" not in page
+
+
+def test_a_percentile_that_older_results_lack_is_a_dash_and_no_point() -> None:
+    def change(run: RunResult) -> RunResult:
+        assert run.latency_seconds is not None
+        return msgspec.structs.replace(
+            run, latency_seconds=msgspec.structs.replace(run.latency_seconds, p99_9=None)
+        )
+
+    older = example(RATED).changed(lambda run: run.cell.server != "daphne", change)
+    summary = summarise(older.plan, older.runs)
+    table = latency_table(labelled(older))
+    column = [item.title for item in table.columns].index("p99.9")
+    shown = {row.cells[0]: row.cells[column] for row in table.rows if row.tone != "group"}
+    assert shown["uvicorn"] == shown["hypercorn"] == "–" != shown["daphne"]
+    group = rate_groups(older.plan, summary)[0]
+    assert [row.cells[5] == "–" for row in rates_table(group).rows] == [
+        cell.server != "daphne" for cell in group.cells
+    ]
+    lines = list(csv.DictReader(io.StringIO(cells_csv(summary))))
+    assert {line["server"] for line in lines if not line["latency_p99_9_seconds"]} == {"uvicorn", "hypercorn"}
+    whole = str(latency_figure(labelled(example(RATED)), older.plan).panels[0])
+    lacking = str(latency_figure(labelled(older), older.plan).panels[0])
+    assert len(re.findall('class="mark', whole)) - len(re.findall('class="mark', lacking)) == 2
+    results = Results(older.plan, older.environment, summary, older.runs)
+    assert "None" not in page_html(report_page(results))
 
 
 def test_an_unfinished_benchmark_has_a_report(tmp_path: Path) -> None:
     made = example(QUICK)
     for count in (0, 1, 5):
         some = Example(made.plan, made.environment, made.runs[:count])
-        page = write_report(some.save(tmp_path / str(count))).read_text()
+        page = render_again(some.save(tmp_path / str(count))).read_text()
         assert f"{9 - count} of 9 planned runs are missing." in page
         assert "it has not been run yet" in page
 
@@ -485,7 +519,7 @@ def test_a_user_chosen_name_is_text_and_never_markup(tmp_path: Path) -> None:
         is_cell("uvicorn", "orders"),
         lambda run: msgspec.structs.replace(run, valid=False, reasons=(Reason("x", evil, evil, True),)),
     )
-    page = write_report(made.save(tmp_path)).read_text()
+    page = render_again(made.save(tmp_path)).read_text()
     assert "<script" not in page
     assert "&lt;script&gt;alert(1)" in page
 
@@ -504,7 +538,7 @@ def test_what_bounds_the_figures_is_said() -> None:
 
 
 def test_macos_says_what_it_has_not(tmp_path: Path) -> None:
-    page = write_report(example(QUICK, system="Darwin").save(tmp_path)).read_text()
+    page = render_again(example(QUICK, system="Darwin").save(tmp_path)).read_text()
     assert "not available on macOS" in page
     assert "macOS 26.1" in page
     assert "PSS peak</li>" not in page
@@ -514,7 +548,7 @@ def test_skipped_cells_are_listed_with_their_reason(tmp_path: Path) -> None:
     why = "it runs no lifespan"
     limited = msgspec.structs.replace(SERVERS[1], unsupported_endpoints={"orders": why})
     skipped = example(QUICK, servers=(SERVERS[0], limited))
-    page = write_report(skipped.save(tmp_path)).read_text()
+    page = render_again(skipped.save(tmp_path)).read_text()
     assert "Cells not measured" in page
     assert why in page
     lines = closing_lines(summarise(skipped.plan, skipped.runs), skipped.runs)
@@ -523,7 +557,7 @@ def test_skipped_cells_are_listed_with_their_reason(tmp_path: Path) -> None:
 
 def test_every_run_and_its_counts_are_in_the_report(tmp_path: Path) -> None:
     made = example()
-    words = " ".join(Reader(write_report(made.save(tmp_path)).read_text()).words)
+    words = " ".join(Reader(render_again(made.save(tmp_path)).read_text()).words)
     for run in made.runs:
         assert run.run_id in words
         assert f"{run.counts.engine:,}" in words

@@ -7,9 +7,12 @@ import sys
 from pathlib import Path
 from typing import get_args
 
+import msgspec
 import pytest
 
+from bench.results.result import RunResult
 from bench.results.summary import summarise
+from reports.charts.panels import Figure
 from reports.exporters import EXPORTERS
 from reports.page.html import page_html
 from reports.page.page import Page
@@ -19,7 +22,16 @@ from reports.page.section import Section
 from reports.registry import found_in
 from reports.results import Results
 from reports.sections import SECTIONS
-from tests.helpers.results_example import PAPER, QUICK, RATED, Example, example, papers_method
+from tests.helpers.results_example import (
+    PAPER,
+    QUICK,
+    RATED,
+    Example,
+    example,
+    failing,
+    is_cell,
+    papers_method,
+)
 
 TEMPLATES = Path(__file__).resolve().parents[2] / "reports" / "templates"
 
@@ -91,3 +103,31 @@ def test_a_file_is_enough_for_one_more_and_one_without_its_constant_is_an_error(
     finally:
         for name in [name for name in sys.modules if name.startswith("some_sections")]:
             del sys.modules[name]
+
+
+def section_of(made: Example, name: str) -> Section | None:
+    return next((one for one in report_page(results_of(made)).sections if one.id == name), None)
+
+
+def test_cpu_per_request_has_every_valid_run_and_the_cores_that_a_rate_takes() -> None:
+    def costs(run: RunResult) -> RunResult:
+        return msgspec.structs.replace(run, cpu_seconds_per_request=(60 + run.block) * 1e-6)
+
+    made = failing(example(), "daphne", "shortbody").changed(is_cell("uvicorn", "shortbody"), costs)
+    section = section_of(made, "cpu")
+    assert section is not None
+    figure = section.parts[1]
+    assert isinstance(figure, Figure)
+    rows = {row.cells[0]: row.cells[1:] for row in figure.tables[0].rows}
+    assert rows["uvicorn"][:2] == ("63", "0.063")
+    assert sorted(rows["uvicorn"][2].split("; ")) == ["61", "62", "63", "64", "65"]
+    assert rows["daphne (refused)"] == ("–", "–", "–")
+    assert str(figure.panels[0]).count('class="mark open ink"') == 10, "five of uvicorn, five of hypercorn"
+
+
+def test_without_cpu_figures_there_is_no_such_section() -> None:
+    unknown = example(QUICK).changed(
+        lambda run: True, lambda run: msgspec.structs.replace(run, cpu_seconds_per_request=None)
+    )
+    assert section_of(unknown, "cpu") is None
+    assert section_of(example(QUICK), "cpu") is not None

@@ -12,20 +12,12 @@ from hypothesis import strategies as st
 
 from bench.errors import ResultError
 from bench.results.result import Bytes
-from bench.samples.samples import (
-    Phases,
-    Samples,
-    agent_cost,
-    core_shares,
-    core_shares_by_process,
-    cpu_of,
-    memory_of,
-    memory_over,
-    parse_samples,
-    processes_of,
-    tree_series,
-    unreadable_reasons,
-)
+from bench.samples.cost import agent_cost
+from bench.samples.memory import Phases, memory_of, memory_over
+from bench.samples.processes import core_shares_by_process, processes_of
+from bench.samples.read import Samples, parse_samples
+from bench.samples.tree import Tree, cpu_of, tree_of
+from bench.samples.view import HostSamples
 
 WALL, MONOTONIC = 1_795_500_000.0, 500.0
 MIB_KIB = 1024
@@ -72,10 +64,18 @@ def full(seconds: float, *rows: Row, **rest: Any) -> bytes:
     )
 
 
-def end(lines: int, seconds: float = 10.0) -> bytes:
+def end(lines: int, seconds: float = 10.0, missed: int = 2) -> bytes:
     times = {"t": WALL + seconds, "m": MONOTONIC + seconds}
     return line(
-        k="end", reason="asked", lines=lines, samples=3, missed=2, late_max=0.5, late_mean=0.1, c=1.5, **times
+        k="end",
+        reason="asked",
+        lines=lines,
+        samples=3,
+        missed=missed,
+        late_max=0.5,
+        late_mean=0.1,
+        c=1.5,
+        **times,
     )
 
 
@@ -83,8 +83,12 @@ def run(*lines: bytes) -> Samples:
     return parse_samples(head() + b"".join(lines) + end(1 + len(lines)))
 
 
+def server(samples: Samples) -> Tree:
+    return tree_of(samples, "server")
+
+
 def rss(samples: Samples, start: float = -1, stop: float = 99) -> tuple[int, int] | None:
-    spread = memory_of(samples, "server", WALL + start, WALL + stop).rss
+    spread = memory_of(server(samples), (WALL + start, WALL + stop)).rss
     return None if spread is None else (spread.median // 1024, spread.peak // 1024)
 
 
@@ -92,11 +96,10 @@ def rss(samples: Samples, start: float = -1, stop: float = 99) -> tuple[int, int
 
 
 def test_a_closed_file_is_complete() -> None:
-    samples = run(sample(0, [1, 100, 0.0]), line(k="mark", name="window_start", t=0.0, m=MONOTONIC + 3))
+    samples = run(sample(0, [1, 100, 0.0]), line(k="gone", target="database", t=0.0, m=MONOTONIC + 3))
     assert samples.complete
     assert samples.footer is not None
     assert samples.footer.reason == "asked"
-    assert samples.marks == {"window_start": WALL + 3}
 
 
 def test_a_file_without_its_last_line_is_not_complete() -> None:
@@ -145,7 +148,7 @@ def test_lost_lines_are_noticed() -> None:
 
 def test_an_unknown_target_is_named() -> None:
     with pytest.raises(ResultError, match="no target 'load'"):
-        tree_series(run(sample(0, [1, 1, 0.0])), "load")
+        tree_of(run(sample(0, [1, 1, 0.0])), "load")
 
 
 # ---------------------------------------------------------------- memory
@@ -164,7 +167,7 @@ def test_memory_is_summed_over_the_tree_before_it_is_compared() -> None:
 
 def test_a_sum_that_lacks_a_process_is_no_sum() -> None:
     samples = run(sample(0, [1, 100, 0.0], [2, None, None]), sample(1, [1, 100, 0.0], [2, 70, 0.1]))
-    first, second = tree_series(samples, "server")
+    first, second = server(samples).points
     assert (first.rss_bytes, first.unreadable, first.processes) == (None, 1, 2)
     assert second.rss_bytes == 170 * 1024
     assert rss(samples) == (170, 170)
@@ -175,7 +178,7 @@ def test_a_tree_that_has_ended_is_not_a_tree_of_no_memory() -> None:
 
 
 def test_pss_and_uss_are_none_where_the_host_has_none() -> None:
-    memory = memory_of(run(full(0, [1, None, 7]), full(1, [1, None, 9])), "server", WALL, WALL + 9)
+    memory = memory_of(server(run(full(0, [1, None, 7]), full(1, [1, None, 9]))), (WALL, WALL + 9))
     assert memory.pss is None
     assert memory.uss is not None
     assert (memory.uss.median, memory.uss.peak, memory.uss.count) == (8 * 1024, 9 * 1024, 2)
@@ -185,16 +188,14 @@ def test_the_phases_become_what_results_keep() -> None:
     samples = run(
         full(0, [1, 10, None]), full(5, [1, 30, None]), full(6, [1, 50, None]), full(9, [1, 20, None])
     )
-    tree = memory_over(
-        samples, "server", Phases((WALL, WALL + 1), (WALL + 4, WALL + 7), (WALL + 8, WALL + 9))
-    )
+    tree = memory_over(server(samples), Phases((WALL, WALL + 1), (WALL + 4, WALL + 7), (WALL + 8, WALL + 9)))
     assert tree.pss == Bytes(idle=10 * 1024, median=40 * 1024, peak=50 * 1024, after=20 * 1024)
     assert tree.uss is None
     assert tree.rss == Bytes(idle=1024, median=1024, peak=1024, after=1024)
 
 
 def test_phases_that_were_not_sampled_are_none() -> None:
-    tree = memory_over(run(sample(0, [1, 10, 0.0])), "server", Phases(None, (WALL + 4, WALL + 7)))
+    tree = memory_over(server(run(sample(0, [1, 10, 0.0]))), Phases(None, (WALL + 4, WALL + 7)))
     assert (tree.rss, tree.pss) == (Bytes(None, None, None), None)
 
 
@@ -202,7 +203,7 @@ def test_phases_that_were_not_sampled_are_none() -> None:
 
 
 def cpu_seconds(samples: Samples, start: float, stop: float) -> float | None:
-    cpu = cpu_of(samples, "server", WALL + start, WALL + stop)
+    cpu = cpu_of(tree_of(samples, "server"), (WALL + start, WALL + stop))
     return None if cpu is None else round(cpu.cpu_seconds, 6)
 
 
@@ -223,7 +224,7 @@ def test_a_process_that_ends_keeps_what_it_used_and_one_that_appears_brings_its_
         sample(2, [1, 1, 1.2], [3, 1, 0.2]),
         sample(3, [1, 1, 1.3], [3, 1, 0.7]),
     )
-    assert [round(point.cpu_seconds, 6) for point in tree_series(samples, "server")] == [0, 0.6, 0.9, 1.5]
+    assert [round(point.cpu_seconds, 6) for point in server(samples).points] == [0, 0.6, 0.9, 1.5]
 
 
 def test_a_reused_number_counts_from_nothing() -> None:
@@ -239,19 +240,13 @@ def test_a_reading_that_failed_once_is_made_up_by_the_next() -> None:
 def test_cpu_of_an_interval_that_was_not_sampled_is_none() -> None:
     samples = run(sample(0, [1, 1, 5.0]), sample(1, [1, 1, 6.0]))
     assert cpu_seconds(samples, 3, 4) is None
-    assert cpu_of(samples, "database", WALL, WALL + 1) is None
+    assert cpu_of(tree_of(samples, "database"), (WALL, WALL + 1)) is None
 
 
 def test_an_interval_sampled_in_part_says_how_much() -> None:
-    cpu = cpu_of(run(sample(0, [1, 1, 5.0]), sample(1, [1, 1, 5.5])), "server", WALL - 1, WALL + 3)
+    cpu = cpu_of(server(run(sample(0, [1, 1, 5.0]), sample(1, [1, 1, 5.5]))), (WALL - 1, WALL + 3))
     assert cpu is not None
     assert (cpu.elapsed_seconds, cpu.cpu_seconds, cpu.core_share) == (1.0, 0.5, 0.5)
-
-
-def test_core_shares_are_told_by_the_second() -> None:
-    used = [0.0, 0.2, 1.1, 1.5]
-    samples = run(*(sample(second, [1, 1, cpu]) for second, cpu in enumerate(used)))
-    assert core_shares(samples, "server", WALL, WALL + 5) == pytest.approx((0.2, 0.9, 0.4))
 
 
 def test_each_process_of_a_tree_has_its_own_core_share() -> None:
@@ -260,9 +255,9 @@ def test_each_process_of_a_tree_has_its_own_core_share() -> None:
         sample(1, [1, 1, 5.9], [2, 1, 0.1]),
         sample(2, [1, 1, 6.8], [3, 1, 0.4]),
     )
-    shares = core_shares_by_process(samples, "server", WALL, WALL + 2)
+    shares = core_shares_by_process(server(samples), (WALL, WALL + 2))
     assert shares == pytest.approx({1: 0.9, 2: 0.05, 3: 0.2})
-    assert core_shares_by_process(samples, "server", WALL + 5, WALL + 6) == {}
+    assert core_shares_by_process(server(samples), (WALL + 5, WALL + 6)) == {}
 
 
 @given(
@@ -274,7 +269,7 @@ def test_each_process_of_a_tree_has_its_own_core_share() -> None:
 )
 def test_the_cpu_of_a_tree_never_falls(trees: list[dict[int, float]]) -> None:
     lines = [sample(n, *([pid, 1, cpu] for pid, cpu in tree.items())) for n, tree in enumerate(trees)]
-    seconds = [point.cpu_seconds for point in tree_series(run(*lines), "server")]
+    seconds = [point.cpu_seconds for point in server(run(*lines)).points]
     assert seconds == sorted(seconds)
 
 
@@ -287,32 +282,37 @@ def test_processes_that_come_and_go_are_told() -> None:
         sample(1, [1, 1, 0.0], [7, 1, 0.0]),
         sample(2, [1, 1, 0.0], [3, 1, 0.0]),
     )
-    change = processes_of(samples, "server", WALL, WALL + 2)
+    change = processes_of(server(samples), (WALL, WALL + 2))
     assert (set(change.at_start), set(change.at_end)) == ({1, 2}, {1, 3})
     assert (set(change.appeared), set(change.vanished)) == ({3, 7}, {2, 7})
     assert change.changed
-    assert not processes_of(samples, "server", WALL, WALL + 0.5).changed
-    assert not processes_of(samples, "server", WALL + 50, WALL + 60).changed
+    assert not processes_of(server(samples), (WALL, WALL + 0.5)).changed
+    assert not processes_of(server(samples), (WALL + 50, WALL + 60)).changed
 
 
 def test_a_clock_that_was_set_during_the_run_moves_no_sample() -> None:
     samples = run(full(0, [1, 1, 1]), sample(1, [1, 1, 0.0], t=WALL + 3601.0))
-    assert [point.t for point in tree_series(samples, "server")] == [WALL, WALL + 1]
-    assert samples.clock_step_seconds == pytest.approx(3600.0)
+    assert [point.t for point in server(samples).points] == [WALL, WALL + 1]
 
 
 def test_the_agents_own_cost_is_told() -> None:
     samples = run(sample(0, [1, 1, 0.0], c=1.0), sample(1, [1, 1, 0.0]), sample(2, [1, 1, 0.0], c=1.02))
-    cost = agent_cost(samples, WALL, WALL + 2)
+    cost = agent_cost(samples, (WALL, WALL + 2))
     assert cost.core_share == pytest.approx(0.01)
     assert (cost.missed, cost.late_max_seconds) == (2, 0.5)
-    assert agent_cost(samples, WALL, WALL + 1).core_share is None
+    assert agent_cost(samples, (WALL, WALL + 1)).core_share is None
 
 
-def test_what_could_not_be_read_is_said_once_a_reason() -> None:
-    notes = [line(k="note", pid=pid, what="pss, uss", why="Permission denied") for pid in (1, 2)]
-    data = head(absent={"pss": "Darwin has no PSS"}) + b"".join(notes)
-    assert unreadable_reasons(parse_samples(data)) == (
-        "pss: Darwin has no PSS",
-        "pss, uss: Permission denied (2 processes)",
-    )
+def test_times_are_on_our_clock() -> None:
+    """The host's clock is 7 s ahead: its samples are 7 s older than they look."""
+    lines = [sample(second, [1, 100 + second, second / 2]) for second in range(4)]
+    data = head() + b"".join(lines) + end(5)
+    here = HostSamples(parse_samples(data, 7.0), (WALL - 6, WALL - 5))
+    assert [point.t for point in here.tree("server").points] == [WALL - 7, WALL - 6, WALL - 5, WALL - 4]
+    cpu = here.cpu("server")
+    assert cpu is not None
+    assert (cpu.cpu_seconds, cpu.elapsed_seconds) == (0.5, 1.0)
+    memory = here.memory("server", idle=(WALL - 7, WALL - 6.5), after=(WALL - 4.5, WALL)).rss
+    assert memory == Bytes(100 * 1024, round(101.5 * 1024), 102 * 1024, 103 * 1024)
+    assert here.processes("server").at_start == {1}
+    assert here.busiest_process("server") == pytest.approx(0.5)

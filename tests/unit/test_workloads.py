@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import dataclasses
 import hashlib
 import re
 from pathlib import Path
@@ -13,9 +14,10 @@ import pytest
 
 from bench.errors import AnswersDiffer, UsageError
 from bench.spec import Endpoint
+from bench.wire.answers import TakenAnswer
 from loadgen.endpoints import endpoint_of
 from loadgen.traffic import traffic_of
-from remote.server import Answer, FirstRequest, check_answers
+from remote.server import FirstRequest, check_answers
 from testapp.data import USER_COUNT, tokens
 from testapp.workload import Workload
 from testapp.workloads import WORKLOADS
@@ -70,6 +72,15 @@ def test_the_load_asks_for_what_the_workload_answers(workload: Workload) -> None
     assert dict(workload.headers).items() <= spec.headers.items()
 
 
+def test_echo_sends_the_bytes_of_its_seed_and_expects_them_back() -> None:
+    echo = WORKLOADS["echo"]
+    assert echo.bodies(SEED) == (echo.request_body(SEED),) != echo.bodies(SEED + 1)
+    first = traffic_of(endpoint_of(echo), SEED).first_request()
+    assert first is not None
+    assert (first.body, first.right_body) == (echo.request_body(SEED), echo.request_body(SEED))
+    assert endpoint_of(echo).request == "POST /api/echo with 1,000 bytes"
+
+
 def test_a_locustfile_has_the_tokens_and_every_counted_path() -> None:
     traffic = traffic_of(OWN, SEED)
     spec = traffic.load_spec("a", 1, epoch=0.0, hash_sample_every=1, clock_offsets={})
@@ -107,8 +118,8 @@ def test_chosen_endpoints_come_once_and_in_order(names: tuple[str, ...]) -> None
 # ---------------------------------------------------------------- the first answers
 
 
-def right(request: FirstRequest) -> Answer:
-    return Answer(
+def right(request: FirstRequest) -> TakenAnswer:
+    return TakenAnswer(
         status=200,
         content_type=request.endpoint.content_type,
         content_length=str(len(request.right_body)),
@@ -141,6 +152,6 @@ def test_right_answers_pass_and_one_that_is_not_served_is_left_out() -> None:
 def test_a_wrong_answer_names_server_and_field(field: str, value: Any, said: str) -> None:
     requests = first_requests()[:1]
     good = right(requests[0])
-    wrong = msgspec.structs.replace(good, **{field: value})
+    wrong = dataclasses.replace(good, **{field: value})
     with pytest.raises(AnswersDiffer, match=f"/api/shortbody: daphne answers with {said}"):
         check_answers({"uvicorn": {"shortbody": good}, "daphne": {"shortbody": wrong}}, requests)

@@ -15,7 +15,7 @@ from loadgen.calibrate.ready import (
     WARMUP_SECONDS,
     ReadyHost,
 )
-from remote.guarded import GuardRefusal
+from remote.guard_link import GuardRefusal
 from testapp.workload import Workload
 
 FIGURE = f"{FOLDER}/fast-http-user.json"

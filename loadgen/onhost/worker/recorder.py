@@ -1,16 +1,14 @@
 """Requests of a user's own Locust clients, recorded as the engine records its own: slices and totals.
 
-Shipped; standard library and our own engine.py and histogram.py. Locust is not imported here: its exceptions
-and responses are told by what they are named and hold.
+Locust is not imported here: its exceptions and responses are recognised by their names and attributes.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any
 
-from bench.wire.histogram import index_of
-from loadgen.onhost.engine import SliceClock, Tally, Totals
+from bench.wire.slices import Slice, Totals
+from loadgen.onhost.engine.tally import Ledger, SliceClock, Tally
 
 _NANOSECONDS_PER_MILLISECOND = 1e6
 _LEAST_FAILED_STATUS = 400
@@ -78,19 +76,17 @@ class RequestRecorder:
         self,
         clock: SliceClock,
         *,
+        worker: str,
         base_url: str,
         counted_paths: Iterable[str],
         connections: Callable[[], int],
-        emit: Callable[[dict[str, Any]], None],
+        emit: Callable[[Slice], None],
         now: int,
     ) -> None:
-        self._clock = clock
+        self._worker = worker
         self._counted = frozenset(f"{base_url}{path}" for path in counted_paths)
         self._connections = connections
-        self._emit = emit
-        self._tally: Tally = clock.tally_at(now)
-        self._totals = Totals()
-        self._completed = 0
+        self._ledger = Ledger(clock, now, self._as_slice, emit)
         self._elsewhere = 0
 
     def record(
@@ -104,45 +100,29 @@ class RequestRecorder:
         url: str,
     ) -> None:
         """One request that ended at ``now``, a reading of time.perf_counter_ns()."""
-        tally = self.roll(now)
-        index = index_of(round((response_time_ms or 0.0) * _NANOSECONDS_PER_MILLISECOND))
+        took = round((response_time_ms or 0.0) * _NANOSECONDS_PER_MILLISECOND)
         if exception:
-            tally.failure_histogram[index] += 1
-            tally.failures[failure_kind(exception, status)] += 1
+            self._ledger.fail(now, took, failure_kind(exception, status))
         else:
-            tally.histogram[index] += 1
-        tally.bytes_received += length_bytes or 0
+            self._ledger.succeed(now, took)
+        self._ledger.tally.bytes_received += length_bytes or 0
         if url.partition("?")[0] not in self._counted:
             self._elsewhere += 1
 
     def note_lag(self, now: int, lag_nanoseconds: int) -> None:
         """How late the process came to look at its clock."""
-        tally = self.roll(now)
+        tally = self._ledger.roll(now)
         tally.lag_nanoseconds_max = max(tally.lag_nanoseconds_max, lag_nanoseconds)
 
-    def roll(self, now: int) -> Tally:
-        """Emit the slices that are over; returns the one that ``now`` is in."""
-        while now >= self._tally.end_nanoseconds:
-            self._end_tally()
-            self._tally = self._clock.tally_at(self._tally.end_nanoseconds)
-        return self._tally
+    def close(self, now: int, in_flight: int) -> Totals:
+        """Emit the last slice."""
+        self._ledger.roll(now)
+        self._ledger.close()
+        sums = self._ledger.sums
+        return sums.totals(
+            self._worker, sent=sums.completed + in_flight, in_flight=in_flight, elsewhere=self._elsewhere
+        )
 
-    def close(self, now: int, in_flight: int) -> dict[str, Any]:
-        """Emit the last slice; the Totals of protocol.md."""
-        self.roll(now)
-        self._end_tally()
-        return {
-            **self._totals.as_message(),
-            "sent": self._completed + in_flight,
-            "completed": self._completed,
-            "in_flight_at_stop": in_flight,
-            "backlog_at_stop": 0,
-            "elsewhere": self._elsewhere,
-        }
-
-    def _end_tally(self) -> None:
+    def _as_slice(self, tally: Tally) -> Slice:
         # There is no engine's process: all of the CPU is Locust's own.
-        slice_ = self._tally.as_slice(self._connections(), 0.0)
-        self._completed += slice_["requests"] + sum(slice_["failures"].values())
-        self._totals.add(slice_)
-        self._emit(slice_)
+        return tally.as_slice(self._connections(), 0.0)

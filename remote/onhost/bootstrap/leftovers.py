@@ -3,9 +3,9 @@
     python3 -I -B - marks WORKDIR < leftovers.py           before WORKDIR is removed
     python3 -I -B - look WORKDIR MARKS [PATIENCE] < leftovers.py    after it
 
-``marks`` prints one line of JSON with what can't be found any more without the work folder: the ports and the
-shared memory of databases. ``look`` takes that line and prints ``{"asgibench_leftovers": 1, "left": [text…],
-"unseen": [text…]}``: what is there after PATIENCE seconds at most, and what this system doesn't show.
+``marks`` prints one line of JSON, a LeftoverMarks: what can't be found any more without the work folder.
+``look`` takes that line and prints a Leftovers: what is there still after PATIENCE seconds, and what this
+system doesn't show (bench/wire/leftovers.py).
 
 A process is ours if its command line, working folder, program, open files or environment lie in WORKDIR.
 Only what the user may read is seen, which is all that the user can have started.
@@ -25,14 +25,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-LEFTOVERS_VERSION = 1
 IS_LINUX = sys.platform.startswith("linux")
 POLL_SECONDS = 0.1
 COMMAND_SECONDS = 10
 SHOWN_CHARACTERS = 100
 # Lines of postmaster.pid, as in PostgreSQL's utils/pidfile.h: the port; the shared memory's key and number.
 PORT_LINE, MEMORY_LINE = 3, 6
-# What a shell keeps of where it has been is nobody's work.
+# A shell keeps in these where it has been: that makes no process ours.
 WANDERINGS = ("PWD=", "OLDPWD=", "_=")
 
 
@@ -172,10 +171,10 @@ def linux_reason(process: Path, ours: re.Pattern[str]) -> str:
     shown = words[:SHOWN_CHARACTERS]
     if ours.search(words):
         return shown
-    for link, said in (("cwd", "works in"), ("exe", "runs")):
+    for link, verb in (("cwd", "works in"), ("exe", "runs")):
         place = target(process / link)
         if ours.search(place):
-            return f"{shown}: {said} {place}"
+            return f"{shown}: {verb} {place}"
     for variable in content(process / "environ").split("\0"):
         if ours.search(variable) and not variable.startswith(WANDERINGS):
             return f"{shown}: has {variable[:SHOWN_CHARACTERS]} in its environment"
@@ -220,7 +219,6 @@ def main(arguments: list[str]) -> dict[str, Any]:
         return marks(Path(arguments[1]))
     patience_seconds = float(arguments[3]) if len(arguments) > 3 else 0.0
     return {
-        "asgibench_leftovers": LEFTOVERS_VERSION,
         "left": look_patiently(arguments[1], json.loads(arguments[2]), patience_seconds),
         "unseen": unseen(),
     }

@@ -8,9 +8,8 @@ WORKDIR is the folder for all work on this host; left out or empty, it is /var/l
 
 The answer is one line of JSON on standard output that begins with ``{"asgibench_probe": 1`` (the version of
 this contract) and has ``python_version``, ``python_path`` and ``system``. With a Python older than 3.11, or
-on another system than Linux and macOS, that is all: the controller says what to do. Else it has the keys that
-``facts()`` below lists; null or "" where this system hasn't the thing. Sizes are bytes. ``clock`` is [wall
-time at UPTIME, else at the start of this file (it was that or earlier); seconds from there to the end].
+on another system than Linux and macOS, that is all: the controller says what to do. Else it has every field
+of ProbeAnswer (bench/wire/probe.py), where their meanings stand.
 
 It must start on Python 3.6: quoted annotations, no newer syntax, nothing newer called by ``main``.
 """

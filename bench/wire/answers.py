@@ -1,0 +1,54 @@
+"""What answers.py is asked on the server's host, and what it prints: a ReadyOrder in, a ServerReady out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerRequest:
+    """One request whose answer is taken."""
+
+    name: str  # the endpoint's
+    path: str
+    method: str = "GET"
+    headers: dict[str, str] = field(default_factory=dict)
+    body: str = ""  # base64
+
+
+@dataclass(frozen=True, slots=True)
+class ReadyOrder:
+    """Wait until a server is ready, then take one answer for each of ``requests``."""
+
+    address: str  # as the server's own host reaches it; an IPv6 address without brackets
+    port: int
+    pid: int  # the server's leader: once it has gone, there is nothing to wait for
+    workers: int  # how many distinct processes must answer
+    deadline_seconds: float  # how long to wait for them
+    process_path: str  # where the app says which process it is
+    requests: tuple[AnswerRequest, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class TakenAnswer:
+    """One endpoint's answer."""
+
+    status: int
+    content_type: str  # "" without the header
+    content_length: str  # the header as it came, "" without it
+    length: int  # of the body, in bytes
+    sha256: str  # of the body, lower-case hex
+
+
+@dataclass(frozen=True, slots=True)
+class ServerReady:
+    """How the waiting ended."""
+
+    ready: bool
+    seconds: float  # how long it took
+    pids: tuple[int, ...]  # the distinct processes that have answered
+    problem: str  # what was wrong last; "" where it is ready
+    # What the process that answered last says of itself (testapp/process.py), as it is kept in the results.
+    configuration: dict[str, Any]
+    answers: dict[str, TakenAnswer] = field(default_factory=dict)  # by endpoint; empty unless ready

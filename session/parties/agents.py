@@ -1,0 +1,98 @@
+"""The agents: one on each host, sampling the processes of a run and the host itself."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+
+import msgspec
+
+from bench.errors import AgentError
+from bench.plan.placement import Cores, Placement, agent_cores
+from bench.results.evidence import AgentEvidence
+from bench.wire.agent import TreeNow
+from remote.agents import FOLDER, PROCESS_NAME, AgentHost, Agents, start_agents
+from remote.database import TOOLS_GROUP
+from remote.fleet import Fleet
+from remote.provision.provision import Provisioned
+
+SPARE_SECONDS = 60
+"""How much longer than planned a run may take before its agents end it by themselves."""
+
+Targets = dict[str, dict[str, int]]
+"""{host: {name: pid}} of the process trees to sample."""
+
+
+class AgentParty(msgspec.Struct, frozen=True):
+    """Every host's agent, alive between runs."""
+
+    agents: Agents
+    clock_offsets: dict[str, float]  # by host: its clock minus ours, in seconds
+
+    @classmethod
+    def start(
+        cls,
+        fleet: Fleet,
+        provisioned: Mapping[str, Provisioned],
+        placement: Placement,
+        clock_offsets: dict[str, float],
+    ) -> AgentParty:
+        """Returns when every agent answers. Raises AgentError with the tail of its log."""
+        hosts = {
+            name: AgentHost(
+                guarded=fleet.hosts[name],
+                python=_python_with_psutil(one),
+                shipped_directory=str(one.shipped),
+                cores=agent_cores(placement, name),
+            )
+            for name, one in provisioned.items()
+        }
+        return cls(start_agents(hosts), clock_offsets)
+
+    def begin(self, label: str, targets: Targets, run_seconds: float) -> None:
+        """Sample the process trees of ``targets`` until ``collect`` or ``abandon``.
+
+        ``run_seconds`` is what the run is planned to take, without its overhead.
+        """
+        self.agents.begin(label, targets, max_seconds=run_seconds + SPARE_SECONDS)
+
+    def check(self) -> None:
+        """Raises AgentError if an agent has ended by itself."""
+        for name, host in self.agents.hosts.items():
+            status = host.guarded.exit_status(PROCESS_NAME)
+            if status is not None:
+                raise AgentError(
+                    f"{name}: the agent ended in mid-run with status {status}",
+                    remedy="The end of its log follows",
+                    detail=host.guarded.tail(f"{FOLDER}/agent.log"),
+                )
+
+    def cores_on(self, host: str) -> Cores:
+        """The cores that the host's agent may use; None: any."""
+        return self.agents.hosts[host].cores
+
+    def collect(self, label: str, hosts: Collection[str]) -> AgentEvidence:
+        """Stop sampling on these hosts and bring the samples home. Raises AgentError."""
+        return AgentEvidence(self.agents.end(label, hosts), self.clock_offsets)
+
+    def latest(self, host: str, target: str) -> TreeNow | None:
+        """The newest sums of a process tree; None where it has ended. Raises AgentError."""
+        return self.agents.peek(host).get(target)
+
+    def abandon(self) -> None:
+        """Stop sampling after a failure, wherever it was begun and the host can be reached."""
+        self.agents.stop()
+
+    def mend(self) -> None:
+        """Nothing is sampled any more, and every agent runs. Raises AgentError."""
+        self.agents.stop()
+        ended = {
+            name: host
+            for name, host in self.agents.hosts.items()
+            if host.guarded.exit_status(PROCESS_NAME) is not None
+        }
+        start_agents(ended)
+
+
+def _python_with_psutil(provisioned: Provisioned) -> str:
+    environments = provisioned.environments
+    return environments.get(TOOLS_GROUP, next(iter(environments.values()))).python

@@ -1,0 +1,147 @@
+"""The measured servers: made ready on their host once, and one of them started and stopped in each run."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Sequence
+
+import msgspec
+
+from bench.errors import AsgibenchError, ServerStartError
+from bench.results.evidence import ServerEvidence
+from bench.results.result import Cell
+from bench.spec import ServerSpec
+from bench.wire.answers import TakenAnswer
+from loadgen.traffic import Traffic
+from remote.database import TOOLS_GROUP
+from remote.guarded import GuardedHost
+from remote.provision.provision import Provisioned
+from remote.server import (
+    PROCESS_NAME,
+    Deployment,
+    FirstRequest,
+    RunningServer,
+    log_tail,
+    read_counts,
+    start_server,
+    stop_server,
+)
+
+
+class BegunServer(msgspec.Struct, frozen=True):
+    """One run's server, ready for requests."""
+
+    deployment: Deployment
+    running: RunningServer
+
+
+class StoppedServer(msgspec.Struct, frozen=True):
+    """What a run's server left behind."""
+
+    evidence: ServerEvidence
+    log_tail: str
+
+
+class ServerParty(msgspec.Struct, frozen=True):
+    """The plan's servers on their host. At most one of them runs at a time."""
+
+    host: GuardedHost
+    deployments: dict[str, Deployment]  # by server
+    port: int
+
+    @classmethod
+    def start(
+        cls,
+        host: GuardedHost,
+        specs: Sequence[ServerSpec],
+        provisioned: Provisioned,
+        *,
+        port: int,
+        cores: tuple[int, ...] | None,
+        database_url: str,
+    ) -> ServerParty:
+        """Every server's deployment; none is started. ``database_url`` is empty without a database."""
+        return cls(
+            host,
+            {spec.name: _deployment(host, spec, provisioned, port, cores, database_url) for spec in specs},
+            port,
+        )
+
+    @property
+    def address(self) -> str:
+        """Where clients reach it."""
+        return self.host.host.address
+
+    def take_answers(self, server: str, requests: Sequence[FirstRequest]) -> dict[str, TakenAnswer]:
+        """Start one server, ask it for every endpoint that it serves, and stop it again.
+
+        Returns the answers by endpoint. Raises PortTaken, HostUnsuitable, ServerStartError.
+        """
+        deployment = self.deployments[server]
+        unsupported = deployment.spec.unsupported_endpoints
+        wanted = [one for one in requests if one.endpoint.name not in unsupported]
+        running = start_server(self.host, deployment, wanted)
+        stop_server(self.host)
+        return running.answers
+
+    def begin(self, cell: Cell, cores: tuple[int, ...] | None) -> BegunServer:
+        """Start the cell's server on ``cores`` (None: any). Raises as ``take_answers``."""
+        deployment = msgspec.structs.replace(self.deployments[cell.server], workers=cell.workers, cores=cores)
+        return BegunServer(deployment, start_server(self.host, deployment, []))
+
+    def check(self, begun: BegunServer) -> None:
+        """Raises ServerStartError if the run's server has ended by itself."""
+        status = self.host.exit_status(PROCESS_NAME)
+        if status is not None:
+            raise ServerStartError(
+                f"{begun.deployment.spec.name} ended in mid-run with status {status}",
+                remedy="The end of its log follows",
+                detail=log_tail(self.host),
+            )
+
+    def stop(self) -> None:
+        """Returns when no process of the server is left."""
+        stop_server(self.host)
+
+    def abandon(self) -> None:
+        """Stop what runs after a failure, if anything does and its host can be reached."""
+        with contextlib.suppress(AsgibenchError):
+            stop_server(self.host)
+
+    def collect(self, begun: BegunServer, traffic: Traffic, elsewhere: int) -> StoppedServer:
+        """Of a server that has been stopped. ``elsewhere`` is how many requests its app doesn't count."""
+        counts = read_counts(self.host, begun.deployment)
+        return StoppedServer(
+            ServerEvidence(
+                host=self.host.host.name,
+                version=begun.deployment.version,
+                command=begun.running.command,
+                pids=begun.running.worker_pids,
+                configuration=begun.running.configuration,
+                requests=traffic.count_by_app(counts, elsewhere),
+            ),
+            log_tail(self.host),
+        )
+
+
+def _deployment(
+    host: GuardedHost,
+    spec: ServerSpec,
+    provisioned: Provisioned,
+    port: int,
+    cores: tuple[int, ...] | None,
+    database_url: str,
+) -> Deployment:
+    environment = provisioned.environments[spec.group]
+    return Deployment(
+        spec=spec,
+        version=environment.versions[spec.package],
+        program_directory=f"{environment.directory}/bin",
+        app_directory=str(provisioned.shipped),
+        python=provisioned.environments[TOOLS_GROUP].python,
+        bind=host.host.bind or host.host.address,
+        port=port,
+        workers=1,
+        cores=cores,
+        database_url=database_url,
+    )

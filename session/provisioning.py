@@ -1,0 +1,68 @@
+"""What each host's role needs is installed there, and our own files are sent."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from bench.catalogue.own_lock import OwnLock
+from bench.plan.locustfile import source_of
+from bench.plan.plan import Plan
+from loadgen.cluster import user_file
+from remote.database import TOOLS_GROUP
+from remote.fleet import Fleet
+from remote.parallel import on_all
+from remote.provision.provision import Provisioned, check_wheels, provision, read_locks
+from remote.provision.ship import travelling_files
+from reports.terminal.progress import Progress
+from session.parties.load import LOAD_GROUP
+
+
+def provision_hosts(
+    fleet: Fleet, plan: Plan, own_locks: Sequence[OwnLock], root: Path, progress: Progress
+) -> dict[str, Provisioned]:
+    """What came of it, by host. ``own_locks`` are those of the plan. Raises as check_wheels and provision."""
+    roles = _groups_by_host(fleet, plan)
+    files = travelling_files()
+    if plan.locustfile is not None:
+        files[user_file(plan.locustfile.name)] = source_of(plan.locustfile)
+
+    # Every host is asked before any is sent something.
+    own = {lock.group: lock.pylock for lock in own_locks}
+    groups = {group for groups in roles.values() for group in groups} - own.keys()
+    locks = {**read_locks(sorted(groups), root), **own}
+    on_all(lambda name: check_wheels(fleet.hosts[name].facts, roles[name], locks), roles, str)
+
+    def provision_one(name: str) -> Provisioned:
+        one = fleet.hosts[name]
+        return provision(
+            one,
+            one.facts,
+            list(dict.fromkeys(roles[name])),
+            root=root,
+            files=files,
+            locks=locks,
+            report=lambda text: progress.step(f"{name}: {text}"),
+        )
+
+    found = on_all(provision_one, roles, str)
+    for name, one in found.items():
+        if one.changed:
+            progress.note(
+                "Ready", f"{name}: provisioned in {one.seconds:.0f} s, {one.pushed_bytes / 1e6:.0f} MB sent"
+            )
+    return found
+
+
+def _groups_by_host(fleet: Fleet, plan: Plan) -> dict[str, list[str]]:
+    """The dependency groups that each host's roles need."""
+    inventory = fleet.inventory
+    servers = [spec.group for spec in plan.servers]
+    groups = {inventory.server.name: [TOOLS_GROUP, *dict.fromkeys(servers)]}
+    if inventory.database is not None:
+        groups.setdefault(inventory.database.name, []).append(TOOLS_GROUP)
+    for host in inventory.loadgen:
+        groups.setdefault(host.name, []).append(LOAD_GROUP)
+    if "server" in plan.profile.load_on:
+        groups[inventory.server.name].append(LOAD_GROUP)
+    return groups

@@ -1,0 +1,217 @@
+"""The plan's runs in their order: tried again, given up, or the end of all. Hosts and load are stand-ins."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+import msgspec
+import pytest
+from rich.console import Console
+
+from bench.errors import (
+    AgentError,
+    AsgibenchError,
+    ConnectionLost,
+    DatabaseError,
+    DiskFull,
+    HostUnreachable,
+    LoadError,
+    ServerStartError,
+    SeveralHostsFailed,
+)
+from bench.judge.limit import MACHINE_REASONS
+from bench.results.result import Cell, Reason, RunResult
+from bench.results.store import Store
+from reports.terminal.progress import Progress
+from session import schedule
+from session.attempt import Attempt, MeasuredRun, RunOutcome
+from session.schedule import run_plan
+from session.stage import Stage
+from tests.helpers.results_example import QUICK, example
+
+MADE = example(QUICK)
+PLAN = MADE.plan
+RESULTS = {run.run_id: run for run in MADE.runs}
+
+
+class FakeLoad:
+    """Load workers that come up at once, unless told to fail."""
+
+    def __init__(self) -> None:
+        self.is_up = True
+        self.started = 0
+        self.failures: list[AsgibenchError] = []
+
+    def is_ready_for(self, cell: Cell) -> bool:
+        return self.is_up
+
+    def make_ready_for(self, cell: Cell) -> None:
+        self.is_up = False
+        if self.failures:
+            raise self.failures.pop(0)
+        self.started += 1
+        self.is_up = True
+
+    def distrust(self) -> None:
+        self.is_up = False
+
+
+class Bed:
+    """A stage whose next attempts fail with ``failures`` or bring ``results``, in turn; else all is well."""
+
+    def __init__(self, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.store = store
+        self.load = FakeLoad()
+        self.failures: list[AsgibenchError | None] = []
+        self.results: list[RunResult] = []
+        self.attempts: list[Attempt] = []
+        self.mended = 0
+        self.stage = cast(
+            Stage,
+            SimpleNamespace(
+                fleet=SimpleNamespace(reconnect=lambda: ()),
+                parties=SimpleNamespace(
+                    load=self.load,
+                    agents=SimpleNamespace(mend=self._mend),
+                    server=SimpleNamespace(abandon=lambda: None),
+                ),
+                traffic={endpoint.name: None for endpoint in PLAN.endpoints},
+                links=None,
+            ),
+        )
+        monkeypatch.setattr(schedule, "measure_run", self._measure)
+
+    def _mend(self) -> None:
+        self.mended += 1
+
+    def _measure(self, attempt: Attempt, *_: Any) -> MeasuredRun:
+        assert self.load.is_up, "measured without load workers"
+        self.attempts.append(attempt)
+        failure = self.failures.pop(0) if self.failures else None
+        if failure is not None:
+            raise failure
+        return MeasuredRun(self.results.pop(0) if self.results else RESULTS[attempt.run.id], {})
+
+    def outcomes(self, runs: int) -> Iterator[RunOutcome]:
+        progress = Progress(Console(file=io.StringIO()))
+        return run_plan(PLAN, PLAN.runs[:runs], (), self.stage, self.store, progress)
+
+
+@pytest.fixture
+def bed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bed:
+    return Bed(Store.create(tmp_path, PLAN.name, PLAN), monkeypatch)
+
+
+def codes(outcome: RunOutcome) -> list[str]:
+    return [reason.code for reason in outcome.reasons]
+
+
+def lost(host: str) -> LoadError:
+    return LoadError(f"load worker {host}/0 was lost in mid-run; the run is void", remedy="See that it is up")
+
+
+def test_every_run_is_measured_and_saved_in_the_plans_order(bed: Bed) -> None:
+    found = list(bed.outcomes(3))
+    assert [one.run for one in found] == list(PLAN.runs[:3])
+    assert [one.result for one in found] == [RESULTS[run.id] for run in PLAN.runs[:3]]
+    assert bed.store.done_run_ids() == {run.id for run in PLAN.runs[:3]}
+    assert bed.load.started == bed.mended == 0
+
+
+@pytest.mark.parametrize("error", [lost("one"), ConnectionLost("gone"), AgentError("ended")])
+def test_a_run_that_fails_is_tried_again_with_everything_as_at_first(bed: Bed, error: AsgibenchError) -> None:
+    bed.failures = [error]
+    (found,) = bed.outcomes(1)
+    assert found.result is not None and found.error is None
+    assert codes(found) == ["run_repeated"]
+    assert [one.number for one in bed.attempts] == [1, 2]
+    assert bed.load.started == bed.mended == 1
+
+
+def test_a_server_that_fails_to_start_is_tried_again_with_the_same_load_workers(bed: Bed) -> None:
+    bed.failures = [ServerStartError("it did not become ready")]
+    (found,) = bed.outcomes(1)
+    assert found.result is not None
+    assert bed.load.started == bed.mended == 0
+
+
+def test_several_hosts_that_fail_in_a_way_worth_another_try_are_tried_again(bed: Bed) -> None:
+    both = SeveralHostsFailed([("one", lost("one")), ("two", ConnectionLost("two: the connection has gone"))])
+    bed.failures = [both]
+    (found,) = bed.outcomes(1)
+    assert found.result is not None
+    assert codes(found) == ["run_repeated"]
+
+
+def test_a_failure_that_another_try_would_not_mend_is_not_tried_again(bed: Bed) -> None:
+    bed.failures = [DatabaseError("no")]
+    first, second = bed.outcomes(2)
+    assert isinstance(first.error, DatabaseError) and first.result is None
+    assert codes(first) == ["run_failed"]
+    assert second.result is not None
+    assert len(bed.attempts) == 2
+
+
+def test_load_workers_made_anew_are_kept_when_the_second_try_fails_too(bed: Bed) -> None:
+    bed.failures = [lost("one"), lost("two")]
+    first, second = bed.outcomes(2)
+    assert first.error is not None
+    assert codes(first) == ["run_repeated", "run_failed"]
+    assert second.result is not None and not second.reasons
+    # Once for the second try, and once more for the next run.
+    assert bed.load.started == 2
+
+
+def test_what_can_not_be_mended_at_once_is_mended_before_the_next_run(bed: Bed) -> None:
+    bed.failures = [ConnectionLost("gone")]
+    bed.load.failures = [HostUnreachable("still gone")]
+    first, second = bed.outcomes(2)
+    assert isinstance(first.error, HostUnreachable)
+    assert codes(first) == ["run_repeated", "run_failed"]
+    assert second.result is not None
+    assert bed.load.started == 1
+
+
+@pytest.mark.parametrize(
+    ("failures", "runs"),
+    [
+        ([lost("one")] * 6, 3),
+        ([DatabaseError("no")] * 3, 3),
+        ([ConnectionLost("gone")] * 2, 1),
+        ([DiskFull("no room")], 1),
+        ([SeveralHostsFailed([("one", DiskFull("no room")), ("two", DatabaseError("no"))])], 1),
+    ],
+)
+def test_the_outcome_of_the_last_run_is_given_before_its_error_ends_the_plan(
+    bed: Bed, failures: list[AsgibenchError], runs: int
+) -> None:
+    bed.failures = [*failures]
+    outcomes = bed.outcomes(9)
+    found = [next(outcomes) for _ in range(runs)]
+    with pytest.raises(type(failures[0])) as caught:
+        next(outcomes)
+    assert found[-1].error is caught.value
+    assert codes(found[-1])[-1] == "run_failed"
+
+
+def test_a_good_run_in_between_starts_the_count_of_failures_again(bed: Bed) -> None:
+    no = DatabaseError("no")
+    bed.failures = [no, no, None, no, no, None]
+    assert [one.error is None for one in bed.outcomes(6)] == [False, False, True, False, False, True]
+
+
+def test_a_run_that_other_programs_spoilt_is_measured_once_more(bed: Bed) -> None:
+    noise = Reason(sorted(MACHINE_REASONS)[0], "other programs took the cores", invalidates=True)
+    spoilt = msgspec.structs.replace(RESULTS[PLAN.runs[0].id], valid=False, reasons=(noise,))
+    good = RESULTS[PLAN.runs[0].id]
+    bed.results = [spoilt, good]
+    assert [one.result for one in bed.outcomes(1)] == [good]
+    # The second try stands, whatever it shows.
+    bed.results = [spoilt, spoilt]
+    bed.store = Store.create(bed.store.directory.parent, "another", PLAN)
+    assert [one.result for one in bed.outcomes(1)] == [spoilt]
+    assert len(bed.attempts) == 4

@@ -1,0 +1,84 @@
+"""The options of the commands."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from invoke.parser import Parser
+
+import tasks
+from bench.plan.make import OPTIONS, BenchRequest, command_again
+from tests.helpers.environments import ROOT
+
+# Invoke gives the help texts away once.
+CONTEXTS = tasks.namespace.to_contexts()
+
+
+def test_the_command_of_a_plan_has_every_option_that_is_not_at_its_default() -> None:
+    given = {
+        "hosts": "lab", "servers": "uvicorn,daphne", "endpoints": "orders", "profile": "review",
+        "port": "9000", "rate": "500,70%", "arrivals": "poisson", "catalogue": "/own/my servers.toml",
+        "results": "/elsewhere", "locustfile": "/own/locustfile.py", "set": "both",
+    }  # fmt: skip
+    asked = {name: value for name, value in parsed(*words(given)).items() if name in given}
+    assert asked == given
+    request = BenchRequest(
+        root=ROOT,
+        hosts=given["hosts"],
+        servers=("uvicorn", "daphne"),
+        endpoints=("orders",),
+        profile=given["profile"],
+        name="taken",
+        seed=None,
+        port=9000,
+        rates=("500", "70%"),
+        arrivals=given["arrivals"],
+        resume=True,
+        catalogue=Path(given["catalogue"]),
+        results=Path(given["results"]),
+        locustfile=Path(given["locustfile"]),
+        version_set=given["set"],
+    )
+    again = parsed(*command_again(request, 7)[2:])
+    usual = parsed()
+    assert again == {**usual, **given, "seed": "7"}
+    # A field that is new shows up here until the command has it.
+    left = [name for name in request.__struct_fields__ if getattr(request, name) == default_of(name)]
+    assert left == ["seed"]
+
+
+def default_of(name: str) -> object:
+    return {field.name: field.default for field in msgspec.structs.fields(BenchRequest)}[name]
+
+
+def test_the_command_of_a_plan_at_its_defaults_is_short() -> None:
+    again = command_again(BenchRequest(root=ROOT), 7)
+    assert again == ("./invoke", "bench", "--hosts", "local", "--profile", "quick", "--seed", "7")
+
+
+def words(given: Mapping[str, str]) -> list[str]:
+    return [word for name, value in given.items() for word in (f"--{name}", value)]
+
+
+def parsed(*options: str) -> dict[str, Any]:
+    """The options of `./invoke bench` as Invoke itself reads them."""
+    found = Parser(contexts=CONTEXTS).parse_argv(["bench", *options])
+    return dict(found[0].as_kwargs)
+
+
+def test_every_option_of_bench_has_its_help_and_reaches_the_request() -> None:
+    bench = next(one for one in CONTEXTS if one.name == "bench")
+    options = {one.attr_name or one.name: one.help for one in bench.args.values()}
+    assert all(options.values())
+    fields = {OPTIONS.get(field.name, field.name) for field in msgspec.structs.fields(BenchRequest)}
+    assert set(options) - {"dry_run", "debug"} == fields - {"root"}
+
+
+def test_paths_are_shown_from_where_the_user_is(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert tasks._shown(tmp_path / "results" / "report.html") == "results/report.html"
+    assert tasks._shown(Path("/elsewhere/report.html")) == "/elsewhere/report.html"
