@@ -6,7 +6,6 @@ import base64
 import contextlib
 import hashlib
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import msgspec
 
@@ -61,7 +60,9 @@ class RunningServer(msgspec.Struct, frozen=True):
     pid: int  # its leader's
     command: tuple[str, ...]
     worker_pids: tuple[int, ...]
-    configuration: dict[str, Any]  # what one of its processes says of itself, as it is kept in the results
+    configuration: dict[
+        str, str | int | bool | None
+    ]  # what one of its processes says of itself, as it is kept in the results
     answers: dict[str, TakenAnswer]  # by endpoint
     ready_seconds: float  # how long it took to become ready
 

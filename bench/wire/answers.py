@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,5 +49,5 @@ class ServerReady:
     pids: tuple[int, ...]  # the distinct processes that have answered
     problem: str  # what was wrong last; "" where it is ready
     # What the process that answered last says of itself (testapp/process.py), as it is kept in the results.
-    configuration: dict[str, Any]
+    configuration: dict[str, str | int | bool | None]
     answers: dict[str, TakenAnswer] = field(default_factory=dict)  # by endpoint; empty unless ready

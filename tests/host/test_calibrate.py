@@ -42,7 +42,7 @@ from remote.guarded import new_session
 from tests.helpers.endpoints import ENDPOINTS
 from tests.helpers.program import LOCAL_INVENTORY, ROOT, Finished, command, processes_naming, run, work_folder
 
-SERVER = ROOT / "loadgen/onhost/calibration/ceiling_server.py"
+SERVER = "loadgen.onhost.calibration.ceiling_server"
 BODIES = {one.name: body_of(one) for one in static_workloads()}
 WRK_REPORT = """Running 2s test @ http://127.0.0.1:40001/api/shortbody
   1 threads and 50 connections
@@ -70,7 +70,7 @@ def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
         port = int(probe.getsockname()[1])
     words = ["--root", str(root), "--port", str(port)]
     other = ["--any-selector"] if request.param == "any selector" else []
-    process = subprocess.Popen([sys.executable, "-I", "-B", str(SERVER), *words, *other])
+    process = subprocess.Popen([sys.executable, "-m", SERVER, *words, *other], cwd=ROOT)
     try:
         deadline = time.monotonic() + 10
         while True:

@@ -1,7 +1,7 @@
 """A fast HTTP/1.1 server of constant bodies: something that answers sooner than any server under test.
 
-Shipped; standard library only. Contract: ``python ceiling_server.py --root FOLDER --port N`` serves every
-file below FOLDER on 127.0.0.1:N, ``FOLDER/api/shortbody`` as ``/api/shortbody``, read once at the start. GET
+Contract: ``python -m loadgen.onhost.calibration.ceiling_server --root FOLDER --port N`` serves every file
+below FOLDER on 127.0.0.1:N, ``FOLDER/api/shortbody`` as ``/api/shortbody``, read once at the start. GET
 with content-length and keep-alive; 404 for other paths; 405 for other methods and 431 for a head over 64 kB,
 both with the connection's end. One thread, until SIGTERM.
 """
@@ -9,51 +9,18 @@ both with the connection's end. One thread, until SIGTERM.
 from __future__ import annotations
 
 import argparse
-import select
-import selectors
 import socket
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Protocol
 
-READ, WRITE = 1, 4  # the values of EPOLLIN and EPOLLOUT
+from loadgen.onhost.engine.poll import READ, WRITE, Poller, SelectorPoller, make_poller
+
 RECEIVE_BYTES = 65_536
 HEAD_LIMIT_BYTES = 65_536
 BACKLOG = 4_096
 KNOWN_LIMIT = 4_096
 """So many distinct requests are recognised by their bytes: a rotation of 1,000 tokens fits."""
 END_OF_HEAD = b"\r\n\r\n"
-
-
-class Poller(Protocol):
-    """What of select.epoll is used here."""
-
-    def register(self, fd: int, events: int, /) -> None: ...
-
-    def modify(self, fd: int, events: int, /) -> None: ...
-
-    def unregister(self, fd: int, /) -> None: ...
-
-    def poll(self) -> Iterable[tuple[int, int]]: ...
-
-
-class SelectorPoller:
-    """The same over the system's own selector: kqueue on macOS."""
-
-    def __init__(self) -> None:
-        self._selector = selectors.DefaultSelector()
-
-    def register(self, fd: int, events: int, /) -> None:
-        self._selector.register(fd, _selected(events))
-
-    def modify(self, fd: int, events: int, /) -> None:
-        self._selector.modify(fd, _selected(events))
-
-    def unregister(self, fd: int, /) -> None:
-        self._selector.unregister(fd)
-
-    def poll(self) -> Iterable[tuple[int, int]]:
-        return [(key.fd, mask) for key, mask in self._selector.select()]
 
 
 class Connection:
@@ -189,14 +156,6 @@ def answers_below(root: Path) -> dict[bytes, bytes]:
     }
 
 
-def best_poller() -> Poller:
-    return select.epoll() if hasattr(select, "epoll") else SelectorPoller()
-
-
-def _selected(events: int) -> int:
-    return selectors.EVENT_READ if events == READ else selectors.EVENT_WRITE
-
-
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--root", type=Path, required=True)
@@ -205,7 +164,7 @@ def main() -> None:
     options = parser.parse_args()
     with socket.create_server(("127.0.0.1", options.port), backlog=BACKLOG) as listener:
         listener.setblocking(False)
-        poller = SelectorPoller() if options.any_selector else best_poller()
+        poller = SelectorPoller() if options.any_selector else make_poller()
         Server(listener, answers_below(options.root), poller).serve()
 
 
