@@ -13,8 +13,8 @@ from remote.guarded import GuardedHost
 
 READY_SECONDS = 10.0
 PROCESS_NAME = "ceiling-server"
-BODIES = f"{FOLDER}/html"
 CEILING_SERVER = "loadgen.onhost.calibration.ceiling_server"
+BODIES = f"{FOLDER}/html"
 NGINX_CONFIGURATION = """
 daemon off;
 {user}
@@ -52,7 +52,7 @@ def start_origin(
     root = f"{guarded.workdir}/{BODIES}"
     if programs.nginx is None:
         title = "ceiling_server.py"
-        command = [python, "-m", CEILING_SERVER, "--root", root, "--port", str(port)]
+        command = [python, "-B", "-m", CEILING_SERVER, "--root", root, "--port", str(port)]
     else:
         title = first_line(guarded, [programs.nginx, "-v"]).rpartition(" ")[2].replace("/", " ")
         command = [programs.nginx, *_nginx_words(guarded, root, port)]

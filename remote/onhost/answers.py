@@ -18,7 +18,7 @@ import socket
 import sys
 import time
 
-from bench.wire.answers import AnswerRequest, ReadyOrder, ServerReady, TakenAnswer
+from bench.wire.answers import AnswerRequest, ConfigurationValue, ReadyOrder, ServerReady, TakenAnswer
 from bench.wire.codec import decode_line, encode_line
 
 RETRY_SECONDS = 0.005
@@ -66,7 +66,7 @@ def wait_until_ready(order: ReadyOrder) -> ServerReady:
     deadline = began + order.deadline_seconds
     pids: set[int] = set()
     problem = "nothing has answered yet"
-    configuration: dict[str, str | int | bool | None] = {}
+    configuration: dict[str, ConfigurationValue] = {}
     while time.monotonic() < deadline and is_running(order.pid) and len(pids) < order.workers:
         try:
             status, _, body = ask(order.address, order.port, order.process_path, {})

@@ -23,7 +23,7 @@ KNOWN_LIMIT = 4_096
 END_OF_HEAD = b"\r\n\r\n"
 
 
-class Connection:
+class AcceptedConnection:
     """One client: what it has sent that isn't answered, and what it hasn't taken yet."""
 
     __slots__ = ("closing", "received", "socket", "unsent")
@@ -35,14 +35,14 @@ class Connection:
         self.closing = False
 
 
-class Server:
+class CeilingServer:
     """The loop over all connections."""
 
     def __init__(self, listener: socket.socket, answers: Mapping[bytes, bytes], poller: Poller) -> None:
         self._listener = listener
         self._answers = answers
         self._poller = poller
-        self._connections: dict[int, Connection] = {}
+        self._connections: dict[int, AcceptedConnection] = {}
         self._known: dict[bytes, bytes] = {}
 
     def serve(self) -> None:
@@ -63,10 +63,10 @@ class Server:
                 return
             accepted.setblocking(False)
             accepted.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            self._connections[accepted.fileno()] = Connection(accepted)
+            self._connections[accepted.fileno()] = AcceptedConnection(accepted)
             self._poller.register(accepted.fileno(), READ)
 
-    def _advance(self, connection: Connection) -> None:
+    def _advance(self, connection: AcceptedConnection) -> None:
         try:
             if connection.unsent is not None:
                 self._flush(connection, connection.unsent)
@@ -77,7 +77,7 @@ class Server:
         except OSError:
             self._drop(connection)
 
-    def _receive(self, connection: Connection) -> None:
+    def _receive(self, connection: AcceptedConnection) -> None:
         data = connection.socket.recv(RECEIVE_BYTES)
         if not data:
             self._drop(connection)
@@ -89,7 +89,7 @@ class Server:
         connection.received += data
         self._answer_received(connection)
 
-    def _answer_received(self, connection: Connection) -> None:
+    def _answer_received(self, connection: AcceptedConnection) -> None:
         """Answer whole requests, one after the other, until the client has to take some first."""
         while connection.unsent is None and not connection.closing:
             head, end, rest = connection.received.partition(END_OF_HEAD)
@@ -116,7 +116,7 @@ class Server:
         closes = b"\nconnection: close" in b"\n" + headers.lower() or version != b"HTTP/1.1"
         return self._answers.get(path) or response(404, b""), closes
 
-    def _send(self, connection: Connection, answer: bytes) -> None:
+    def _send(self, connection: AcceptedConnection, answer: bytes) -> None:
         try:
             sent = connection.socket.send(answer)
         except BlockingIOError:
@@ -125,7 +125,7 @@ class Server:
             connection.unsent = memoryview(answer)[sent:]
             self._poller.modify(connection.socket.fileno(), WRITE)
 
-    def _flush(self, connection: Connection, unsent: memoryview) -> None:
+    def _flush(self, connection: AcceptedConnection, unsent: memoryview) -> None:
         sent = connection.socket.send(unsent)
         if sent < len(unsent):
             connection.unsent = unsent[sent:]
@@ -134,7 +134,7 @@ class Server:
         self._poller.modify(connection.socket.fileno(), READ)
         self._answer_received(connection)
 
-    def _drop(self, connection: Connection) -> None:
+    def _drop(self, connection: AcceptedConnection) -> None:
         fd = connection.socket.fileno()
         self._poller.unregister(fd)
         del self._connections[fd]
@@ -165,7 +165,7 @@ def main() -> None:
     with socket.create_server(("127.0.0.1", options.port), backlog=BACKLOG) as listener:
         listener.setblocking(False)
         poller = SelectorPoller() if options.any_selector else make_poller()
-        Server(listener, answers_below(options.root), poller).serve()
+        CeilingServer(listener, answers_below(options.root), poller).serve()
 
 
 if __name__ == "__main__":
