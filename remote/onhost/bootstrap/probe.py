@@ -134,8 +134,9 @@ def cpu_model_of(cpuinfo: "str", board: "str") -> "str":
 
 
 def usable_cores() -> "list[int]":
-    if hasattr(os, "sched_getaffinity"):
-        return sorted(os.sched_getaffinity(0))
+    affinity = getattr(os, "sched_getaffinity", None)
+    if affinity is not None:
+        return sorted(affinity(0))
     return list(range(os.cpu_count() or 1))
 
 
