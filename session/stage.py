@@ -9,9 +9,9 @@ import msgspec
 
 from bench.environment.calibration import CALIBRATION_FILE, calibration_path
 from bench.environment.links import LINKS_FILE, Links
-from bench.plan.make import BenchRequest
 from bench.plan.placement import Placement, place
 from bench.plan.plan import Environment, Plan
+from bench.plan.request import BenchRequest
 from bench.results.result import Reason
 from bench.results.store import Store
 from loadgen.traffic import Traffic, traffic_of

@@ -141,10 +141,11 @@ def usable_cores() -> "list[int]":
 
 
 def can_pin() -> "bool":
-    if not hasattr(os, "sched_setaffinity"):
+    pin, affinity = getattr(os, "sched_setaffinity", None), getattr(os, "sched_getaffinity", None)
+    if pin is None or affinity is None:
         return False
     try:
-        os.sched_setaffinity(0, os.sched_getaffinity(0))
+        pin(0, affinity(0))
     except OSError:
         return False
     return True
