@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bench.errors import ResultError
-from bench.results.result import Bytes, NetworkUse
+from bench.results.figures import Bytes, NetworkUse
 from bench.samples.cost import agent_cost
 from bench.samples.host import HostCpu, host_cpu, network_use
 from bench.samples.memory import Phases, memory_of, memory_over
