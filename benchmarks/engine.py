@@ -44,7 +44,7 @@ SETTLE_SECONDS = 1
 
 
 @dataclass(frozen=True)
-class Figure:
+class Reached:
     """What one client reached in one round; ``cpu_seconds`` are those of all its processes."""
 
     requests: int
@@ -106,7 +106,7 @@ def serving_nginx(folder: Path, core: int | None = None) -> Iterator[int]:
 
 def by_engine(
     cluster: LoopbackCluster, run: str, port: int, body: str, connections: int, seconds: int
-) -> Figure:
+) -> Reached:
     # Slice 0 begins in a second.
     epoch = time.time() + SETTLE_SECONDS
     spec = load_of_file(WORKLOADS[body], ADDRESS, port, epoch=epoch, clock_offsets={})
@@ -122,7 +122,7 @@ def by_engine(
     cpu_seconds = sum(
         one.engine_cpu_seconds - one.engine_busy_poll_seconds + one.locust_cpu_seconds for one in slices
     )
-    return Figure(sum(one.requests for one in slices), seconds, cpu_seconds)
+    return Reached(sum(one.requests for one in slices), seconds, cpu_seconds)
 
 
 def run_client(command: list[str], core: int, cwd: Path, variables: Mapping[str, str]) -> str:
@@ -139,7 +139,7 @@ def run_client(command: list[str], core: int, cwd: Path, variables: Mapping[str,
     return done.stdout
 
 
-def by_wrk(folder: Path, port: int, body: str, connections: int, seconds: int, core: int) -> Figure:
+def by_wrk(folder: Path, port: int, body: str, connections: int, seconds: int, core: int) -> Reached:
     words = [
         "wrk",
         "-t1",
@@ -151,12 +151,12 @@ def by_wrk(folder: Path, port: int, body: str, connections: int, seconds: int, c
     figure = parse_wrk(output)
     if figure is None:
         raise RuntimeError(f"wrk failed: {output}")
-    return Figure(figure.requests, figure.seconds, figure.cpu_seconds)
+    return Reached(figure.requests, figure.seconds, figure.cpu_seconds)
 
 
 def by_fast_http_user(
     folder: Path, port: int, body: str, connections: int, seconds: int, core: int
-) -> Figure:
+) -> Reached:
     home = Path(tempfile.mkdtemp(dir=folder))
     program = ROOT / ONHOST / "fast_http_user.py"
     users = ["-u", str(connections), "-r", str(connections), "-H", f"http://{ADDRESS}:{port}"]
@@ -173,15 +173,15 @@ def by_fast_http_user(
     figure = decode_line(LocustFigure, (home / "figure.json").read_bytes())
     if figure.failures:
         raise RuntimeError(f"FastHttpUser failed: {figure}")
-    return Figure(figure.requests, figure.seconds, figure.cpu_seconds)
+    return Reached(figure.requests, figure.seconds, figure.cpu_seconds)
 
 
-def say(client: str, body: str, connections: int, figure: Figure) -> None:
+def say(client: str, body: str, connections: int, figure: Reached) -> None:
     speed = f"{figure.per_second:10,.0f} /s {figure.per_cpu_second:10,.0f} /CPU s"
     print(f"{body:10} {connections:5} {client:14} {speed}", flush=True)
 
 
-def say_ratios(body: str, client: str, rounds: list[dict[str, Figure]]) -> None:
+def say_ratios(body: str, client: str, rounds: list[dict[str, Reached]]) -> None:
     by_time = [figures["engine"].per_second / figures[client].per_second for figures in rounds]
     by_cpu = [figures["engine"].per_cpu_second / figures[client].per_cpu_second for figures in rounds]
     print(f"{body}: engine / {client}: {_spread(by_time)}; by CPU {_spread(by_cpu)}", flush=True)
@@ -195,7 +195,7 @@ def compare(options: argparse.Namespace, cluster: LoopbackCluster, port: int, fo
     """The table of goals: medians over the rounds of the ratios within each round."""
     core, connections, seconds = options.client_core, options.connections, options.seconds
     for body in BODIES:
-        rounds: list[dict[str, Figure]] = []
+        rounds: list[dict[str, Reached]] = []
         for number in range(options.rounds):
             figures = {"engine": by_engine(cluster, f"{body}{number}", port, body, connections, seconds)}
             if shutil.which("wrk"):

@@ -1,5 +1,5 @@
 """Distributed Locust on the load hosts, its data brought home and merged.
 
-What cluster.py names in SHIPPED goes to the load hosts; master.py runs on the controller in a process of its
-own, because importing Locust patches its process.
+onhost/ travels to the load hosts. master.py runs on the controller in a process of its own, because importing
+Locust patches its process.
 """

@@ -129,7 +129,7 @@ def spool_folder(index: int) -> str:
     return f"{FOLDER}/spool/{index}"
 
 
-class Cluster:
+class LoadCluster:
     """The master and its workers, alive from ``start_cluster`` until ``close``."""
 
     def __init__(
@@ -232,7 +232,7 @@ class Cluster:
         finally:
             self._control.close()
 
-    def restart(self, hosts: Sequence[LoadHost], left_on: Sequence[LoadHost] = ()) -> Cluster:
+    def restart(self, hosts: Sequence[LoadHost], left_on: Sequence[LoadHost] = ()) -> LoadCluster:
         """End the master and all workers, and start others on ``hosts``. Raises LoadError.
 
         ``left_on`` are hosts on which workers may be left from a start that failed.
@@ -382,7 +382,7 @@ def read_event(line: bytes) -> object:
 
 def start_cluster(
     controller: GuardedHost, hosts: Sequence[LoadHost], *, master_cores: Sequence[int] | None
-) -> Cluster:
+) -> LoadCluster:
     """Start the master under the controller's guard, then the workers. Raises LoadError."""
     workers = sum(len(host.worker_cores) for host in hosts)
     controller.write(f"{FOLDER}/home/.keep", b"")
@@ -396,7 +396,7 @@ def start_cluster(
         cores=master_cores,
     )
     control = _connect(controller)
-    cluster = Cluster(controller, hosts, control, master_cores)
+    cluster = LoadCluster(controller, hosts, control, master_cores)
     cluster.start_workers(cluster.await_port())
     return cluster
 

@@ -40,7 +40,9 @@ class Slice:
     failure_histogram: Pairs  # latency of the failed ones
     engine_cpu_seconds: float  # CPU of the engine's process; 0 without an engine
     locust_cpu_seconds: float  # CPU of Locust's process; a user's own requests are made there
-    loop_lag_seconds_max: float  # the longest time between two looks at the sockets
+    # The longest time between two looks at the sockets; of a user's own locustfile, how late at most the
+    # process came to look at its clock.
+    loop_lag_seconds_max: float
     send_lag: Pairs = ()  # open load: from due to sent
     service_histogram: Pairs = ()  # open load: from sent to answered, of the good requests
     backlog_max: int = 0  # open load: requests that were due and not sent, at most

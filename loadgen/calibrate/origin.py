@@ -6,13 +6,14 @@ import time
 from collections.abc import Sequence
 
 from bench.errors import ServerStartError
-from loadgen.calibrate.ready import ADDRESS, FOLDER, HOME, ONHOST, ORIGIN_LOG, Origin, Programs
+from loadgen.calibrate.ready import ADDRESS, FOLDER, HOME, ORIGIN_LOG, Origin, Programs
 from loadgen.calibrate.static import body_of, static_workloads
 from remote.guard_link import GuardRefusal
 from remote.guarded import GuardedHost
 
 READY_SECONDS = 10.0
 PROCESS_NAME = "ceiling-server"
+CEILING_SERVER = "loadgen.onhost.calibration.ceiling_server"
 BODIES = f"{FOLDER}/html"
 NGINX_CONFIGURATION = """
 daemon off;
@@ -51,8 +52,7 @@ def start_origin(
     root = f"{guarded.workdir}/{BODIES}"
     if programs.nginx is None:
         title = "ceiling_server.py"
-        script = f"{shipped_directory}/{ONHOST}/ceiling_server.py"
-        command = [python, "-I", "-B", script, "--root", root, "--port", str(port)]
+        command = [python, "-B", "-m", CEILING_SERVER, "--root", root, "--port", str(port)]
     else:
         title = first_line(guarded, [programs.nginx, "-v"]).rpartition(" ")[2].replace("/", " ")
         command = [programs.nginx, *_nginx_words(guarded, root, port)]
@@ -61,6 +61,7 @@ def start_origin(
             PROCESS_NAME,
             command,
             log=ORIGIN_LOG,
+            env={"PYTHONPATH": shipped_directory},
             cwd=f"{guarded.workdir}/{HOME}",
             cores=None if core is None else (core,),
         )

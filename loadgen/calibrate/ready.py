@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from bench.errors import LoadError
-from loadgen.cluster import Cluster
+from loadgen.cluster import LoadCluster
 from remote.guarded import GuardedHost
 from remote.provision.provision import VirtualEnvironment
 
@@ -42,7 +42,7 @@ class ReadyHost(msgspec.Struct, frozen=True):
     shipped_directory: str
     programs: Programs
     origin: Origin
-    cluster: Cluster
+    cluster: LoadCluster
     core: int | None  # that each client runs on; None: any
     clock_offset_seconds: float  # of the host, to add to the controller's clock
     window_seconds: int

@@ -17,7 +17,7 @@ from bench.results.result import Cell
 from bench.spec import LoadPlace, Profile
 from bench.wire.load import LoadSpec
 from loadgen.cluster import (
-    Cluster,
+    LoadCluster,
     LoadHost,
     OnSlice,
     load_program,
@@ -46,7 +46,7 @@ class LoadSetup(msgspec.Struct, frozen=True):
 class LoadParty:
     """The load workers of one way at a time; those of another way are started in their place."""
 
-    def __init__(self, setups: Mapping[Way, LoadSetup], way: Way, cluster: Cluster) -> None:
+    def __init__(self, setups: Mapping[Way, LoadSetup], way: Way, cluster: LoadCluster) -> None:
         self._setups = setups
         self._way = way
         self._cluster = cluster

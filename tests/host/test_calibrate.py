@@ -34,6 +34,7 @@ from bench.errors import HostBusy, ResultError, UsageError
 from inventory.read import read_inventory
 from loadgen.calibrate.clients.wrk import parse_wrk
 from loadgen.calibrate.host import calibrate_host
+from loadgen.calibrate.origin import CEILING_SERVER
 from loadgen.calibrate.ready import Programs
 from loadgen.calibrate.static import body_of, static_workloads
 from loadgen.calibrate.whole import CalibrateRequest, calibrate
@@ -42,7 +43,6 @@ from remote.guarded import new_session
 from tests.helpers.endpoints import ENDPOINTS
 from tests.helpers.program import LOCAL_INVENTORY, ROOT, Finished, command, processes_naming, run, work_folder
 
-SERVER = ROOT / "loadgen/onhost/calibration/ceiling_server.py"
 BODIES = {one.name: body_of(one) for one in static_workloads()}
 WRK_REPORT = """Running 2s test @ http://127.0.0.1:40001/api/shortbody
   1 threads and 50 connections
@@ -70,7 +70,8 @@ def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
         port = int(probe.getsockname()[1])
     words = ["--root", str(root), "--port", str(port)]
     other = ["--any-selector"] if request.param == "any selector" else []
-    process = subprocess.Popen([sys.executable, "-I", "-B", str(SERVER), *words, *other])
+    program = [sys.executable, "-B", "-m", CEILING_SERVER]
+    process = subprocess.Popen([*program, *words, *other], cwd=root, env={"PYTHONPATH": str(ROOT)})
     try:
         deadline = time.monotonic() + 10
         while True:

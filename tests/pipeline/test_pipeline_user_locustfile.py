@@ -167,7 +167,7 @@ def test_resume_refuses_a_file_that_has_changed(place: Place) -> None:
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (("--locustfile", str(EXAMPLE), "--endpoints", "shortbody"), "leave one of the two out"),
+        (("--locustfile", str(EXAMPLE), "--endpoints", "shortbody"), "Leave one of the two out"),
         (("--locustfile", "nowhere.py"), "can't be read"),
         (("--locustfile", str(EXAMPLE), "--profile", "paper"), "brings clients of its own"),
     ],

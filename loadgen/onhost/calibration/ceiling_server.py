@@ -1,7 +1,7 @@
 """A fast HTTP/1.1 server of constant bodies: something that answers sooner than any server under test.
 
-Shipped; standard library only. Contract: ``python ceiling_server.py --root FOLDER --port N`` serves every
-file below FOLDER on 127.0.0.1:N, ``FOLDER/api/shortbody`` as ``/api/shortbody``, read once at the start. GET
+Contract: ``python -m loadgen.onhost.calibration.ceiling_server --root FOLDER --port N`` serves every file
+below FOLDER on 127.0.0.1:N, ``FOLDER/api/shortbody`` as ``/api/shortbody``, read once at the start. GET
 with content-length and keep-alive; 404 for other paths; 405 for other methods and 431 for a head over 64 kB,
 both with the connection's end. One thread, until SIGTERM.
 """
@@ -9,14 +9,12 @@ both with the connection's end. One thread, until SIGTERM.
 from __future__ import annotations
 
 import argparse
-import select
-import selectors
 import socket
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Protocol
 
-READ, WRITE = 1, 4  # the values of EPOLLIN and EPOLLOUT
+from loadgen.onhost.engine.poll import READ, WRITE, Poller, SelectorPoller, make_poller
+
 RECEIVE_BYTES = 65_536
 HEAD_LIMIT_BYTES = 65_536
 BACKLOG = 4_096
@@ -25,38 +23,7 @@ KNOWN_LIMIT = 4_096
 END_OF_HEAD = b"\r\n\r\n"
 
 
-class Poller(Protocol):
-    """What of select.epoll is used here."""
-
-    def register(self, fd: int, events: int, /) -> None: ...
-
-    def modify(self, fd: int, events: int, /) -> None: ...
-
-    def unregister(self, fd: int, /) -> None: ...
-
-    def poll(self) -> Iterable[tuple[int, int]]: ...
-
-
-class SelectorPoller:
-    """The same over the system's own selector: kqueue on macOS."""
-
-    def __init__(self) -> None:
-        self._selector = selectors.DefaultSelector()
-
-    def register(self, fd: int, events: int, /) -> None:
-        self._selector.register(fd, _selected(events))
-
-    def modify(self, fd: int, events: int, /) -> None:
-        self._selector.modify(fd, _selected(events))
-
-    def unregister(self, fd: int, /) -> None:
-        self._selector.unregister(fd)
-
-    def poll(self) -> Iterable[tuple[int, int]]:
-        return [(key.fd, mask) for key, mask in self._selector.select()]
-
-
-class Connection:
+class AcceptedConnection:
     """One client: what it has sent that isn't answered, and what it hasn't taken yet."""
 
     __slots__ = ("closing", "received", "socket", "unsent")
@@ -68,14 +35,14 @@ class Connection:
         self.closing = False
 
 
-class Server:
+class CeilingServer:
     """The loop over all connections."""
 
     def __init__(self, listener: socket.socket, answers: Mapping[bytes, bytes], poller: Poller) -> None:
         self._listener = listener
         self._answers = answers
         self._poller = poller
-        self._connections: dict[int, Connection] = {}
+        self._connections: dict[int, AcceptedConnection] = {}
         self._known: dict[bytes, bytes] = {}
 
     def serve(self) -> None:
@@ -96,10 +63,10 @@ class Server:
                 return
             accepted.setblocking(False)
             accepted.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            self._connections[accepted.fileno()] = Connection(accepted)
+            self._connections[accepted.fileno()] = AcceptedConnection(accepted)
             self._poller.register(accepted.fileno(), READ)
 
-    def _advance(self, connection: Connection) -> None:
+    def _advance(self, connection: AcceptedConnection) -> None:
         try:
             if connection.unsent is not None:
                 self._flush(connection, connection.unsent)
@@ -110,7 +77,7 @@ class Server:
         except OSError:
             self._drop(connection)
 
-    def _receive(self, connection: Connection) -> None:
+    def _receive(self, connection: AcceptedConnection) -> None:
         data = connection.socket.recv(RECEIVE_BYTES)
         if not data:
             self._drop(connection)
@@ -122,7 +89,7 @@ class Server:
         connection.received += data
         self._answer_received(connection)
 
-    def _answer_received(self, connection: Connection) -> None:
+    def _answer_received(self, connection: AcceptedConnection) -> None:
         """Answer whole requests, one after the other, until the client has to take some first."""
         while connection.unsent is None and not connection.closing:
             head, end, rest = connection.received.partition(END_OF_HEAD)
@@ -149,7 +116,7 @@ class Server:
         closes = b"\nconnection: close" in b"\n" + headers.lower() or version != b"HTTP/1.1"
         return self._answers.get(path) or response(404, b""), closes
 
-    def _send(self, connection: Connection, answer: bytes) -> None:
+    def _send(self, connection: AcceptedConnection, answer: bytes) -> None:
         try:
             sent = connection.socket.send(answer)
         except BlockingIOError:
@@ -158,7 +125,7 @@ class Server:
             connection.unsent = memoryview(answer)[sent:]
             self._poller.modify(connection.socket.fileno(), WRITE)
 
-    def _flush(self, connection: Connection, unsent: memoryview) -> None:
+    def _flush(self, connection: AcceptedConnection, unsent: memoryview) -> None:
         sent = connection.socket.send(unsent)
         if sent < len(unsent):
             connection.unsent = unsent[sent:]
@@ -167,7 +134,7 @@ class Server:
         self._poller.modify(connection.socket.fileno(), READ)
         self._answer_received(connection)
 
-    def _drop(self, connection: Connection) -> None:
+    def _drop(self, connection: AcceptedConnection) -> None:
         fd = connection.socket.fileno()
         self._poller.unregister(fd)
         del self._connections[fd]
@@ -189,14 +156,6 @@ def answers_below(root: Path) -> dict[bytes, bytes]:
     }
 
 
-def best_poller() -> Poller:
-    return select.epoll() if hasattr(select, "epoll") else SelectorPoller()
-
-
-def _selected(events: int) -> int:
-    return selectors.EVENT_READ if events == READ else selectors.EVENT_WRITE
-
-
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--root", type=Path, required=True)
@@ -205,8 +164,8 @@ def main() -> None:
     options = parser.parse_args()
     with socket.create_server(("127.0.0.1", options.port), backlog=BACKLOG) as listener:
         listener.setblocking(False)
-        poller = SelectorPoller() if options.any_selector else best_poller()
-        Server(listener, answers_below(options.root), poller).serve()
+        poller = SelectorPoller() if options.any_selector else make_poller()
+        CeilingServer(listener, answers_below(options.root), poller).serve()
 
 
 if __name__ == "__main__":

@@ -25,7 +25,7 @@ from bench.wire.codec import decode_tagged, encode_tagged
 from bench.wire.histogram import midpoint_of
 from bench.wire.slices import Pairs, Slice
 from bench.wire.worker import RunOrder
-from loadgen.onhost.worker.worker import LoadWorker, isolate_from_settings, pin
+from loadgen.onhost.worker.worker import LocustWorker, isolate_from_settings, pin
 
 _ENGINE_END_SECONDS = 2
 _logger = logging.getLogger(__name__)
@@ -121,7 +121,7 @@ class LocustFeed:
             entry.response_times[bucket_response_time(value)] += times
 
 
-class EngineWorker(LoadWorker):
+class EngineWorker(LocustWorker):
     """What the master says, the engine does; what the engine says goes to the master."""
 
     def __init__(self, environment: Any, module: str) -> None:

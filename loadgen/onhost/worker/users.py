@@ -21,7 +21,7 @@ from bench.wire.load import LoadSpec
 from bench.wire.worker import RunOrder
 from loadgen.onhost.engine.tally import SliceClock
 from loadgen.onhost.worker.recorder import RequestRecorder
-from loadgen.onhost.worker.worker import LoadWorker, isolate_from_settings, pin
+from loadgen.onhost.worker.worker import LocustWorker, isolate_from_settings, pin
 
 _TICK_SECONDS = 0.02
 _DRAIN_SECONDS = 1.0
@@ -29,7 +29,7 @@ _DRAIN_SECONDS = 1.0
 _CLIENTS_OWN_HEADERS = ("user-agent", "accept")
 
 
-class UserWorker(LoadWorker):
+class UserWorker(LocustWorker):
     """Counts what the users of the file do, and stops them so that none is cut off if it can be helped."""
 
     def __init__(self, environment: Any) -> None:

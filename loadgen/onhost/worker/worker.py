@@ -44,7 +44,7 @@ class Spool:
         self._file.close()
 
 
-class LoadWorker(ABC):
+class LocustWorker(ABC):
     """One worker between its master and whatever makes the load: slices go to the spool and to the master."""
 
     def __init__(self, environment: Any) -> None:
@@ -169,7 +169,7 @@ def isolate_from_settings() -> None:
     """Set what Locust reads while it runs to what a load worker needs.
 
     Deletes the user's LOCUST_* variables, lets Locust report to the master every 0.5 s, and switches off its
-    own time-out for the master: it goes by the wall clock, which may be set; ours is in ``LoadWorker``.
+    own time-out for the master: it goes by the wall clock, which may be set; ours is in ``LocustWorker``.
     """
     for name in [name for name in os.environ if name.startswith("LOCUST_")]:
         del os.environ[name]
