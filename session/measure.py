@@ -17,6 +17,7 @@ from bench.environment.links import Links
 from bench.plan.placement import load_cores, load_on_server_cores, may_share, server_core_count
 from bench.plan.plan import Plan
 from bench.results.assemble import run_result
+from bench.results.cell import Cell
 from bench.results.evidence import (
     AgentEvidence,
     CoresGiven,
@@ -26,7 +27,7 @@ from bench.results.evidence import (
     RunEvidence,
     Timeline,
 )
-from bench.results.result import Cell, DatabaseCounters
+from bench.results.figures import DatabaseCounters
 from bench.spec import Endpoint
 from bench.wire.slices import Pairs
 from loadgen.traffic import Traffic

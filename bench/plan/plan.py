@@ -16,7 +16,7 @@ import msgspec
 from bench.environment.hosts import Host, HostFacts
 from bench.plan.locustfile import UserLocustfile
 from bench.plan.rate import parse_rates
-from bench.results.result import Cell, SkippedCell
+from bench.results.cell import Cell, SkippedCell
 from bench.spec import Endpoint, Profile, ServerSpec
 
 PLAN_VERSION = 1
@@ -29,6 +29,11 @@ class PlannedRun(msgspec.Struct, frozen=True):
     cell: Cell
     block: int
     position: int
+
+    @property
+    def title(self) -> str:
+        """For readers: ``uvicorn shortbody, block 2``."""
+        return f"{self.cell.title}, block {self.block}"
 
 
 class Plan(msgspec.Struct, frozen=True):

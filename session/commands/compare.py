@@ -58,7 +58,8 @@ class CompareOptions(msgspec.Struct, frozen=True):
 
 
 def run(options: CompareOptions) -> int:
-    from bench.results.comparison import compare, gate, gate_error
+    from bench.results.comparison import compare
+    from bench.results.gate import gate, gate_error
     from reports.comparison.terminal import comparison_lines
     from reports.comparison.write import open_results, read_measured, write_comparison
 
