@@ -7,8 +7,8 @@ from statistics import median
 
 import msgspec
 
+from bench.results.figures import LoadWorker, OpenLoop, Second
 from bench.results.latency import latency_of
-from bench.results.result import LoadWorker, OpenLoop, Second
 from bench.results.window import Window
 from bench.wire.histogram import Histogram
 from bench.wire.slices import LocustTotals, Pairs, Slice, Totals

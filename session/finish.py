@@ -8,10 +8,12 @@ from pathlib import Path
 import msgspec
 
 from bench.errors import AsgibenchError, InvalidMeasurement
+from bench.judge.reason import Reason
 from bench.plan.plan import Plan
-from bench.results.result import Reason, RunResult, Summary
+from bench.results.run import RunResult
 from bench.results.store import Store
-from bench.results.summary import summarise
+from bench.results.summarise import summarise
+from bench.results.summary import Summary
 from reports.render import write_report
 from session.resume import kept_warnings
 

@@ -10,9 +10,10 @@ from bench.environment.calibration import write_json
 from bench.environment.readiness import Demand
 from bench.errors import AsgibenchError
 from bench.plan.dry_run import WORKDIR, dry_run_lines, known_costs
-from bench.plan.make import BenchRequest, Prepared, make_plan
+from bench.plan.make import Prepared, make_plan
 from bench.plan.plan import Plan
 from bench.plan.rate import parse_rates
+from bench.plan.request import BenchRequest
 from inventory.read import read_inventory
 from loadgen.cluster import load_program, master_command, worker_command
 from loadgen.endpoints import known_endpoints

@@ -7,10 +7,10 @@ from pathlib import Path
 import msgspec
 
 from bench.errors import UsageError
+from bench.judge.reason import Reason
 from bench.plan.locustfile import UserLocustfile, source_of
-from bench.plan.make import BenchRequest
 from bench.plan.plan import Plan
-from bench.results.result import Reason
+from bench.plan.request import BenchRequest
 from bench.results.store import Store, result_names
 from bench.results.summary import added_warnings
 

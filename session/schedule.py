@@ -13,15 +13,17 @@ from bench.errors import (
     ServerStartError,
     SeveralHostsFailed,
 )
-from bench.judge.limit import is_spoilt_by_machine
+from bench.judge.benchmark import rate_unknown, run_failed, run_repeated
+from bench.judge.judge import is_spoilt_by_machine
+from bench.judge.reason import Reason
 from bench.plan.make import OVERHEAD_GUESS_SECONDS
 from bench.plan.plan import Plan, PlannedRun
 from bench.plan.rate import offered_rate
-from bench.results.result import Cell, Reason, RunResult
+from bench.results.cell import Cell
+from bench.results.run import RunResult
 from bench.results.store import Store
 from reports.terminal.progress import Progress
 from session.attempt import Attempt, RunOutcome
-from session.doubts import rate_unknown, run_failed, run_repeated
 from session.measure import measure_run
 from session.stage import Stage
 

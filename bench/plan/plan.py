@@ -16,7 +16,7 @@ import msgspec
 from bench.environment.hosts import Host, HostFacts
 from bench.plan.locustfile import UserLocustfile
 from bench.plan.rate import parse_rates
-from bench.results.result import Cell, SkippedCell
+from bench.results.cell import Cell, SkippedCell
 from bench.spec import Endpoint, Profile, ServerSpec
 
 PLAN_VERSION = 1

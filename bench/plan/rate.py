@@ -9,7 +9,8 @@ from statistics import median
 import msgspec
 
 from bench.errors import UsageError
-from bench.results.result import Cell, RunResult
+from bench.results.cell import Cell
+from bench.results.run import RunResult
 
 SIGNIFICANT_DIGITS = 3
 

@@ -23,7 +23,8 @@ import msgspec
 
 from bench.errors import DiskFull, ResultError, UsageError
 from bench.plan.plan import PLAN_VERSION, Environment, Plan
-from bench.results.result import RESULT_VERSION, SUMMARY_VERSION, RunResult, Summary
+from bench.results.run import RESULT_VERSION, RunResult
+from bench.results.summary import SUMMARY_VERSION, Summary
 
 CHECKSUMS = "checksums.json"
 RUN = "run.json"
@@ -99,10 +100,6 @@ class Store:
     def runs_directory(self) -> Path:
         return self.directory / "runs"
 
-    @property
-    def report_path(self) -> Path:
-        return self.directory / "report.html"
-
     def read_plan(self) -> Plan:
         return _decode(self.directory / "plan.json", Plan, PLAN_VERSION)
 
@@ -130,7 +127,7 @@ class Store:
         if folder.exists():
             raise ResultError(
                 f"run {result.run_id} is saved already ({folder})",
-                remedy="Discard the saved run before it is measured again",
+                remedy="Delete its folder, and --resume measures it again",
             )
         with _writing(folder, leftover=unfinished):
             _remove(unfinished)
@@ -149,17 +146,6 @@ class Store:
         if not self.done_run_ids():
             _remove(self.directory)
 
-    def discard_run(self, run_id: str) -> None:
-        """Remove a saved run, so that it can be measured again. A run that isn't there is no error."""
-        _check_file_name(run_id)
-        folder = self.runs_directory / run_id
-        unfinished = self.runs_directory / f".discarded-{run_id}"
-        with _writing(folder):
-            _remove(unfinished)
-            if folder.exists():
-                folder.rename(unfinished)
-                _remove(unfinished)
-
     def done_run_ids(self) -> frozenset[str]:
         """The runs that are saved whole."""
         return frozenset(folder.name for folder in self._run_folders())
@@ -171,11 +157,6 @@ class Store:
         """
         runs = (self._read_run(folder) for folder in self._run_folders())
         return tuple(sorted(runs, key=lambda run: run.position))
-
-    def read_run_file(self, run_id: str, name: str) -> bytes:
-        """One file of a saved run, checked against its checksum; ResultError otherwise."""
-        folder = self.runs_directory / run_id
-        return _read_checked(folder, name, _checksums(folder))
 
     def write_summary(self, summary: Summary) -> None:
         self.write_file("summary.json", _encode(summary))
@@ -292,10 +273,6 @@ def _checksums(folder: Path) -> dict[str, str]:
 
 
 def _read_checked(folder: Path, name: str, sums: Mapping[str, str]) -> bytes:
-    if name not in sums:
-        raise ResultError(
-            f"{folder / CHECKSUMS} names no {name}", remedy="Ask for one of: " + ", ".join(sums)
-        )
     content = _read(folder / name)
     if hashlib.sha256(content).hexdigest() != sums[name]:
         raise ResultError(

@@ -8,8 +8,12 @@ from dataclasses import dataclass
 
 import msgspec
 
-from bench.results.comparison import CellComparison, Change, Comparison, Flip, Gate, Metric, Ratio
-from bench.results.result import Cell, CellSummary, Estimate
+from bench.results.cell import Cell
+from bench.results.comparison import CellComparison, Comparison, Flip
+from bench.results.estimate import Estimate
+from bench.results.gate import Gate
+from bench.results.ratio import Change, Metric, Ratio
+from bench.results.summary import CellSummary
 from reports.words.numbers import MISSING, counted, listed, megabytes, microseconds, milliseconds, rate, times
 from reports.words.sentences import EndpointAnswer, refused_because
 

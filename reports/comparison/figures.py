@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from bench.results.comparison import METRICS, CellComparison, Metric
+from bench.results.comparison import CellComparison
+from bench.results.ratio import METRICS, Metric
 from reports.charts.panels import DotRow, Figure, Mark, dot_panel, line_key, mark_key, slug, spoken
 from reports.charts.ratios import ratio_axis
 from reports.comparison.changes import Group, ratio_words

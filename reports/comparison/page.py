@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from bench.results.comparison import METRICS, Change, Comparison, Gate
+from bench.results.comparison import Comparison
+from bench.results.gate import Gate
+from bench.results.ratio import METRICS, Change
 from reports.comparison.changes import (
     INTERVALS,
     NO_INTERVAL,

@@ -5,17 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from statistics import median
 
-from bench.results.comparison import (
-    METRICS,
-    CellComparison,
-    Comparison,
-    Metric,
-    Ratio,
-    cores_used,
-    valid_runs,
-)
+from bench.results.comparison import CellComparison, Comparison
 from bench.results.likeness import Difference
-from bench.results.result import CellSummary, RunResult
+from bench.results.pairs import valid_runs
+from bench.results.ratio import METRICS, Metric, Ratio, cores_used
+from bench.results.run import RunResult
+from bench.results.summary import CellSummary
 from reports.comparison.changes import Group, figure_of, ratio_words, title_of
 from reports.tables.table import Table, TableRow, group, numbers, words
 from reports.words.numbers import MISSING, listed

@@ -5,8 +5,10 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Sequence
 
-from bench.results.comparison import CellComparison, Change, Comparison, Gate
+from bench.results.comparison import CellComparison, Comparison
+from bench.results.gate import Gate
 from bench.results.likeness import Difference
+from bench.results.ratio import Change
 from reports.comparison.changes import (
     Group,
     figure_of,

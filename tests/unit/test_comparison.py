@@ -15,9 +15,11 @@ from hypothesis import strategies as st
 from bench.errors import UnlikePlans
 from bench.plan.locustfile import UserLocustfile
 from bench.plan.plan import plan_runs
-from bench.results.comparison import METRICS, Change, Comparison, Measured, Ratio, compare, gate, ratio_of
+from bench.results.comparison import Comparison, Measured, compare
+from bench.results.gate import gate
 from bench.results.likeness import plan_differences
-from bench.results.result import RunResult
+from bench.results.ratio import METRICS, Change, Ratio, ratio_of
+from bench.results.run import RunResult
 from bench.spec import Profile
 from tests.helpers.endpoints import ENDPOINTS
 from tests.helpers.results_example import (

@@ -15,8 +15,9 @@ import msgspec
 import pytest
 
 from bench.errors import GateFailed, GateUndecided, ResultError, UsageError
-from bench.results.comparison import Comparison, compare, gate, gate_error
-from bench.results.result import RunResult
+from bench.results.comparison import Comparison, compare
+from bench.results.gate import gate, gate_error
+from bench.results.run import RunResult
 from reports.comparison.page import page_of
 from reports.comparison.terminal import comparison_lines
 from reports.comparison.write import open_results, read_measured, write_comparison
@@ -207,3 +208,13 @@ def test_results_of_another_version_are_refused_in_words(tmp_path: Path) -> None
     with pytest.raises(ResultError, match="is of version 0; this asgibench reads version 1") as caught:
         read_measured(store)
     assert "measure again" in caught.value.remedy
+
+
+def test_a_comparison_without_a_valid_cell_has_a_page_all_the_same() -> None:
+    """As of two benchmarks on a laptop whose other programs held every run up."""
+    void = example(QUICK).changed(
+        lambda run: True, lambda run: msgspec.structs.replace(run, valid=False, reasons=())
+    )
+    found = compare(measured(void), measured(void))
+    assert not found.valid_cells
+    assert page_of(found).sections

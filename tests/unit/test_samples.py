@@ -11,8 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bench.errors import ResultError
-from bench.results.result import Bytes
+from bench.results.figures import Bytes, NetworkUse
 from bench.samples.cost import agent_cost
+from bench.samples.host import HostCpu, host_cpu, network_use
 from bench.samples.memory import Phases, memory_of, memory_over
 from bench.samples.processes import core_shares_by_process, processes_of
 from bench.samples.read import Samples, parse_samples
@@ -316,3 +317,24 @@ def test_times_are_on_our_clock() -> None:
     assert memory == Bytes(100 * 1024, round(101.5 * 1024), 102 * 1024, 103 * 1024)
     assert here.processes("server").at_start == {1}
     assert here.busiest_process("server") == pytest.approx(0.5)
+
+
+def test_what_all_programs_did_is_told_of_the_cores_that_are_asked_for() -> None:
+    samples = run(
+        sample(0, [1, 1, 0.0], u=[[10.0, 1.0], [50.0, None]], n=[1_000, 0]),
+        sample(1, [1, 1, 0.0]),
+        sample(2, [1, 1, 0.0], u=[[11.5, 1.5], [50.5, None]], n=[3_000, 10]),
+        sample(9, [1, 1, 0.0], u=[[99.0, 9.0], [99.0, None]], n=[9_000, 99]),
+    )
+    window = (WALL, WALL + 3)
+    assert host_cpu(samples, [0], window) == HostCpu(0.75, 0.25)
+    assert host_cpu(samples, [1], window) == HostCpu(0.25, None)
+    assert host_cpu(samples, [0, 1], window) == HostCpu(1.0, 0.25)
+    assert network_use(samples, window) == NetworkUse(1_000.0, 5.0)
+
+
+def test_one_reading_is_no_use_and_neither_is_a_core_that_is_not_there() -> None:
+    samples = run(*(sample(n, [1, 1, 0.0], u=[[float(n), None]], n=[n, n]) for n in range(3)))
+    assert host_cpu(samples, [1], (WALL, WALL + 3)) is None
+    assert host_cpu(samples, [0], (WALL + 1, WALL + 1.5)) is None
+    assert network_use(samples, (WALL + 1, WALL + 1.5)) is None
