@@ -31,6 +31,11 @@ class PlannedRun(msgspec.Struct, frozen=True):
     block: int
     position: int
 
+    @property
+    def title(self) -> str:
+        """For readers: ``uvicorn shortbody, block 2``."""
+        return f"{self.cell.title}, block {self.block}"
+
 
 class Plan(msgspec.Struct, frozen=True):
     """All that is needed to run the same benchmark again; plan.json."""
