@@ -78,8 +78,13 @@ class Agents(msgspec.Struct, frozen=True):
         return on_all(end_one, hosts, str)
 
     def stop(self) -> None:
-        """Stop sampling wherever it goes on, without the samples. Never raises for a host or an agent."""
-        outcomes(lambda host: self._ask(host, End(), Ended), self.hosts, str)
+        """Stop sampling wherever it goes on, and remove the samples. Never raises for a host or an agent."""
+
+        def stop_one(host: str) -> None:
+            ended = self._ask(host, End(), Ended)
+            self.hosts[host].guarded.remove(f"{FOLDER}/{ended.run}.jsonl")
+
+        outcomes(stop_one, self.hosts, str)
 
     def _ask(
         self, host: str, request: Request, expected: type[Expected], *, patience_seconds: float = 5.0

@@ -9,7 +9,7 @@ import msgspec
 
 from bench.environment.hosts import ExistingDatabase
 from bench.errors import DatabaseError, HostUnsuitable
-from bench.results.result import DatabaseCounters
+from bench.results.figures import DatabaseCounters
 from bench.wire.codec import decode_tagged
 from bench.wire.database import (
     ClusterCommand,

@@ -6,14 +6,13 @@ import base64
 import contextlib
 import hashlib
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import msgspec
 
 from bench.catalogue.command import command_of, config_text
 from bench.errors import AnswersDiffer, HostUnsuitable, PortTaken, ServerStartError
 from bench.spec import Endpoint, ServerSpec
-from bench.wire.answers import AnswerRequest, ReadyOrder, ServerReady, TakenAnswer
+from bench.wire.answers import AnswerRequest, ConfigurationValue, ReadyOrder, ServerReady, TakenAnswer
 from bench.wire.codec import encode_line
 from bench.wire.guard import ProcessExit
 from remote.guard_link import GuardRefusal
@@ -61,7 +60,8 @@ class RunningServer(msgspec.Struct, frozen=True):
     pid: int  # its leader's
     command: tuple[str, ...]
     worker_pids: tuple[int, ...]
-    configuration: dict[str, Any]  # what one of its processes says of itself, as it is kept in the results
+    # What one of its processes says of itself, as it is kept in the results.
+    configuration: dict[str, ConfigurationValue]
     answers: dict[str, TakenAnswer]  # by endpoint
     ready_seconds: float  # how long it took to become ready
 

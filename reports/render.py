@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from bench.plan.plan import Plan
-from bench.results.result import RunResult, Summary
+from bench.results.run import RunResult
 from bench.results.store import Store
+from bench.results.summary import Summary
 from reports.exporters import EXPORTERS
 from reports.exporters.html import REPORT_FILE
 from reports.results import results_of

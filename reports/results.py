@@ -8,8 +8,9 @@ from functools import cached_property
 
 from bench.environment.calibration import CALIBRATION_FILE, Calibration, load_calibration
 from bench.plan.plan import Environment, Plan
-from bench.results.result import RunResult, Summary
+from bench.results.run import RunResult
 from bench.results.store import Store
+from bench.results.summary import Summary
 from reports.words.verdicts import Labelled, contests, label_of
 
 

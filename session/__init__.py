@@ -13,5 +13,5 @@ The way through it, by file::
           parties/     server, database, agents, load: start once; begin, check, stop, collect in each run
     finish       summarised, written and rendered once; the error that the exit code comes from
 
-Beside it, traffic has each endpoint's requests and answers, and doubts the reasons of hosts and failed runs.
+Beside it, traffic has each endpoint's requests and answers.
 """

@@ -5,8 +5,9 @@ from __future__ import annotations
 import msgspec
 
 from bench.errors import AsgibenchError
+from bench.judge.reason import Reason
 from bench.plan.plan import PlannedRun
-from bench.results.result import Reason, RunResult
+from bench.results.run import RunResult
 
 
 class Attempt(msgspec.Struct, frozen=True):

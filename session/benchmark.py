@@ -7,9 +7,9 @@ from collections.abc import Iterator
 
 from bench.environment.hosts import Inventory
 from bench.errors import AsgibenchError
-from bench.plan.make import BenchRequest
 from bench.plan.plan import Plan
-from bench.results.summary import summarise
+from bench.plan.request import BenchRequest
+from bench.results.summarise import summarise
 from remote.fleet import Fleet, open_fleet
 from remote.guarded import new_session
 from remote.ssh.ask import terminal

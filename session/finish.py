@@ -8,10 +8,12 @@ from pathlib import Path
 import msgspec
 
 from bench.errors import AsgibenchError, InvalidMeasurement
+from bench.judge.reason import Reason
 from bench.plan.plan import Plan
-from bench.results.result import Reason, RunResult, Summary
+from bench.results.run import RunResult
 from bench.results.store import Store
-from bench.results.summary import summarise
+from bench.results.summarise import summarise
+from bench.results.summary import Summary
 from reports.render import write_report
 from session.resume import kept_warnings
 
@@ -53,9 +55,3 @@ def verdict_error(outcome: Outcome) -> AsgibenchError | None:
 def render_again(store: Store) -> Path:
     """Judge and render from the files alone; the report's path. Raises ResultError, DiskFull."""
     return finish(store, store.read_plan(), kept_warnings(store)).report
-
-
-def stored_results(results_root: Path, name: str) -> Store:
-    """The results at the path ``name``, or of that name below ``results_root``. Raises UsageError."""
-    given = Path(name)
-    return Store.open(given.parent, given.name) if given.is_dir() else Store.open(results_root, name)

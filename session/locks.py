@@ -8,8 +8,9 @@ from pathlib import Path
 from bench.catalogue.own_lock import OwnLock, file_name
 from bench.errors import ResultError
 from bench.plan.endpoints import KnownEndpoints
-from bench.plan.make import BenchRequest, asked_servers
+from bench.plan.make import asked_servers
 from bench.plan.plan import Plan
+from bench.plan.request import BenchRequest
 from bench.results.store import Store
 from remote.provision.own_locks import own_locks
 from session.resume import latest_name

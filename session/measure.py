@@ -17,6 +17,7 @@ from bench.environment.links import Links
 from bench.plan.placement import load_cores, load_on_server_cores, may_share, server_core_count
 from bench.plan.plan import Plan
 from bench.results.assemble import run_result
+from bench.results.cell import Cell
 from bench.results.evidence import (
     AgentEvidence,
     CoresGiven,
@@ -26,7 +27,7 @@ from bench.results.evidence import (
     RunEvidence,
     Timeline,
 )
-from bench.results.result import Cell, DatabaseCounters
+from bench.results.figures import DatabaseCounters
 from bench.spec import Endpoint
 from bench.wire.slices import Pairs
 from loadgen.traffic import Traffic
@@ -101,7 +102,7 @@ def _abandoned_on_failure(parties: Parties) -> Iterator[None]:
         raise
 
 
-class Begun(msgspec.Struct, frozen=True):
+class BegunRun(msgspec.Struct, frozen=True):
     """A run's server, ready for requests, and the database's counts from before it."""
 
     server: BegunServer
@@ -109,7 +110,7 @@ class Begun(msgspec.Struct, frozen=True):
     targets: Targets  # the process trees of the run
 
 
-def _begin(cell: Cell, endpoint: Endpoint, parties: Parties) -> Begun:
+def _begin(cell: Cell, endpoint: Endpoint, parties: Parties) -> BegunRun:
     """Start the cell's server, and read the database's counts beside it."""
     with prompt_pool(2) as pool:
         # The server's own first transactions, a few, may fall on either side of this reading.
@@ -120,7 +121,7 @@ def _begin(cell: Cell, endpoint: Endpoint, parties: Parties) -> Begun:
     for more in (parties.database.targets(), parties.load.targets()):
         for host, pids in more.items():
             targets[host] = {**targets.get(host, {}), **pids}
-    return Begun(server.result(), counters.result(), targets)
+    return BegunRun(server.result(), counters.result(), targets)
 
 
 class Home(msgspec.Struct, frozen=True):
@@ -137,7 +138,7 @@ def _collect(
     plan: Plan,
     traffic: Traffic,
     parties: Parties,
-    begun: Begun,
+    begun: BegunRun,
     driven: Driven,
 ) -> Home:
     """Stop the server and fetch everything side by side: it is all overhead."""

@@ -13,15 +13,17 @@ from bench.errors import (
     ServerStartError,
     SeveralHostsFailed,
 )
-from bench.judge.limit import is_spoilt_by_machine
+from bench.judge.benchmark import rate_unknown, run_failed, run_repeated
+from bench.judge.judge import is_spoilt_by_machine
+from bench.judge.reason import Reason
 from bench.plan.make import OVERHEAD_GUESS_SECONDS
 from bench.plan.plan import Plan, PlannedRun
 from bench.plan.rate import offered_rate
-from bench.results.result import Cell, Reason, RunResult
+from bench.results.cell import Cell
+from bench.results.run import RunResult
 from bench.results.store import Store
 from reports.terminal.progress import Progress
 from session.attempt import Attempt, RunOutcome
-from session.doubts import rate_unknown, run_failed, run_repeated
 from session.measure import measure_run
 from session.stage import Stage
 
@@ -84,7 +86,7 @@ def _run_with_retry(
             )
             if not is_last and is_spoilt_by_machine(made.result.reasons):
                 why = next(reason.text for reason in made.result.reasons if reason.invalidates)
-                progress.warn(f"{run.id}: {why}; measuring it once more")
+                progress.warn(f"{run.title}: {why}; measuring it once more")
                 continue
             store.write_run(made.result, made.files)
         except AsgibenchError as error:
@@ -92,9 +94,9 @@ def _run_with_retry(
             if any(isinstance(one, LEAVES_HOSTS_UNREADY) for one in causes):
                 stage.parties.load.distrust()
             if is_last or not all(isinstance(one, WORTH_ANOTHER_TRY) for one in causes):
-                progress.warn(f"{run.id}: {error}")
+                progress.warn(f"{run.title}: {error}")
                 return RunOutcome(run, error=error, reasons=(*reasons, run_failed(run, error)))
-            progress.warn(f"{run.id}: {error.message}; trying it once more")
+            progress.warn(f"{run.title}: {error.message}; trying it once more")
             reasons = (*reasons, run_repeated(run, error))
         else:
             return RunOutcome(run, result=made.result, reasons=reasons)

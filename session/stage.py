@@ -9,10 +9,11 @@ import msgspec
 
 from bench.environment.calibration import CALIBRATION_FILE, calibration_path
 from bench.environment.links import LINKS_FILE, Links
-from bench.plan.make import BenchRequest
+from bench.judge.hosts import clock_reasons, finding_reasons, host_reasons, limiting
+from bench.judge.reason import Reason
 from bench.plan.placement import Placement, place
 from bench.plan.plan import Environment, Plan
-from bench.results.result import Reason
+from bench.plan.request import BenchRequest
 from bench.results.store import Store
 from loadgen.traffic import Traffic, traffic_of
 from remote.check import check_fleet
@@ -22,7 +23,6 @@ from remote.provision.provision import Provisioned
 from remote.server import check_answers
 from reports.terminal.progress import Progress
 from session.announce import database_shown
-from session.doubts import clock_reasons, finding_reasons, host_reasons, limiting
 from session.locks import kept_locks
 from session.parties import Parties
 from session.parties.agents import AgentParty
@@ -55,8 +55,10 @@ def make_stage(fleet: Fleet, request: BenchRequest, plan: Plan, store: Store, pr
     progress.step("checking what the hosts can carry")
     findings, links = check_fleet(fleet, demand_of(plan), port=request.port, results=request.results_root)
     limits = limiting(findings)
-    for one in limits:
-        progress.note("Limit", f"{one.host}: {one.what}: {one.text}")
+    for one in findings:
+        # Those that are no reasons too, as a host that is busy now. Frequency scaling is warned of below.
+        if one.state == "limits" and one.what != "frequency":
+            progress.note("Limit", f"{one.host}: {one.what}: {one.text}")
 
     provisioned = provision_hosts(fleet, plan, kept_locks(store, plan), request.root, progress)
     facts = {name: one.facts for name, one in fleet.hosts.items()}

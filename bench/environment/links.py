@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 
 from bench.environment.calibration import write_json
-from bench.judge.limit import LinkUse
+from bench.judge.figures import LinkUse
 from bench.wire.links import Transfer
 
 LINKS_VERSION = 1

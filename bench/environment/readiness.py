@@ -15,6 +15,7 @@ import msgspec
 from bench.environment.hosts import HostFacts
 from bench.environment.links import Link, Links
 from bench.environment.ports import PortProblem
+from bench.judge.thresholds import CLOCK_LIMITS_SECONDS, CLOCK_STOPS_SECONDS
 from bench.spec import Endpoint
 from bench.wire.condition import Condition
 from bench.wire.links import Transfer
@@ -28,9 +29,6 @@ SERVER_DISK_BYTES = 600_000_000
 LOAD_DISK_BYTES = 300_000_000
 # Samples, logs and spools of a run.
 LEAST_DISK_BYTES = 100_000_000
-# A window is cut into seconds: with clocks known no better than that, hosts can't be put side by side.
-CLOCK_STOPS_SECONDS = 0.5
-CLOCK_LIMITS_SECONDS = 0.05
 # A closed connection keeps its port for a minute (Linux: fixed; macOS: 2 x 15 s by default).
 PORT_REST_SECONDS = 60
 LOADED_SHARE = 0.2

@@ -19,7 +19,7 @@ from bench.environment.hosts import Inventory
 from bench.errors import ResultError
 from bench.plan.make import OVERHEAD_GUESS_SECONDS
 from bench.plan.plan import Plan
-from bench.results.result import RunResult
+from bench.results.run import RunResult
 from bench.results.store import Store, result_names
 
 BENCHMARKS_LOOKED_AT = 3

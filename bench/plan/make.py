@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import TypeVar
 
 import msgspec
@@ -16,55 +15,19 @@ from bench.catalogue.versions import for_version, read_lock
 from bench.clients import USUAL_CLIENT
 from bench.environment.hosts import Inventory
 from bench.errors import UsageError
+from bench.nearest import guess
 from bench.plan.endpoints import KnownEndpoints
 from bench.plan.locustfile import UserLocustfile, read_locustfile
 from bench.plan.plan import PLAN_VERSION, Plan, plan_runs
 from bench.plan.rate import parse_rates
-from bench.spec import Arrivals, Endpoint, Profile, ServerSpec, VersionSet
+from bench.plan.request import VERSION_SETS, BenchRequest, command_again
+from bench.spec import Arrivals, Endpoint, Profile, ServerSpec
 from bench.version import asgibench_version
 
 LOCK_FILE = "uv.lock"
-VERSION_SETS: dict[str, tuple[VersionSet, ...]] = {
-    "current": ("current",),
-    "paper": ("paper",),
-    "both": ("current", "paper"),
-}
 OVERHEAD_GUESS_SECONDS = 2.0
-OPTIONS = {"version_set": "set", "rates": "rate"}
-"""The options of `./invoke bench` that have another name than their field of BenchRequest."""
-NOT_REPEATED = ("root", "hosts", "profile", "seed", "name", "resume")
-"""Fields without a word of their own in the command: three are always named, and --name would be taken."""
 
 Value = TypeVar("Value")
-
-
-class BenchRequest(msgspec.Struct, frozen=True):
-    """What the user asked for.
-
-    Empty ``servers``: the catalogue's defaults. Empty ``endpoints``: the usual ones. Empty ``rates`` or
-    ``arrivals``: the profile's. Empty ``version_set``: the entries that ``servers`` name; else (current,
-    paper, both) each of ``servers`` in that set.
-    """
-
-    root: Path
-    hosts: str = "local"
-    servers: tuple[str, ...] = ()
-    endpoints: tuple[str, ...] = ()
-    profile: str = "quick"
-    name: str = ""
-    seed: int | None = None
-    port: int = 8000
-    rates: tuple[str, ...] = ()
-    arrivals: str = ""
-    resume: bool = False
-    catalogue: Path | None = None
-    results: Path | None = None
-    locustfile: Path | None = None
-    version_set: str = ""
-
-    @property
-    def results_root(self) -> Path:
-        return self.results or self.root / "results"
 
 
 class Prepared(msgspec.Struct, frozen=True):
@@ -181,7 +144,13 @@ def _with_rates(profile: Profile, request: BenchRequest) -> Profile:
     parse_rates(request.rates)
     known: dict[str, Arrivals] = {"constant": "constant", "poisson": "poisson"}
     arrivals = _named(known, request.arrivals or profile.arrivals, "kind of arrivals")
-    return msgspec.structs.replace(profile, rates=request.rates or profile.rates, arrivals=arrivals)
+    rates = request.rates or profile.rates
+    if request.arrivals and not rates:
+        raise UsageError(
+            "--arrivals is of the requests at a rate, and no rate is asked for",
+            remedy="Add --rate, such as --rate 70%, or leave --arrivals out",
+        )
+    return msgspec.structs.replace(profile, rates=rates, arrivals=arrivals)
 
 
 def _endpoints(
@@ -199,16 +168,7 @@ def _endpoints(
 
 def _named(known: Mapping[str, Value], name: str, kind: str) -> Value:
     if name not in known:
-        raise UsageError(f"there is no {kind} {name!r}", remedy=f"There are {', '.join(known)}")
+        raise UsageError(
+            f"there is no {kind} {name!r}", remedy=f"{guess(name, known)}There are {', '.join(known)}"
+        )
     return known[name]
-
-
-def command_again(request: BenchRequest, seed: int) -> tuple[str, ...]:
-    """The command that plans and measures the same again."""
-    words = ["./invoke", "bench", "--hosts", request.hosts, "--profile", request.profile, "--seed", str(seed)]
-    for field in msgspec.structs.fields(BenchRequest):
-        value = getattr(request, field.name)
-        if field.name not in NOT_REPEATED and value != field.default:
-            text = ",".join(value) if isinstance(value, tuple) else str(value)
-            words += [f"--{OPTIONS.get(field.name, field.name)}", text]
-    return tuple(words)

@@ -9,22 +9,21 @@ import msgspec
 
 from bench.clients import client_of
 from bench.environment.links import link_use
-from bench.judge.limit import CpuUse, HostUse, Judgement, LoadUse, PidChange, RunFigures, judge
+from bench.judge.figures import CpuUse, HostUse, LoadUse, PidChange, RunFigures
+from bench.judge.judge import Judgement, judge
 from bench.results.evidence import DatabaseEvidence, LoadEvidence, RunEvidence, Timeline
-from bench.results.result import (
-    RESULT_VERSION,
+from bench.results.figures import (
     Bytes,
     Counts,
     DatabaseUse,
     LoadWorker,
     MemoryPoint,
     NetworkUse,
-    Reason,
-    RunResult,
     Second,
     Timing,
     TreeCpu,
 )
+from bench.results.run import RESULT_VERSION, RunResult
 from bench.results.window import Window
 from bench.samples.cost import missed_share
 from bench.samples.memory import TreeBytes
@@ -82,7 +81,6 @@ def _result(evidence: RunEvidence, hosts: Hosts, derived: Derived, judgement: Ju
     tree = hosts[server.host].tree(SERVER)
     memory = _memory(hosts[server.host], timeline)
     cpu = derived.server_cpu
-    reasons = (*judgement.as_reasons(), *_gap_reasons(window))
     return RunResult(
         version=RESULT_VERSION,
         run_id=planned.run.id,
@@ -115,8 +113,8 @@ def _result(evidence: RunEvidence, hosts: Hosts, derived: Derived, judgement: Ju
         database=derived.database_use,
         timing=_timing(timeline),
         limit=judgement.as_limit(),
-        valid=not any(reason.invalidates for reason in reasons),
-        reasons=reasons,
+        valid=judgement.valid,
+        reasons=judgement.as_reasons(),
         attempt=planned.attempt,
         network=_network(hosts),
         open_loop=load.open_loop,
@@ -152,6 +150,7 @@ def _figures(evidence: RunEvidence, hosts: Hosts, derived: Derived) -> RunFigure
         expected_transactions_per_request=planned.endpoint.transactions_per_request,
         samples_complete=all(one.samples.complete for one in hosts.values()),
         samples_missed_share=max(missed_share(one.samples) for one in hosts.values()),
+        slices_missing={worker: len(seconds) for worker, seconds in window.gaps.items()},
         open_loop=load.open_loop,
         window_seconds=window.seconds,
         arrivals=evidence.timeline.profile.arrivals,
@@ -258,18 +257,6 @@ def _load_hosts(evidence: RunEvidence, hosts: Hosts) -> dict[str, HostUse]:
 def _pid_change(here: HostSamples) -> PidChange:
     change = here.processes(SERVER)
     return PidChange(tuple(sorted(change.appeared)), tuple(sorted(change.vanished)))
-
-
-def _gap_reasons(window: Window) -> tuple[Reason, ...]:
-    return tuple(
-        Reason(
-            "SlicesMissing",
-            f"load worker {worker} has no figures for {len(seconds)} of {window.seconds} seconds",
-            remedy="See the load host: its worker was held up",
-            invalidates=True,
-        )
-        for worker, seconds in window.gaps.items()
-    )
 
 
 # ---------------------------------------------------------------- counts and CPU

@@ -6,8 +6,8 @@ import msgspec
 
 from bench.environment.links import Links
 from bench.plan.plan import PlannedRun
+from bench.results.figures import DatabaseCounters, OpenLoop, Second
 from bench.results.latency import Latency
-from bench.results.result import DatabaseCounters, OpenLoop, Second
 from bench.results.window import Window
 from bench.spec import Endpoint, Profile, ServerSpec
 

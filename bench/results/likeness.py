@@ -14,7 +14,7 @@ import msgspec
 
 from bench.errors import UnlikePlans
 from bench.plan.plan import Plan
-from bench.results.result import Cell
+from bench.results.cell import Cell
 from bench.spec import Endpoint, ServerSpec
 
 _FREE_IN_PLAN = frozenset(

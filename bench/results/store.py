@@ -22,11 +22,15 @@ from typing import TypeVar
 import msgspec
 
 from bench.errors import DiskFull, ResultError, UsageError
+from bench.nearest import guess
 from bench.plan.plan import PLAN_VERSION, Environment, Plan
-from bench.results.result import RESULT_VERSION, SUMMARY_VERSION, RunResult, Summary
+from bench.results.run import RESULT_VERSION, RunResult
+from bench.results.summary import SUMMARY_VERSION, Summary
 
 CHECKSUMS = "checksums.json"
 RUN = "run.json"
+NAMED_AT_MOST = 8
+"""Names of results in a message."""
 
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 _T = TypeVar("_T")
@@ -62,23 +66,28 @@ class Store:
             except OSError as error:
                 _remove(unfinished)
                 if error.errno in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR):
-                    raise UsageError(
-                        f"results named {name} exist already ({directory})",
-                        remedy=f"Go on with them by --name {name} --resume, or give another --name",
-                    ) from error
+                    raise _taken(directory) from error
                 raise
             _sync(root)
         return cls(directory)
+
+    @classmethod
+    def check_free(cls, root: Path, name: str) -> None:
+        """Raises UsageError where ``create`` would: the name can't be a folder's, or is taken."""
+        _check_name(name)
+        if (root / name).exists():
+            raise _taken(root / name)
 
     @classmethod
     def open(cls, root: Path, name: str) -> Store:
         """The results ``root/name``. Raises UsageError, naming those that exist, if there are none."""
         _check_name(name)
         if not (root / name / "plan.json").is_file():
-            known = ", ".join(result_names(root)) or "none"
-            raise UsageError(
-                f"no results named {name} in {root}", remedy=f"Give the name of existing ones: {known}"
-            )
+            known = result_names(root)
+            listed = f"There are {', '.join(known) or 'none yet'}"
+            if len(known) > NAMED_AT_MOST:
+                listed = f"`./invoke results` lists all {len(known)}"
+            raise UsageError(f"no results named {name} in {root}", remedy=guess(name, known) + listed)
         return cls(root / name)
 
     @classmethod
@@ -98,10 +107,6 @@ class Store:
     @property
     def runs_directory(self) -> Path:
         return self.directory / "runs"
-
-    @property
-    def report_path(self) -> Path:
-        return self.directory / "report.html"
 
     def read_plan(self) -> Plan:
         return _decode(self.directory / "plan.json", Plan, PLAN_VERSION)
@@ -130,7 +135,7 @@ class Store:
         if folder.exists():
             raise ResultError(
                 f"run {result.run_id} is saved already ({folder})",
-                remedy="Discard the saved run before it is measured again",
+                remedy="Delete its folder, and --resume measures it again",
             )
         with _writing(folder, leftover=unfinished):
             _remove(unfinished)
@@ -149,17 +154,6 @@ class Store:
         if not self.done_run_ids():
             _remove(self.directory)
 
-    def discard_run(self, run_id: str) -> None:
-        """Remove a saved run, so that it can be measured again. A run that isn't there is no error."""
-        _check_file_name(run_id)
-        folder = self.runs_directory / run_id
-        unfinished = self.runs_directory / f".discarded-{run_id}"
-        with _writing(folder):
-            _remove(unfinished)
-            if folder.exists():
-                folder.rename(unfinished)
-                _remove(unfinished)
-
     def done_run_ids(self) -> frozenset[str]:
         """The runs that are saved whole."""
         return frozenset(folder.name for folder in self._run_folders())
@@ -171,11 +165,6 @@ class Store:
         """
         runs = (self._read_run(folder) for folder in self._run_folders())
         return tuple(sorted(runs, key=lambda run: run.position))
-
-    def read_run_file(self, run_id: str, name: str) -> bytes:
-        """One file of a saved run, checked against its checksum; ResultError otherwise."""
-        folder = self.runs_directory / run_id
-        return _read_checked(folder, name, _checksums(folder))
 
     def write_summary(self, summary: Summary) -> None:
         self.write_file("summary.json", _encode(summary))
@@ -292,10 +281,6 @@ def _checksums(folder: Path) -> dict[str, str]:
 
 
 def _read_checked(folder: Path, name: str, sums: Mapping[str, str]) -> bytes:
-    if name not in sums:
-        raise ResultError(
-            f"{folder / CHECKSUMS} names no {name}", remedy="Ask for one of: " + ", ".join(sums)
-        )
     content = _read(folder / name)
     if hashlib.sha256(content).hexdigest() != sums[name]:
         raise ResultError(
@@ -309,6 +294,14 @@ def _measure_again(path: Path) -> str:
     if folder.parent.name == "runs":
         return f"Restore it from a copy, or delete {folder} and measure that run again with --resume"
     return "Restore it from a copy"
+
+
+def _taken(directory: Path) -> UsageError:
+    name = directory.name
+    return UsageError(
+        f"results named {name} exist already ({directory})",
+        remedy=f"Go on with them by --name {name} --resume, or give another --name",
+    )
 
 
 def _check_name(name: str) -> None:

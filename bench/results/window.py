@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from bench.results.result import LoadWorker
+from bench.results.figures import LoadWorker
 from bench.wire.slices import Pairs
 
 

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from bench.results.result import NetworkUse
+from bench.results.figures import NetworkUse
 from bench.samples.read import Samples
 from bench.samples.tree import Interval
 

@@ -7,7 +7,7 @@ from statistics import median
 
 import msgspec
 
-from bench.results.result import Bytes
+from bench.results.figures import Bytes
 from bench.samples.tree import KIB, Interval, Tree
 from bench.wire.samples import FullRow
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from bench.results.result import NetworkUse
+from bench.results.figures import NetworkUse
 from bench.samples.cost import agent_cost
 from bench.samples.host import HostCpu, host_cpu, network_use
 from bench.samples.memory import Phases, TreeBytes, memory_over

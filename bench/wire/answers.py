@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+
+ConfigurationValue = str | int | bool | None
+"""None: not to be seen from within the process."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,5 +52,5 @@ class ServerReady:
     pids: tuple[int, ...]  # the distinct processes that have answered
     problem: str  # what was wrong last; "" where it is ready
     # What the process that answered last says of itself (testapp/process.py), as it is kept in the results.
-    configuration: dict[str, Any]
+    configuration: dict[str, ConfigurationValue]
     answers: dict[str, TakenAnswer] = field(default_factory=dict)  # by endpoint; empty unless ready

@@ -18,6 +18,7 @@ from typing import Any
 import msgspec
 
 from bench.errors import LabError
+from inventory.default_signals import default_signals
 from inventory.lab import network
 from inventory.lab.process import (
     ProcessMark,
@@ -237,6 +238,7 @@ def boot(plan: HostPlan) -> str:
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         cwd="/",
+        preexec_fn=default_signals(),
     ) as process:
         assert process.stdin is not None and process.stdout is not None and process.stderr is not None
         ready, _, _ = select.select([process.stdout], [], [], BOOT_TIMEOUT_SECONDS)

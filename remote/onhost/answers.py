@@ -17,9 +17,8 @@ import os
 import socket
 import sys
 import time
-from typing import Any
 
-from bench.wire.answers import AnswerRequest, ReadyOrder, ServerReady, TakenAnswer
+from bench.wire.answers import AnswerRequest, ConfigurationValue, ReadyOrder, ServerReady, TakenAnswer
 from bench.wire.codec import decode_line, encode_line
 
 RETRY_SECONDS = 0.005
@@ -67,14 +66,14 @@ def wait_until_ready(order: ReadyOrder) -> ServerReady:
     deadline = began + order.deadline_seconds
     pids: set[int] = set()
     problem = "nothing has answered yet"
-    configuration: dict[str, Any] = {}
+    configuration: dict[str, ConfigurationValue] = {}
     while time.monotonic() < deadline and is_running(order.pid) and len(pids) < order.workers:
         try:
             status, _, body = ask(order.address, order.port, order.process_path, {})
             if status != 200:
                 raise NoAnswer(f"{order.process_path} answers with status {status}")
             configuration = json.loads(body)
-            pids.add(configuration["pid"])
+            pids.add(int(configuration["pid"] or 0))
             problem = f"{len(pids)} of {order.workers} workers have answered"
         except (NoAnswer, ValueError) as error:
             problem = str(error)

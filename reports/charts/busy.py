@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from bench.results.result import CellSummary, RunResult
+from bench.results.run import RunResult
+from bench.results.summary import CellSummary
 from reports.charts.panels import (
     Axis,
     DotRow,

@@ -6,12 +6,13 @@ from collections.abc import Mapping, Sequence
 from statistics import median
 
 from bench.plan.plan import Plan
-from bench.results.result import RunResult
+from bench.results.pairs import runs_of
+from bench.results.run import RunResult
 from reports.charts.panels import Axis, Figure, Plot, Series, line_panel, server_keys, slug, style_of
 from reports.charts.svg import nice_ticks
 from reports.tables.table import Table, TableRow, words
 from reports.words.numbers import percent
-from reports.words.verdicts import Contest, Labelled, runs_of
+from reports.words.verdicts import Contest, Labelled
 
 
 def drift_figure(contests: Labelled, runs: Sequence[RunResult], plan: Plan) -> Figure | None:

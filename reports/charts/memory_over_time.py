@@ -7,7 +7,9 @@ from collections.abc import Mapping, Sequence
 from markupsafe import Markup
 
 from bench.plan.plan import Plan
-from bench.results.result import MemoryPoint, RunResult, ranking_cells
+from bench.results.figures import MemoryPoint
+from bench.results.run import RunResult
+from bench.results.summary import ranking_cells
 from reports.charts.panels import (
     Axis,
     Figure,

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from bench.results.result import Bytes, CellSummary
+from bench.results.figures import Bytes
+from bench.results.summary import CellSummary
 from reports.charts.panels import DotRow, Figure, Mark, dot_panel, linear_axis, mark_key, slug, spoken
 from reports.tables.table import Table, TableRow, named, numbers, tone, words
 from reports.words.numbers import megabytes

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from bench.results.result import RunResult
+from bench.results.run import RunResult
 from reports.charts.panels import Axis, DotRow, Figure, Mark, dot_panel, line_key, mark_key, slug, spoken
 from reports.tables.table import Table, TableRow, numbers, words
 from reports.words.numbers import times
@@ -67,7 +67,7 @@ def ratio_axis(rows: Sequence[DotRow], band: tuple[float, float] | None = None) 
     """A logarithmic axis that holds 1 and every mark and interval."""
     bounds = [bound for row in rows if row.interval is not None for bound in row.interval]
     bounds += [mark.value for row in rows for mark in row.marks]
-    low, high = min(0.9, *bounds) / 1.03, max(1.25, *bounds) * 1.03
+    low, high = min([0.9, *bounds]) / 1.03, max([1.25, *bounds]) * 1.03
     inside = [tick for tick in _RATIO_TICKS if low <= tick <= high]
     ticks = _spaced(inside, low, high)
     labels = tuple((tick, f"{tick:g}") for tick in ticks)

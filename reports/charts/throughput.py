@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from bench.results.result import CellSummary, RunResult
+from bench.results.pairs import runs_of
+from bench.results.run import RunResult
+from bench.results.summary import CellSummary
 from reports.charts.panels import (
     DotRow,
     Figure,
@@ -19,7 +21,7 @@ from reports.charts.panels import (
 )
 from reports.tables.table import Table, TableRow, numbers, tone, words
 from reports.words.numbers import rate, rate_interval
-from reports.words.verdicts import Labelled, runs_of
+from reports.words.verdicts import Labelled
 
 
 def throughput_figure(contests: Labelled, runs: Sequence[RunResult]) -> Figure:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from bench.results.comparison import Comparison, Gate, Measured
+from bench.results.comparison import Comparison, Measured
+from bench.results.gate import Gate
 from bench.results.store import Store
 from reports.comparison.page import page_of
 from reports.page.html import page_html

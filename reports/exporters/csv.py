@@ -6,7 +6,7 @@ import csv
 import io
 
 from bench.results.latency import PERCENTILES
-from bench.results.result import CellSummary, Summary
+from bench.results.summary import CellSummary, Summary
 from reports.exporters import Exporter
 from reports.results import Results
 

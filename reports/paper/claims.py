@@ -6,10 +6,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from bench.plan.plan import Plan
-from bench.results.result import CellSummary, Estimate, RunResult, Summary
+from bench.results.estimate import Estimate
+from bench.results.pairs import paired_ratio, throughput
+from bench.results.run import RunResult
+from bench.results.summary import CellSummary, Summary
 from reports.paper.figures import ENDPOINTS, SERVERS, VERSIONS
 from reports.words.numbers import times
-from reports.words.verdicts import paired_ratio, throughput
 
 TOLERANCE = 1.1
 """A claimed ratio c is met between c/1.1 and 1.1 c."""

@@ -12,14 +12,15 @@ from statistics import median
 
 from bench.clients import Client, client_of
 from bench.plan.plan import Environment, Plan
-from bench.results.result import CellSummary, RunResult, Summary
+from bench.results.pairs import valid_runs
+from bench.results.run import RunResult
+from bench.results.summary import CellSummary, Summary
 from bench.spec import LoadPlace
 from reports.paper import figures as paper
 from reports.tables.table import Fact, Table, TableRow, group, numbers, tone, words
 from reports.words.numbers import MISSING, counted, listed, megabytes, milliseconds, percent, rate, times
 from reports.words.sentences import LIMITS, refused_because
 from reports.words.shares import cell_server_share
-from reports.words.verdicts import runs_of
 
 _MORE = 1.10
 """What our engine gets beyond a client's figure by less than this is no more than two runs differ."""
@@ -248,7 +249,7 @@ def _median_ms(cell: CellSummary) -> str:
 
 
 def _shares(cell: CellSummary, runs: Sequence[RunResult]) -> str:
-    used = [run for run in runs_of(cell, runs) if run.valid]
+    used = valid_runs(cell, runs)
     parties = (
         ("server", [run.server_cpu.core_share for run in used if run.server_cpu]),
         ("generator", [_generator_cores(run) for run in used if run.load_workers]),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from bench.plan.plan import Plan
-from bench.results.result import Summary
+from bench.results.summary import Summary
 from reports.paper import figures as paper
 from reports.paper.claims import Claim
 from reports.tables.table import Table, TableRow, numbers, tone, words

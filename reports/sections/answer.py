@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bench.results.result import Summary
+from bench.results.summary import Summary
 from reports.page.parts import Answers, Part
 from reports.page.section import SectionSpec
 from reports.results import Results

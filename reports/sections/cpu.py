@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from bench.results.result import CellSummary, RunResult
+from bench.results.pairs import runs_of
+from bench.results.run import RunResult
+from bench.results.summary import CellSummary
 from reports.charts.panels import (
     DotRow,
     Figure,
@@ -20,7 +22,7 @@ from reports.page.section import SectionSpec
 from reports.results import Results
 from reports.tables.table import Table, TableRow, named, numbers, tone, words
 from reports.words.numbers import MISSING, microseconds
-from reports.words.verdicts import Contest, Labelled, runs_of
+from reports.words.verdicts import Contest, Labelled
 
 
 def _parts(results: Results) -> tuple[Part, ...]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bench.plan.plan import Plan
-from bench.results.result import Summary
+from bench.results.summary import Summary
 from reports.page.parts import Paragraph, Part
 from reports.page.section import SectionSpec
 from reports.paper import figures as paper

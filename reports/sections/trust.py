@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from bench.results.result import RunResult
+from bench.results.run import RunResult
 from reports.charts.busy import busy_figure
 from reports.charts.drift import drift_figure
 from reports.page.parts import Facts, Heading, Item, Items, Paragraph, Part

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from bench.results.result import RunResult
+from bench.results.run import RunResult
 from reports.tables.table import Table, TableRow, group, named, numbers, tone, words
 from reports.words.numbers import microseconds, percent
 from reports.words.sentences import LIMITS

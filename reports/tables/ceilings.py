@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from bench.environment.calibration import Calibration, HostCeiling
-from bench.results.result import CellSummary, LoadWorker, RunResult
+from bench.results.figures import LoadWorker
+from bench.results.pairs import runs_of
+from bench.results.run import RunResult
+from bench.results.summary import CellSummary
 from reports.tables.table import Table, TableRow, group, named, numbers, tone, words
 from reports.words.numbers import MISSING, percent, rate
-from reports.words.verdicts import Labelled, runs_of
+from reports.words.verdicts import Labelled
 
 
 def ceilings_table(contests: Labelled, runs: Sequence[RunResult], calibration: Calibration | None) -> Table:

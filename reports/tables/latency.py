@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bench.results.latency import PERCENTILES
-from bench.results.result import CellSummary
+from bench.results.summary import CellSummary
 from reports.tables.table import Table, TableRow, group, named, numbers, tone, words
 from reports.words.numbers import milliseconds
 from reports.words.verdicts import Labelled

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bench.plan.plan import Environment
-from bench.results.result import Bytes
+from bench.results.figures import Bytes
 from reports.tables.table import Table, TableRow, group, named, numbers, tone, words
 from reports.words.cautions import server_system
 from reports.words.numbers import megabytes

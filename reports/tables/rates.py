@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from bench.results.figures import OpenLoop
 from bench.results.latency import PERCENTILES
-from bench.results.result import CellSummary, OpenLoop
+from bench.results.summary import CellSummary
 from reports.tables.table import Table, TableRow, named, numbers, tone, words
 from reports.words.numbers import MISSING, milliseconds, rate
 from reports.words.rates import RateGroup, achieved_rate

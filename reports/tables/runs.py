@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from bench.results.result import RunResult
+from bench.results.run import RunResult
 from reports.tables.table import Table, TableRow, numbers, words
 from reports.words.numbers import MISSING, megabytes, milliseconds, percent, rate
 from reports.words.sentences import LIMITS

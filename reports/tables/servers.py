@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from bench.plan.plan import Plan
-from bench.results.result import RunResult
+from bench.results.run import RunResult
 from reports.tables.table import Fact, Table, TableRow, facts_of, words
 from reports.words.numbers import MISSING, counted
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from bench.results.result import CellSummary
+from bench.results.summary import CellSummary
 
 
 @dataclass(frozen=True)

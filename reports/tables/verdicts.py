@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bench.results.result import CellSummary
+from bench.results.summary import CellSummary
 from reports.tables.table import Table, TableRow, group, numbers, words
 from reports.words.numbers import MISSING, megabytes, milliseconds, rate, rate_interval
 from reports.words.sentences import LIMITS, against_next, refused_because

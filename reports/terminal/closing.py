@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
-from bench.results.result import CellSummary, RunResult, Summary
+from bench.results.run import RunResult
+from bench.results.summary import CellSummary, Summary
 from reports.words.numbers import counted, percent, rate
 from reports.words.sentences import LIMITS, ONE_RUN, against_next, refused_because
 from reports.words.shares import load_share

@@ -16,7 +16,7 @@ from rich.markup import escape
 from rich.text import Text
 
 from bench.plan.plan import PlannedRun
-from bench.results.result import RunResult
+from bench.results.run import RunResult
 
 BAR_CELLS = 21
 LABEL_CELLS = 7

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from bench.results.result import Estimate
+from bench.results.estimate import Estimate
 
 MISSING = "–"
 

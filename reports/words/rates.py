@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from bench.plan.plan import Plan
-from bench.results.result import CellSummary, Summary
+from bench.results.summary import CellSummary, Summary
 from reports.words.numbers import counted, listed, milliseconds, rate
 
 BEHIND = "ServerBehindRate"

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from bench.results.result import CellSummary, Reason, Summary
+from bench.judge.benchmark import unknown_reason
+from bench.judge.reason import Reason
+from bench.results.summary import CellSummary, Summary
 from reports.words.numbers import counted, lead, listed, rate, rate_interval, times
 from reports.words.verdicts import Contest, Labelled, PairVerdict, Verdict
 
@@ -242,4 +244,4 @@ def _first_reason(cell: CellSummary) -> Reason:
     for reason in cell.reasons:
         if reason.invalidates:
             return reason
-    return Reason("unknown", "no run is valid, and no reason was recorded", invalidates=True)
+    return unknown_reason()

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from statistics import median
 
-from bench.results.result import CellSummary, RunResult
-from reports.words.verdicts import runs_of
+from bench.results.pairs import runs_of
+from bench.results.run import RunResult
+from bench.results.summary import CellSummary
 
 
 def load_share(run: RunResult) -> float | None:

@@ -9,14 +9,16 @@ number of pairs.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
 from itertools import pairwise
 from statistics import stdev
 
-from bench.results.result import CellSummary, Estimate, RunResult, Summary
-from bench.results.summary import estimate, half_width
+from bench.results.estimate import Estimate, half_width
+from bench.results.pairs import block_ratios, paired_ratio
+from bench.results.run import RunResult
+from bench.results.summary import CellSummary, Summary
 from reports.words.numbers import counted
 
 LEVEL_MARGIN = 1.05
@@ -87,21 +89,6 @@ def label_of(contest: Contest, all_contests: Sequence[Contest]) -> str:
     return ", ".join(parts)
 
 
-def throughput(run: RunResult) -> float:
-    return run.requests_per_second
-
-
-def paired_ratio(
-    better: CellSummary,
-    other: CellSummary,
-    runs: Sequence[RunResult],
-    measure: Callable[[RunResult], float | None] = throughput,
-) -> Estimate:
-    """The ratio over the blocks in which both cells have a valid run with a figure above 0."""
-    ours, theirs = _by_block(better, runs, measure), _by_block(other, runs, measure)
-    return estimate([ours[block] / theirs[block] for block in sorted(ours.keys() & theirs.keys())])
-
-
 def pair_verdict(better: CellSummary, other: CellSummary, runs: Sequence[RunResult]) -> PairVerdict:
     ratio = paired_ratio(better, other, runs)
     if ratio.low is None or ratio.high is None:
@@ -111,10 +98,6 @@ def pair_verdict(better: CellSummary, other: CellSummary, runs: Sequence[RunResu
     if ratio.low > 1:
         return PairVerdict(better, other, ratio, Verdict.AHEAD)
     return PairVerdict(better, other, ratio, Verdict.UNRESOLVED, _more_blocks(better, other, runs))
-
-
-def runs_of(cell: CellSummary, runs: Sequence[RunResult]) -> tuple[RunResult, ...]:
-    return tuple(run for run in runs if run.cell == cell.cell)
 
 
 def _contest(cells: Sequence[CellSummary], runs: Sequence[RunResult]) -> Contest:
@@ -129,20 +112,12 @@ def _key(cell: CellSummary) -> tuple[str, int, int]:
     return cell.endpoint, cell.workers, cell.connections
 
 
-def _by_block(
-    cell: CellSummary, runs: Sequence[RunResult], measure: Callable[[RunResult], float | None]
-) -> dict[int, float]:
-    found = {run.block: measure(run) for run in runs_of(cell, runs) if run.valid}
-    return {block: value for block, value in found.items() if value is not None and value > 0}
-
-
 def _more_blocks(better: CellSummary, other: CellSummary, runs: Sequence[RunResult]) -> int | None:
     """How many more blocks would settle it, if spread and ratio stay as they are; None if too many.
 
     Settled is a lead that excludes 1, or an interval within the margin: whichever comes first.
     """
-    ours, theirs = _by_block(better, runs, throughput), _by_block(other, runs, throughput)
-    logs = [math.log(ours[block] / theirs[block]) for block in sorted(ours.keys() & theirs.keys())]
+    logs = [math.log(ratio) for ratio in block_ratios(better, other, runs)]
     distance = abs(sum(logs) / len(logs))
     enough = max(distance, math.log(LEVEL_MARGIN) - distance)
     for count in range(len(logs) + 1, _MOST_BLOCKS):

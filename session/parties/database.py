@@ -8,7 +8,7 @@ import msgspec
 
 from bench.errors import DatabaseError
 from bench.results.evidence import DatabaseEvidence
-from bench.results.result import DatabaseCounters
+from bench.results.figures import DatabaseCounters
 from bench.spec import Endpoint
 from remote.database import (
     LOG,

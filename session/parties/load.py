@@ -11,9 +11,9 @@ from bench.clients import Client
 from bench.errors import AsgibenchError, LoadError
 from bench.plan.placement import Placement, place_on_server
 from bench.plan.plan import Plan
+from bench.results.cell import Cell
 from bench.results.evidence import LoadEvidence
 from bench.results.latency import latency_of
-from bench.results.result import Cell
 from bench.spec import LoadPlace, Profile
 from bench.wire.load import LoadSpec
 from loadgen.cluster import (

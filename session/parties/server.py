@@ -8,8 +8,8 @@ from collections.abc import Sequence
 import msgspec
 
 from bench.errors import AsgibenchError, ServerStartError
+from bench.results.cell import Cell
 from bench.results.evidence import ServerEvidence
-from bench.results.result import Cell
 from bench.spec import ServerSpec
 from bench.wire.answers import TakenAnswer
 from loadgen.traffic import Traffic

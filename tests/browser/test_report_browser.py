@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
-from bench.results.comparison import compare, gate
+from bench.results.comparison import compare
+from bench.results.gate import gate
 from reports.comparison.write import read_measured, write_comparison
 from session.finish import render_again
 from tests.helpers.results_example import (

@@ -15,7 +15,7 @@ from typing import Any
 import msgspec
 import psutil
 
-from bench.judge.limit import MACHINE_REASONS
+from bench.judge.judge import MACHINE_REASONS
 
 ROOT = Path(__file__).resolve().parents[2]
 TIME_LIMIT_SECONDS = 600

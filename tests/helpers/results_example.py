@@ -11,31 +11,25 @@ from pathlib import Path
 import msgspec
 
 from bench.environment.hosts import Host, HostFacts
-from bench.judge.limit import (
-    CpuStolen,
-    DelayedAckSuspected,
-    LoadSharesCores,
-    LoadWorkerAtLimit,
-    ServerBehindRate,
-    as_reason,
-)
+from bench.judge.reason import Limit, Reason
+from bench.judge.rules.hosts import CpuStolen
+from bench.judge.rules.load import LoadSharesCores, LoadWorkerAtLimit
+from bench.judge.rules.network import DelayedAckSuspected
+from bench.judge.rules.rates import ServerBehindRate
 from bench.plan.plan import PLAN_VERSION, Environment, Plan, PlannedRun, plan_runs
-from bench.results.latency import Latency
-from bench.results.result import (
-    RESULT_VERSION,
+from bench.results.figures import (
     Bytes,
     Counts,
     DatabaseUse,
-    Limit,
     LoadWorker,
     MemoryPoint,
     OpenLoop,
-    Reason,
-    RunResult,
     Second,
     Timing,
     TreeCpu,
 )
+from bench.results.latency import Latency
+from bench.results.run import RESULT_VERSION, RunResult
 from bench.results.store import Store
 from bench.spec import Profile, ServerSpec, Settings
 from tests.helpers.endpoints import ENDPOINTS
@@ -187,18 +181,18 @@ def papers_method() -> Example:
         if cell.load_on == "server":
             taken = 0.5 if cell.client == "engine" else 0.2
             shares = LoadSharesCores(0.45, 0.53, 1.0, invalidates=False)
-            return _slower(run, run.requests_per_second * taken, "load_generator", as_reason(shares))
+            return _slower(run, run.requests_per_second * taken, "load_generator", shares.as_reason())
         if (cell.server, cell.endpoint) == ("hypercorn", "shortbody"):
             tcp = DelayedAckSuspected(0.0441, 0.33)
-            return _slower(run, 1_120.0, "latency", as_reason(tcp))
+            return _slower(run, 1_120.0, "latency", tcp.as_reason())
         most = CLIENT_LIMITS[cell.client]
         if run.requests_per_second <= most:
             return run
         busy = LoadWorkerAtLimit("lab-load-1/0", 0.97, invalidates=False, server_saturated=False)
-        return _slower(run, most, "load_generator", as_reason(busy))
+        return _slower(run, most, "load_generator", busy.as_reason())
 
     def void(run: RunResult) -> RunResult:
-        reason = as_reason(CpuStolen(0.31, 1.0, invalidates=True))
+        reason = CpuStolen(0.31, 1.0, invalidates=True).as_reason()
         return msgspec.structs.replace(run, valid=False, reasons=(reason,))
 
     base = example(PAPER).changed(lambda run: run.cell.is_of_method or run.cell.server == "hypercorn", change)
@@ -352,7 +346,7 @@ def at_a_rate(run: RunResult, planned: PlannedRun) -> RunResult:
         requests_per_second=achieved,
         latency_seconds=_latency_of(0.8 if is_behind else service.p50),
         limit=Limit("server_cpu" if is_behind else "offered_rate", "as the rate has it"),
-        reasons=(as_reason(behind),) if is_behind else (),
+        reasons=(behind.as_reason(),) if is_behind else (),
         open_loop=OpenLoop(float(offered), achieved, service, lag, 3, 12 if is_behind else 0),
     )
 

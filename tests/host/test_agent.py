@@ -1,243 +1,48 @@
-"""The agent, on real process trees: what it sees, what it survives, and what it says is missing."""
+"""The agent, on real process trees: what it sees and what it survives."""
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
-import json
-import os
-import platform
 import resource
-import signal
-import socket
 import subprocess
 import sys
-import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import psutil
 import pytest
 
+from bench.samples.host import host_cpu
 from bench.samples.memory import memory_of
 from bench.samples.processes import processes_of
-from bench.samples.read import Samples, parse_samples
 from bench.samples.tree import cpu_of, tree_of
 from bench.wire.agent import (
-    Answer,
     Begin,
-    Begun,
     End,
-    Ended,
     Peek,
-    Peeked,
     Refusal,
     Request,
-    TreeNow,
-    decode_answer,
     encode_request,
 )
-from remote.onhost.agent import linux, portable
 from remote.onhost.agent.__main__ import ALREADY_STATUS
-from remote.onhost.agent.forest import Forest
-from remote.onhost.agent.host import reader_here
-from remote.onhost.agent.readers import Handle, Reader
-from remote.onhost.agent.run import SampledRun
-from remote.onhost.agent.schedule import Schedule
-from remote.onhost.processes import Gone, Kin, Unreadable
+from tests.helpers.process_trees import (
+    BUSY,
+    GRANDCHILD,
+    HOLD_50_MIB,
+    MIB,
+    ORPHAN,
+    READY,
+    SPAWNER,
+    WAIT,
+    line_of,
+    program,
+    say,
+)
+from tests.helpers.running_agent import AGENT, AGENT_ENVIRONMENT, RunningAgent, Talk, whole
+from tests.helpers.waiting import until
 
 IS_LINUX = sys.platform.startswith("linux")
-ROOT = Path(__file__).resolve().parents[2]
-# As it is started on a host: the shipped tree on the path.
-AGENT = [sys.executable, "-m", "remote.onhost.agent"]
-AGENT_ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT)}
-MIB = 1 << 20
-
-READY = "print('ready', flush=True)\n"
-WAIT = "import sys; sys.stdin.read()\n"
-HOLD_50_MIB = f"held = b'x' * (50 << 20)\n{READY}{WAIT}"
-# A child that has a child, which holds the memory.
-GRANDCHILD = f"""
-import subprocess, sys
-if len(sys.argv) < 3:
-    subprocess.run([sys.executable, '-c', sys.argv[1], sys.argv[1], 'grandchild'])
-else:
-    held = b'x' * (50 << 20)
-    {READY}    {WAIT}"""
-BUSY = "print('ready', flush=True)\nwhile True: pass\n"
-# Starts a child for each line it reads, and one in a session of its own for "session".
-SPAWNER = """
-import subprocess, sys
-children = []
-print('ready', flush=True)
-for line in sys.stdin:
-    if line.strip() == 'stop':
-        children.pop().kill()
-        continue
-    children.append(subprocess.Popen(['sleep', '60'], start_new_session=line.strip() == 'session'))
-    print(children[-1].pid, flush=True)
-for child in children:
-    child.kill()
-"""
-# Its child is given away to init (or a subreaper) but stays in the session.
-ORPHAN = """
-import os, subprocess, sys
-if os.fork() == 0:
-    child = subprocess.Popen(['sleep', '60'])
-    print(child.pid, flush=True)
-    os._exit(0)
-os.wait()
-sys.stdin.read()
-"""
-
-
-@contextlib.contextmanager
-def program(code: str, *arguments: str, session: bool = True) -> Iterator[subprocess.Popen[str]]:
-    """A Python process that has printed its first line; its whole session is ended afterwards."""
-    process = subprocess.Popen(
-        [sys.executable, "-c", code, *arguments],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-        start_new_session=session,
-    )
-    assert process.stdin is not None
-    assert process.stdout is not None
-    family: list[psutil.Process] = []
-    try:
-        yield process
-        with contextlib.suppress(psutil.NoSuchProcess):
-            family = psutil.Process(process.pid).children(recursive=True)
-    finally:
-        process.kill()
-        for one in family:
-            with contextlib.suppress(psutil.NoSuchProcess):
-                one.kill()
-        if session:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
-        process.stdin.close()
-        process.stdout.close()
-
-
-def line_of(process: subprocess.Popen[str]) -> str:
-    assert process.stdout is not None
-    return process.stdout.readline().strip()
-
-
-def say(process: subprocess.Popen[str], line: str) -> None:
-    assert process.stdin is not None
-    process.stdin.write(line + "\n")
-    process.stdin.flush()
-
-
-def until(condition: Callable[[], bool], seconds: float = 20) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it did not come about"
-        time.sleep(0.01)
-
-
-class Talk:
-    """A client of the agent's control socket."""
-
-    def __init__(self, control: Path) -> None:
-        self._socket = socket.socket(socket.AF_UNIX)
-        here = Path.cwd()
-        os.chdir(control.parent)
-        try:
-            self._socket.connect(control.name)
-        finally:
-            os.chdir(here)
-        self._file = self._socket.makefile("rb")
-
-    def ask(self, request: Request) -> Answer:
-        self.send_raw(encode_request(request))
-        return self.read()
-
-    def send_raw(self, line: bytes) -> None:
-        self._socket.sendall(line)
-
-    def read(self) -> Answer:
-        return decode_answer(self._file.readline())
-
-    def close(self) -> None:
-        self._file.close()
-        self._socket.close()
-
-
-def lines_of(folder: Path, kind: str) -> list[dict[str, Any]]:
-    """The lines of one kind in the file of run "one"."""
-    lines = [json.loads(line) for line in (folder / "one.jsonl").read_bytes().splitlines()]
-    return [line for line in lines if line["k"] == kind]
-
-
-class RunningAgent:
-    """A real agent process; ``ask`` raises nothing: refusals are answers too."""
-
-    def __init__(self, folder: Path) -> None:
-        self.control = folder / "control.sock"
-        self.directory = folder / "samples"
-        self.process = subprocess.Popen(
-            [*AGENT, "--control", str(self.control), "--directory", str(self.directory)],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            env=AGENT_ENVIRONMENT,
-            cwd=folder,
-        )
-        assert line_of(self.process) == "ready"
-        self.talk = Talk(self.control)
-
-    def ask(self, request: Request) -> Answer:
-        return self.talk.ask(request)
-
-    def refusal(self, request: Request) -> Refusal:
-        answer = self.ask(request)
-        assert isinstance(answer, Refusal), answer
-        return answer
-
-    def begin(self, run: str = "one", **targets: int) -> None:
-        answer = self.ask(Begin(run, targets, interval_seconds=0.05, full_interval_seconds=0.2))
-        assert isinstance(answer, Begun), answer
-
-    def present(self) -> dict[str, TreeNow]:
-        answer = self.ask(Peek())
-        assert isinstance(answer, Peeked), answer
-        return answer.targets
-
-    def is_idle(self) -> bool:
-        answer = self.ask(Peek())
-        return isinstance(answer, Refusal) and answer.kind == "idle"
-
-    def ended(self) -> Ended:
-        answer = self.ask(End())
-        assert isinstance(answer, Ended), answer
-        return answer
-
-    def read(self, run: str = "one") -> Samples:
-        return parse_samples((self.directory / f"{run}.jsonl").read_bytes())
-
-    def gone(self) -> set[str]:
-        """The targets that the file says have ended."""
-        return {line["target"] for line in lines_of(self.directory, "gone")}
-
-    def end(self, run: str = "one") -> Samples:
-        self.ended()
-        samples = self.read(run)
-        assert samples.complete
-        return samples
-
-    def until_seen(self, target: str, check: Callable[[TreeNow], bool]) -> None:
-        until(lambda: target in (present := self.present()) and check(present[target]))
-
-    def close(self) -> None:
-        self.talk.close()
-        self.process.kill()
-        self.process.communicate()
 
 
 @pytest.fixture
@@ -245,11 +50,6 @@ def running(tmp_path: Path) -> Iterator[RunningAgent]:
     one = RunningAgent(tmp_path)
     yield one
     one.close()
-
-
-def whole(samples: Samples) -> tuple[float, float]:
-    times = [samples.time_of(sample.monotonic_seconds) for sample in samples.samples]
-    return times[0], times[-1]
 
 
 # ---------------------------------------------------------------- what it sees
@@ -374,6 +174,40 @@ def test_open_files_and_switches_are_told_once_a_full_interval(running: RunningA
     assert full.voluntary_switches is not None
     assert full.voluntary_switches >= 1
     assert full.involuntary_switches is not None
+
+
+@pytest.mark.skipif(not hasattr(psutil.Process, "cpu_affinity"), reason="this system can't pin")
+def test_a_core_that_any_program_keeps_busy_is_seen(running: RunningAgent) -> None:
+    with program(HOLD_50_MIB) as target, program(BUSY) as other:
+        assert line_of(target) == line_of(other) == "ready"
+        core = psutil.Process().cpu_affinity()[0]
+        psutil.Process(other.pid).cpu_affinity([core])
+        running.begin(server=target.pid)
+        time.sleep(2.0)
+        samples = running.end()
+    used = host_cpu(samples, [core], whole(samples))
+    assert used is not None
+    assert 0.8 < used.busy <= 1.1
+    assert host_cpu(samples, [10_000], whole(samples)) is None
+
+
+def test_traffic_is_what_the_systems_own_counters_say(running: RunningAgent) -> None:
+    before = interface_bytes()
+    with program(HOLD_50_MIB) as server:
+        assert line_of(server) == "ready"
+        running.begin(server=server.pid)
+        samples = running.end()
+    after = interface_bytes()
+    counted = [sample.network_bytes for sample in samples.samples if sample.network_bytes is not None]
+    assert len(counted) >= 2
+    for low, first, last, high in zip(before, counted[0], counted[-1], after, strict=True):
+        assert low <= first <= last <= high
+
+
+def interface_bytes() -> tuple[int, int]:
+    """Sent and received so far by all interfaces but loopback."""
+    cards = [card for name, card in psutil.net_io_counters(pernic=True).items() if not name.startswith("lo")]
+    return sum(card.bytes_sent for card in cards), sum(card.bytes_recv for card in cards)
 
 
 # ---------------------------------------------------------------- what it survives
@@ -594,327 +428,6 @@ def test_a_disk_that_fills_during_a_run_is_told_by_end(running: RunningAgent) ->
     assert samples.samples
 
 
-# ---------------------------------------------------------------- what a system lacks, and processes that go
-
-
-@pytest.fixture(params=["proc", "psutil"])
-def reader(request: pytest.FixtureRequest) -> Iterator[Reader]:
-    if request.param == "proc" and not IS_LINUX:
-        pytest.skip("needs /proc")
-    one: Reader = linux.ProcReader() if request.param == "proc" else portable.PsutilReader()
-    yield one
-    one.close()
-
-
-def sample_in_this_process(reader: Reader, folder: Path, times: int = 3, **targets: int) -> Samples:
-    request = Begin("one", targets, 0.01, 0.01, 60.0)
-    run = SampledRun(request, reader, folder)
-    for _ in range(times):
-        run.sample()
-    run.finish("asked")
-    return parse_samples((folder / "one.jsonl").read_bytes())
-
-
-def test_both_readers_see_the_same_tree(reader: Reader, tmp_path: Path) -> None:
-    with program(GRANDCHILD, GRANDCHILD) as parent:
-        assert line_of(parent) == "ready"
-        samples = sample_in_this_process(reader, tmp_path, server=parent.pid)
-        family = {parent.pid, *(child.pid for child in psutil.Process(parent.pid).children(recursive=True))}
-    assert samples.header.reader == reader.name
-    assert samples.header.system == platform.system()
-    assert processes_of(tree_of(samples, "server"), whole(samples)).at_end == family
-    memory = memory_of(tree_of(samples, "server"), whole(samples))
-    assert memory.rss is not None
-    assert 50 * MIB < memory.rss.median < 120 * MIB
-    assert memory.uss is not None
-
-
-def test_both_readers_take_a_zombie_for_gone(reader: Reader) -> None:
-    with program(HOLD_50_MIB) as server:
-        assert line_of(server) == "ready"
-        handle = reader.hold(server.pid)
-        assert handle.basic().threads == 1
-        server.kill()
-        # WNOWAIT leaves the zombie where it is.
-        os.waitid(os.P_PID, server.pid, os.WEXITED | os.WNOWAIT)
-        with pytest.raises(Gone):
-            handle.basic()
-        handle.close()
-
-
-def test_both_readers_take_a_reaped_process_for_gone(
-    reader: Reader,
-) -> None:
-    with program(HOLD_50_MIB) as server:
-        assert line_of(server) == "ready"
-        handle = reader.hold(server.pid)
-        server.kill()
-        server.wait()
-        for read in (
-            handle.basic,
-            handle.full,
-            lambda: reader.hold(server.pid),
-            lambda: reader.kin(server.pid),
-        ):
-            with pytest.raises(Gone):
-                read()
-        handle.close()
-
-
-class Delegate:
-    """A reader that passes everything on; the tests below change one part each."""
-
-    def __init__(self, real: Reader) -> None:
-        self.real = real
-        self.name = real.name
-        self.absent = real.absent
-
-    def newest(self) -> bytes | None:
-        return self.real.newest()
-
-    def pids(self) -> list[int]:
-        return list(self.real.pids())
-
-    def kin(self, pid: int) -> Kin:
-        return self.real.kin(pid)
-
-    def hold(self, pid: int) -> Handle:
-        return self.real.hold(pid)
-
-    def close(self) -> None:
-        self.real.close()
-
-
-class VanishingReader(Delegate):
-    """Every process but the target ends between being listed (and its kin read) and being held."""
-
-    def __init__(self, real: Reader, target: int) -> None:
-        super().__init__(real)
-        self._target = target
-        self.asked: list[int] = []
-
-    def hold(self, pid: int) -> Handle:
-        if pid != self._target:
-            self.asked.append(pid)
-            raise Gone
-        return super().hold(pid)
-
-
-def test_a_process_that_vanishes_between_listing_and_reading_is_left_out(
-    reader: Reader, tmp_path: Path
-) -> None:
-    with program(SPAWNER) as server:
-        assert line_of(server) == "ready"
-        say(server, "child")
-        child = int(line_of(server))
-        vanishing = VanishingReader(reader, server.pid)
-        samples = sample_in_this_process(vanishing, tmp_path, server=server.pid)
-    assert child in vanishing.asked
-    assert processes_of(tree_of(samples, "server"), whole(samples)).at_end == {server.pid}
-
-
-class RefusingReader(Delegate):
-    """One process may not be read."""
-
-    def __init__(self, real: Reader, refused: int) -> None:
-        super().__init__(real)
-        self.refused: int | None = refused
-
-    def hold(self, pid: int) -> Handle:
-        if pid == self.refused:
-            raise Unreadable("Permission denied")
-        return super().hold(pid)
-
-
-def test_a_process_that_may_not_be_read_is_null_and_said_once(reader: Reader, tmp_path: Path) -> None:
-    with program(SPAWNER) as server:
-        assert line_of(server) == "ready"
-        say(server, "child")
-        child = int(line_of(server))
-        samples = sample_in_this_process(RefusingReader(reader, child), tmp_path, server=server.pid)
-    rows = {row.pid: row for row in samples.samples[-1].processes["server"]}
-    assert (rows[child].rss_kib, rows[child].cpu_seconds) == (None, None)
-    assert rows[server.pid].rss_kib is not None
-    assert [(note["pid"], note["why"]) for note in lines_of(tmp_path, "note")] == [
-        (child, "Permission denied")
-    ]
-    assert tree_of(samples, "server").points[-1].rss_bytes is None
-    assert tree_of(samples, "server").points[-1].unreadable == 1
-
-
-def test_an_unreadable_process_that_becomes_readable_is_read(tmp_path: Path) -> None:
-    reader = reader_here()
-    with program(HOLD_50_MIB) as server:
-        assert line_of(server) == "ready"
-        refusing = RefusingReader(reader, server.pid)
-        run = SampledRun(Begin("one", {"server": server.pid}, 0.01, 0.01, 60.0), refusing, tmp_path)
-        refusing.refused = None
-        run.sample()
-        run.finish("asked")
-    reader.close()
-    points = tree_of(parse_samples((tmp_path / "one.jsonl").read_bytes()), "server").points
-    assert (points[0].unreadable, points[-1].unreadable) == (1, 0)
-
-
-# Imports first: a checkout may be closed to other users.
-SAMPLE_AS_NOBODY = """
-import os, sys
-from pathlib import Path
-sys.path.insert(0, sys.argv[1])
-from bench.wire.agent import Begin
-from remote.onhost.agent.host import reader_here
-from remote.onhost.agent.run import SampledRun
-os.setgid(65534)
-os.setuid(65534)
-request = Begin('one', {'server': int(sys.argv[3])}, 0.1, 1.0, 60.0)
-SampledRun(request, reader_here(), Path(sys.argv[2])).finish('asked')
-"""
-
-
-@pytest.mark.skipif(not IS_LINUX or os.geteuid() != 0, reason="needs root, to read as somebody else")
-def test_another_users_process_has_rss_but_no_pss_and_says_so() -> None:
-    # pytest's own folders are closed to other users.
-    with tempfile.TemporaryDirectory() as folder, program(HOLD_50_MIB) as server:
-        assert line_of(server) == "ready"
-        Path(folder).chmod(0o777)
-        command = [sys.executable, "-c", SAMPLE_AS_NOBODY, str(ROOT), folder, str(server.pid)]
-        subprocess.run(command, check=True, timeout=30)
-        samples = parse_samples(Path(folder, "one.jsonl").read_bytes())
-        notes = {(note["what"], note["why"]) for note in lines_of(Path(folder), "note")}
-    memory = memory_of(tree_of(samples, "server"), whole(samples))
-    assert memory.rss is not None
-    assert memory.rss.median > 50 * MIB
-    assert memory.pss is None
-    assert ("pss, uss", "Permission denied") in notes
-
-
-def stand_in_for_proc(folder: Path, pid: int, **files: bytes) -> Path:
-    """A folder that looks like /proc with one process in it."""
-    process = folder / str(pid)
-    process.mkdir(parents=True)
-    for name, content in files.items():
-        (process / name).write_bytes(content)
-    (process / "fd").mkdir()
-    (process / "task").mkdir()
-    return folder
-
-
-STAT = b"7 (a (b) c) S 1 7 7 0 -1 4194560 1 0 0 0 150 50 0 0 20 0 3 0 100 1 2\n"
-
-
-@pytest.mark.skipif(not hasattr(os, "pread"), reason="needs pread")
-def test_a_kernel_without_smaps_rollup_is_said_in_the_header(tmp_path: Path) -> None:
-    root = stand_in_for_proc(tmp_path / "proc", 7, stat=STAT, statm=b"900 100 50 1 0 80 0\n")
-    reader = linux.ProcReader(str(root))
-    assert reader.newest() is None
-    samples = sample_in_this_process(reader, tmp_path, server=7)
-    assert samples.header.absent == dict.fromkeys(("pss", "uss"), "this kernel has no smaps_rollup")
-    (process,) = samples.samples[0].processes["server"]
-    page_kib = os.sysconf("SC_PAGE_SIZE") // 1024
-    tick = 1 / os.sysconf("SC_CLK_TCK")
-    assert (process.pid, process.rss_kib, process.threads) == (7, 100 * page_kib, 3)
-    assert process.cpu_seconds == pytest.approx(200 * tick)
-    (full,) = samples.samples[0].full["server"]
-    assert (full.pss_kib, full.uss_kib) == (None, None)
-
-
-def test_psutil_without_pss_is_said_in_the_header(tmp_path: Path) -> None:
-    reader = portable.PsutilReader()
-    reader.absent = {"pss": "Darwin has no PSS"}
-    with program(HOLD_50_MIB) as server:
-        assert line_of(server) == "ready"
-        samples = sample_in_this_process(reader, tmp_path, server=server.pid)
-    assert samples.header.absent == {"pss": "Darwin has no PSS"}
-    memory = memory_of(tree_of(samples, "server"), whole(samples))
-    assert memory.pss is None
-    assert memory.uss is not None
-    assert memory.uss.median > 50 * MIB
-
-
-@pytest.mark.skipif(not IS_LINUX, reason="needs /proc")
-def test_the_newest_process_number_tells_of_every_new_process() -> None:
-    reader = linux.ProcReader()
-    before = reader.newest()
-    if before is None:
-        pytest.skip("this kernel doesn't tell of new processes")
-    subprocess.run(["true"], check=True)
-    assert reader.newest() != before
-    reader.close()
-
-
-class CountingReader(Delegate):
-    """Counts how often all processes are listed; tells of new processes only when told to."""
-
-    def __init__(self, real: Reader) -> None:
-        super().__init__(real)
-        self.listings = 0
-        self.news: bytes | None = b"1"
-
-    def newest(self) -> bytes | None:
-        return self.news
-
-    def pids(self) -> list[int]:
-        self.listings += 1
-        return super().pids()
-
-
-def test_processes_are_listed_only_when_there_are_new_ones(tmp_path: Path) -> None:
-    real = reader_here()
-    counting = CountingReader(real)
-    forest = Forest(counting, {"own": os.getpid()})
-    forest.discover(100.0)
-    after_first = counting.listings
-    for now in (100.3, 100.6, 100.9):
-        forest.discover(now)
-    assert counting.listings == after_first
-    counting.news = b"2"
-    forest.discover(100.95)
-    assert counting.listings == after_first + 1
-    forest.discover(200.0)  # now and then all the same
-    assert counting.listings == after_first + 2
-    forest.close()
-    real.close()
-
-
-def test_a_reused_number_is_not_taken_for_the_parent_it_once_was() -> None:
-    class Scripted(Delegate):
-        table: dict[int, Kin]
-
-        def newest(self) -> bytes | None:
-            return None
-
-        def pids(self) -> list[int]:
-            return list(self.table)
-
-        def kin(self, pid: int) -> Kin:
-            return self.table[pid]
-
-        def hold(self, pid: int) -> Handle:
-            return self.real.hold(os.getpid())
-
-    real = reader_here()
-    scripted = Scripted(real)
-    scripted.table = {10: Kin(1, 10), 11: Kin(10, 10)}
-    forest = Forest(scripted, {"server": 10})
-    assert set(forest.members["server"]) == {10, 11}
-    forest.drop("server", 11)
-    scripted.table = {10: Kin(1, 10), 11: Kin(1, 99), 12: Kin(11, 99)}
-    forest.discover(1e6)
-    assert set(forest.members["server"]) == {10}
-    forest.close()
-    real.close()
-
-
-def test_a_missed_slot_is_counted_and_not_made_up_for() -> None:
-    schedule = Schedule(100.0, 0.1)
-    assert schedule.take(100.0) == pytest.approx(0.0)
-    assert schedule.take(100.11) == pytest.approx(0.01)
-    assert schedule.take(100.45) == pytest.approx(0.05)  # slots 2 and 3 are lost
-    assert (schedule.missed, schedule.taken) == (2, 3)
-    assert schedule.deadline == pytest.approx(100.5)
-    assert schedule.late_max == pytest.approx(0.05)
-
-
 def test_the_schedule_does_not_drift(running: RunningAgent) -> None:
     with program(HOLD_50_MIB) as server:
         assert line_of(server) == "ready"
@@ -929,17 +442,3 @@ def test_the_schedule_does_not_drift(running: RunningAgent) -> None:
     assert slots == sorted(slots)
     # Every slot is there or counted as missed: lateness adds up to nothing.
     assert slots[-1] + 1 == samples.footer.samples + samples.footer.missed
-
-
-def test_context_switches_are_found_whatever_follows_them() -> None:
-    status = (
-        b"Name:\tx\nvoluntary_ctxt_switches:\t12\nnonvoluntary_ctxt_switches:\t3\nx86_Thread_features:\t\n"
-    )
-    assert linux.switch_counts(status) == (12, 3)
-
-
-def test_uss_is_the_sum_of_what_is_private() -> None:
-    text = b"00-ff ---p 0 00:00 0 [rollup]\nRss: 90 kB\nPss: 50 kB\nPss_Anon: 9 kB\nPrivate_Clean: 1 kB\n"
-    assert linux.rollup_sums(text + b"Private_Dirty: 30 kB\nPrivate_Hugetlb: 4 kB\n") == (50, 35)
-    with pytest.raises(Gone):
-        linux.rollup_sums(b"")

@@ -21,7 +21,8 @@ from bench.catalogue.versions import for_version, read_lock
 from bench.environment.hosts import Host, Inventory
 from bench.errors import CatalogueError, ProvisionError, ResultError, UsageError
 from bench.plan.dry_run import KnownCosts, dry_run_lines
-from bench.plan.make import BenchRequest, asked_servers, make_plan
+from bench.plan.make import asked_servers, make_plan
+from bench.plan.request import BenchRequest
 from bench.results.store import Store
 from bench.spec import ServerSpec
 from remote.provision.lockfile import wheels_for

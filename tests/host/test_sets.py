@@ -21,8 +21,9 @@ from bench.catalogue.versions import for_version, read_lock
 from bench.environment.hosts import Host, Inventory
 from bench.errors import CatalogueError, UsageError
 from bench.plan.dry_run import KnownCosts, dry_run_lines, hours_and_minutes, known_costs
-from bench.plan.make import BenchRequest, chosen_servers, make_plan
+from bench.plan.make import chosen_servers, make_plan
 from bench.plan.plan import Plan
+from bench.plan.request import BenchRequest
 from bench.spec import Profile, ServerSpec, Settings, VersionRange
 from tests.helpers.endpoints import KNOWN_ENDPOINTS, load_catalogue
 from tests.helpers.environments import ROOT, programs_of, resolved, running_server

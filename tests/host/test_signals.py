@@ -13,14 +13,15 @@ from tests.helpers.environments import ROOT
 
 # A command that is signalled as soon as it runs; what it prints says whether it went on.
 SIGNALLED = """
-import os, sys, tasks
+import os, sys
+from session.commands.answer import answer
 
-@tasks.answers_for_errors
-def command(context):
+def command():
     os.kill(os.getpid(), int(sys.argv[1]))
     print("goes on")
+    return 0
 
-command(None)
+sys.exit(answer(command))
 """
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from bench.judge.limit import MACHINE_REASONS
+from bench.judge.judge import MACHINE_REASONS
 from inventory.read import read_inventory
 from remote.ssh.connect import connect
 from remote.ssh.opening import host_keys_of

@@ -11,7 +11,9 @@ import jsonschema
 import msgspec
 import pytest
 
-from bench.judge.limit import MACHINE_REASONS, LoadWorkerAtLimit, Thresholds
+from bench.judge.judge import MACHINE_REASONS
+from bench.judge.rules.load import LoadWorkerAtLimit
+from bench.judge.thresholds import Thresholds
 from tests.helpers.ports import free_port
 from tests.helpers.program import (
     BRIEF_PROFILE,

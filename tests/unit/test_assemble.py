@@ -10,6 +10,7 @@ import pytest
 from bench.environment.links import LINKS_VERSION, Link, Links
 from bench.plan.plan import PlannedRun
 from bench.results.assemble import run_result
+from bench.results.cell import Cell
 from bench.results.evidence import (
     AgentEvidence,
     CoresGiven,
@@ -20,14 +21,15 @@ from bench.results.evidence import (
     ServerEvidence,
     Timeline,
 )
+from bench.results.figures import LoadWorker
 from bench.results.latency import Latency
-from bench.results.result import Cell, LoadWorker, RunResult
+from bench.results.run import RunResult
 from bench.results.window import Window
 from bench.wire.links import Transfer
 from reports.words.shares import load_share
 from tests.helpers.endpoints import ENDPOINTS
 from tests.helpers.results_example import QUICK, SERVERS
-from tests.unit.test_samples import WALL, end, head, sample
+from tests.helpers.samples_example import WALL, end, head, sample
 
 SECONDS = QUICK.window_seconds
 LONGBODY = ENDPOINTS[1]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from bench.environment.calibration import Calibration, HostCeiling, Round, client_figure, endpoint_ceiling
-from bench.results.summary import summarise
+from bench.results.summarise import summarise
 from reports.tables.ceilings import ceilings_table
 from reports.words.numbers import percent, rate
 from reports.words.verdicts import contests, label_of

@@ -9,7 +9,8 @@ import pytest
 from bench.catalogue.read import load_profiles
 from bench.clients import CLIENTS, USUAL_CLIENT, client_of
 from bench.errors import CatalogueError
-from bench.results.result import Cell, ranking_cells
+from bench.results.cell import Cell
+from bench.results.summary import ranking_cells
 from loadgen.cluster import load_program
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -13,8 +13,9 @@ import pytest
 from bench.environment.hosts import Host, Inventory
 from bench.plan.placement import load_on_server_cores, place, place_on_server
 from bench.plan.plan import plan_runs
-from bench.results.result import Cell, RunResult
-from bench.results.summary import summarise
+from bench.results.cell import Cell
+from bench.results.run import RunResult
+from bench.results.summarise import summarise
 from reports.exporters.csv import cells_csv
 from reports.paper import figures as paper
 from reports.paper.method import Method, method_of

@@ -11,12 +11,16 @@ import pytest
 
 from bench.catalogue.read import load_profiles
 from bench.errors import CatalogueError, UsageError
-from bench.judge.limit import CpuUse, HostUse, Judgement, LoadUse, RunFigures, is_spoilt_by_machine, judge
+from bench.judge.figures import CpuUse, HostUse, LoadUse, RunFigures
+from bench.judge.judge import Judgement, is_spoilt_by_machine, judge
+from bench.judge.reason import Reason
 from bench.plan.plan import plan_runs
 from bench.plan.rate import Rate, offered_rate, parse_rate, parse_rates
+from bench.results.cell import Cell
+from bench.results.figures import OpenLoop
 from bench.results.latency import Latency
-from bench.results.result import Cell, OpenLoop, Reason, RunResult
-from bench.results.summary import summarise
+from bench.results.run import RunResult
+from bench.results.summarise import summarise
 from bench.wire.histogram import index_of
 from bench.wire.slices import Slice
 from loadgen.stats import cut_window, open_loop_of
@@ -173,10 +177,11 @@ def judged(
     load: float = 0.3,
     service: float = 0.001,
     lag: float = 0.00002,
+    dropped: int = 0,
     **rest: Any,
 ) -> Judgement:
     """Of 1,000 requests/s over 10 s and 10 connections."""
-    found = OpenLoop(1_000.0, achieved, latency(service), latency(lag), 0, 0)
+    found = OpenLoop(1_000.0, achieved, latency(service), latency(lag), 0, dropped)
     figures = RunFigures(
         requests=round(achieved * 10),
         server=CpuUse(server, 1.0),
@@ -266,6 +271,15 @@ def test_latency_that_is_the_generators_own_is_told() -> None:
     late = judged(lag=0.040, loop_lag=0.045)
     assert (late.limit, codes(late)) == ("offered_rate", {"SentLate": False})
     assert codes(judged(lag=0.040, loop_lag=0.001)) == {}, "it waited for a connection"
+
+
+def test_dropped_requests_that_would_change_p99_are_reported_and_void_nothing() -> None:
+    """A backlog holds ten seconds of requests, so an overload of a longer run drops some."""
+    found = judged(700.0, server=0.99, lag=8.0, dropped=2_000)
+    assert codes(found) == {"ServerBehindRate": False, "BacklogDropped": False}
+    assert found.reasons[-1].text.startswith("2,000 requests, 22.2% of those due, found the backlog full")
+    assert "BacklogDropped" not in codes(judged(700.0, server=0.99, lag=8.0, dropped=60))
+    assert "BacklogDropped" in codes(judged(700.0, server=0.99, lag=8.0, dropped=80))
 
 
 # ---------------------------------------------------------------- summary and report

@@ -17,9 +17,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bench.errors import ResultError
-from bench.results.result import Limit, Reason, RunResult
+from bench.judge.reason import Limit, Reason
+from bench.results.run import RunResult
 from bench.results.store import Store
-from bench.results.summary import summarise
+from bench.results.summarise import summarise
 from reports.charts.latency import latency_figure
 from reports.charts.svg import Scale, log_ticks, nice_ticks, panel, text
 from reports.exporters.csv import cells_csv
@@ -529,9 +530,11 @@ def test_what_bounds_the_figures_is_said() -> None:
     summary = summarise(made.plan, made.runs)
     said = {reason.code: reason.text for reason in cautions(made.plan, made.environment, summary, made.runs)}
     assert said["one_block"] == "One run each: no interval"
-    assert said["shared_host"] == "The load generator shared lab-server with the server"
+    assert said["shared_host"] == (
+        "The load generator shares lab-server with the server; each has its own cores if the system can pin"
+    )
     assert said["no_pss"] == "PSS is not available on macOS: memory is RSS and USS"
-    assert said["not_pinned"] == "Processes can’t be pinned to cores on lab-server"
+    assert said["not_pinned"] == "Processes can't be pinned to cores on lab-server"
     linux = example()
     found = cautions(linux.plan, linux.environment, summarise(linux.plan, linux.runs), linux.runs)
     assert [reason.code for reason in found] == ["frequency_scaling"]

@@ -10,8 +10,8 @@ from typing import get_args
 import msgspec
 import pytest
 
-from bench.results.result import RunResult
-from bench.results.summary import summarise
+from bench.results.run import RunResult
+from bench.results.summarise import summarise
 from reports.charts.panels import Figure
 from reports.exporters import EXPORTERS
 from reports.page.html import page_html

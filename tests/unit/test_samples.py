@@ -2,81 +2,20 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Sequence
-from typing import Any
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from bench.errors import ResultError
-from bench.results.result import Bytes
+from bench.results.figures import Bytes, NetworkUse
 from bench.samples.cost import agent_cost
+from bench.samples.host import HostCpu, host_cpu, network_use
 from bench.samples.memory import Phases, memory_of, memory_over
 from bench.samples.processes import core_shares_by_process, processes_of
 from bench.samples.read import Samples, parse_samples
 from bench.samples.tree import Tree, cpu_of, tree_of
 from bench.samples.view import HostSamples
-
-WALL, MONOTONIC = 1_795_500_000.0, 500.0
-MIB_KIB = 1024
-
-Row = Sequence[int | float | None]
-
-
-def head(**changes: Any) -> bytes:
-    record = {
-        "k": "head",
-        "version": 1,
-        "run": "one",
-        "host": "h",
-        "system": "Linux",
-        "t": WALL,
-        "m": MONOTONIC,
-        "interval_seconds": 0.1,
-        "full_interval_seconds": 1.0,
-        "targets": {"server": 1, "database": 9},
-        "absent": {},
-        "reader": "proc",
-        "agent_pid": 99,
-        "page_bytes": 4096,
-        "psutil": "7",
-    }
-    return line(**(record | changes))
-
-
-def line(**record: Any) -> bytes:
-    return json.dumps(record).encode() + b"\n"
-
-
-def sample(seconds: float, *rows: Row, target: str = "server", **rest: Any) -> bytes:
-    """A sample ``seconds`` after the run began; a row is [pid, rss_kib, cpu_seconds] (one thread)."""
-    return line(k="s", m=MONOTONIC + seconds, p={target: [[*row, 1] for row in rows]}, **rest)
-
-
-def full(seconds: float, *rows: Row, **rest: Any) -> bytes:
-    """A sample with full readings [pid, pss_kib, uss_kib]."""
-    complete = [[*row, 5, 6, 7] for row in rows]
-    plain: list[Row] = [[row[0], 1, 0.0] for row in rows]
-    return sample(
-        seconds, *plain, t=WALL + seconds, c=1.0, late=0.0, missed=0, f={"server": complete}, **rest
-    )
-
-
-def end(lines: int, seconds: float = 10.0, missed: int = 2) -> bytes:
-    times = {"t": WALL + seconds, "m": MONOTONIC + seconds}
-    return line(
-        k="end",
-        reason="asked",
-        lines=lines,
-        samples=3,
-        missed=missed,
-        late_max=0.5,
-        late_mean=0.1,
-        c=1.5,
-        **times,
-    )
+from tests.helpers.samples_example import MONOTONIC, WALL, end, full, head, line, sample
 
 
 def run(*lines: bytes) -> Samples:
@@ -316,3 +255,24 @@ def test_times_are_on_our_clock() -> None:
     assert memory == Bytes(100 * 1024, round(101.5 * 1024), 102 * 1024, 103 * 1024)
     assert here.processes("server").at_start == {1}
     assert here.busiest_process("server") == pytest.approx(0.5)
+
+
+def test_what_all_programs_did_is_told_of_the_cores_that_are_asked_for() -> None:
+    samples = run(
+        sample(0, [1, 1, 0.0], u=[[10.0, 1.0], [50.0, None]], n=[1_000, 0]),
+        sample(1, [1, 1, 0.0]),
+        sample(2, [1, 1, 0.0], u=[[11.5, 1.5], [50.5, None]], n=[3_000, 10]),
+        sample(9, [1, 1, 0.0], u=[[99.0, 9.0], [99.0, None]], n=[9_000, 99]),
+    )
+    window = (WALL, WALL + 3)
+    assert host_cpu(samples, [0], window) == HostCpu(0.75, 0.25)
+    assert host_cpu(samples, [1], window) == HostCpu(0.25, None)
+    assert host_cpu(samples, [0, 1], window) == HostCpu(1.0, 0.25)
+    assert network_use(samples, window) == NetworkUse(1_000.0, 5.0)
+
+
+def test_one_reading_is_no_use_and_neither_is_a_core_that_is_not_there() -> None:
+    samples = run(*(sample(n, [1, 1, 0.0], u=[[float(n), None]], n=[n, n]) for n in range(3)))
+    assert host_cpu(samples, [1], (WALL, WALL + 3)) is None
+    assert host_cpu(samples, [0], (WALL + 1, WALL + 1.5)) is None
+    assert network_use(samples, (WALL + 1, WALL + 1.5)) is None

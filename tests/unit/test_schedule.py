@@ -23,8 +23,10 @@ from bench.errors import (
     ServerStartError,
     SeveralHostsFailed,
 )
-from bench.judge.limit import MACHINE_REASONS
-from bench.results.result import Cell, Reason, RunResult
+from bench.judge.judge import MACHINE_REASONS
+from bench.judge.reason import Reason
+from bench.results.cell import Cell
+from bench.results.run import RunResult
 from bench.results.store import Store
 from reports.terminal.progress import Progress
 from session import schedule

@@ -38,9 +38,9 @@ def test_a_runs_other_files_come_back_as_they_were(tmp_path: Path) -> None:
     samples = gzip.compress(b"{}\n", mtime=0)
     run = EXAMPLE.runs[0]
     store.write_run(run, {"samples-lab-server.jsonl.gz": samples})
-    assert store.read_run_file(run.run_id, "samples-lab-server.jsonl.gz") == samples
-    with pytest.raises(ResultError, match=r"names no nothing\.json"):
-        store.read_run_file(run.run_id, "nothing.json")
+    folder = store.runs_directory / run.run_id
+    assert (folder / "samples-lab-server.jsonl.gz").read_bytes() == samples
+    assert store.read_runs() == (run,)
 
 
 def test_no_password_reaches_the_disk(store: Store) -> None:
@@ -59,7 +59,7 @@ def test_a_name_that_exists_is_refused_and_left_as_it_is(store: Store) -> None:
 
 
 def test_opening_an_unknown_name_names_the_known_ones(store: Store) -> None:
-    with pytest.raises(UsageError, match="existing ones: first"):
+    with pytest.raises(UsageError, match=r"no results named .* There are first"):
         Store.open(store.directory.parent, "second")
     with pytest.raises(ResultError, match=r"plan\.json is missing"):
         Store.at(store.directory.parent)
@@ -83,13 +83,13 @@ def test_a_files_name_stays_inside_its_run(tmp_path: Path) -> None:
     assert store.done_run_ids() == frozenset()
 
 
-def test_a_run_is_not_overwritten_but_can_be_discarded(store: Store) -> None:
+def test_a_run_is_not_overwritten_and_one_whose_folder_is_deleted_is_measured_again(store: Store) -> None:
     run = EXAMPLE.runs[0]
-    with pytest.raises(ResultError, match="saved already"):
+    with pytest.raises(ResultError, match="saved already") as caught:
         store.write_run(run, {})
-    store.discard_run(run.run_id)
+    assert "--resume" in caught.value.remedy
+    shutil.rmtree(store.runs_directory / run.run_id)
     assert run.run_id not in store.done_run_ids()
-    store.discard_run(run.run_id)
     again = msgspec.structs.replace(run, attempt=2)
     store.write_run(again, {})
     assert again in store.read_runs()
@@ -112,14 +112,17 @@ def test_a_killed_writer_leaves_whole_runs_only(tmp_path: Path) -> None:
     """A process that writes runs is killed in the midst; every run that can be seen is whole."""
     Store.create(tmp_path, "x", EXAMPLE.plan)
     program = (
-        "import sys\n"
+        "import shutil, sys\n"
         "from pathlib import Path\n"
         "from bench.results.store import Store\n"
         "from tests.helpers.results_example import QUICK, example\n"
         "store = Store.open(Path(sys.argv[1]), 'x')\n"
+        "def forget(run_id):\n"
+        "    gone = (store.runs_directory / run_id).rename(store.runs_directory / '.gone')\n"
+        "    shutil.rmtree(gone)\n"
         "while True:\n"
         "    for run in example(QUICK, name='x').runs:\n"
-        "        store.discard_run(run.run_id)\n"
+        "        (store.runs_directory / run.run_id).exists() and forget(run.run_id)\n"
         "        store.write_run(run, {'big': b'x' * 2_000_000})\n"
         "        print(run.run_id, flush=True)\n"
     )
@@ -157,7 +160,7 @@ def test_a_missing_file_is_named(store: Store, name: str) -> None:
 
 def test_another_version_is_refused(store: Store) -> None:
     run = msgspec.structs.replace(EXAMPLE.runs[0], version=99)
-    store.discard_run(run.run_id)
+    shutil.rmtree(store.runs_directory / run.run_id)
     store.write_run(run, {})
     with pytest.raises(ResultError, match="of version 99; this asgibench reads version 1"):
         store.read_runs()
@@ -183,7 +186,7 @@ def test_a_run_in_anothers_folder_is_named(store: Store) -> None:
 def test_a_file_is_replaced_whole(store: Store) -> None:
     store.write_file("report.html", b"one")
     path = store.write_file("report.html", b"two")
-    assert path == store.report_path
+    assert path == store.directory / "report.html"
     assert path.read_bytes() == b"two"
     assert not list(store.directory.glob(".partial*"))
 

@@ -14,8 +14,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bench.errors import ResultError
-from bench.results.result import CellSummary, Limit, Reason, Summary
-from bench.results.summary import estimate, half_width, summarise, summary_schema, t_cumulative, t_quantile
+from bench.judge.reason import Limit, Reason
+from bench.results.estimate import estimate, half_width, t_cumulative, t_quantile
+from bench.results.summarise import summarise
+from bench.results.summary import CellSummary, Summary, summary_schema
 from tests.helpers.results_example import QUICK, RATED, example, failing, generator_at_its_limit, is_cell
 
 SCHEMA = Path(__file__).parents[2] / "reports" / "summary.schema.json"

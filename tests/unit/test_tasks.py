@@ -11,7 +11,10 @@ import pytest
 from invoke.parser import Parser
 
 import tasks
-from bench.plan.make import OPTIONS, BenchRequest, command_again
+from bench.plan.request import BenchRequest, command_again
+from session.commands.command import all_commands
+from session.commands.reading import options_of, read_words
+from session.commands.shown import shown
 from tests.helpers.environments import ROOT
 
 # Invoke gives the help texts away once.
@@ -24,10 +27,10 @@ def test_the_command_of_a_plan_has_every_option_that_is_not_at_its_default() -> 
         "port": "9000", "rate": "500,70%", "arrivals": "poisson", "catalogue": "/own/my servers.toml",
         "results": "/elsewhere", "locustfile": "/own/locustfile.py", "set": "both",
     }  # fmt: skip
-    asked = {name: value for name, value in parsed(*words(given)).items() if name in given}
-    assert asked == given
+    fields = {"rate": "rates", "set": "version_set"}
     request = BenchRequest(
         root=ROOT,
+        given=frozenset({fields.get(name, name) for name in given} | {"name", "resume"}),
         hosts=given["hosts"],
         servers=("uvicorn", "daphne"),
         endpoints=("orders",),
@@ -43,9 +46,16 @@ def test_the_command_of_a_plan_has_every_option_that_is_not_at_its_default() -> 
         locustfile=Path(given["locustfile"]),
         version_set=given["set"],
     )
-    again = parsed(*command_again(request, 7)[2:])
-    usual = parsed()
-    assert again == {**usual, **given, "seed": "7"}
+    asked = read(*words(given), "--name", "taken", "--resume")
+    assert {name: getattr(asked, name) for name in request.__struct_fields__} == msgspec.structs.asdict(
+        request
+    )
+    again = command_again(request, 7)[2:]
+    assert parsed(*again) == {**{fields.get(name, name): text for name, text in given.items()}, "seed": "7"}
+    repeated = read(*again)
+    for name in request.__struct_fields__:
+        if name not in ("given", "name", "resume", "seed"):
+            assert getattr(repeated, name) == getattr(request, name)
     # A field that is new shows up here until the command has it.
     left = [name for name in request.__struct_fields__ if getattr(request, name) == default_of(name)]
     assert left == ["seed"]
@@ -65,20 +75,26 @@ def words(given: Mapping[str, str]) -> list[str]:
 
 
 def parsed(*options: str) -> dict[str, Any]:
-    """The options of `./invoke bench` as Invoke itself reads them."""
+    """The options of `./invoke bench` as plain Invoke reads them, by their names; those that are given."""
     found = Parser(contexts=CONTEXTS).parse_argv(["bench", *options])
-    return dict(found[0].as_kwargs)
+    return {name: value for name, value in found[0].as_kwargs.items() if value not in (None, False)}
+
+
+def read(*options: str) -> msgspec.Struct:
+    """The request that `./invoke bench` makes."""
+    bench = next(one for one in all_commands(tasks.GROUPS) if one.name == "bench")
+    return options_of(bench, read_words(bench, options), ROOT)
 
 
 def test_every_option_of_bench_has_its_help_and_reaches_the_request() -> None:
     bench = next(one for one in CONTEXTS if one.name == "bench")
     options = {one.attr_name or one.name: one.help for one in bench.args.values()}
     assert all(options.values())
-    fields = {OPTIONS.get(field.name, field.name) for field in msgspec.structs.fields(BenchRequest)}
-    assert set(options) - {"dry_run", "debug"} == fields - {"root"}
+    fields = {field.name for field in msgspec.structs.fields(BenchRequest)}
+    assert set(options) - {"dry_run", "debug"} == fields - {"root", "given"}
 
 
 def test_paths_are_shown_from_where_the_user_is(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
-    assert tasks._shown(tmp_path / "results" / "report.html") == "results/report.html"
-    assert tasks._shown(Path("/elsewhere/report.html")) == "/elsewhere/report.html"
+    assert shown(tmp_path / "results" / "report.html") == "results/report.html"
+    assert shown(Path("/elsewhere/report.html")) == "/elsewhere/report.html"

@@ -22,6 +22,7 @@ from bench.wire.samples import (
     ProcessRow,
     Sample,
     TargetGone,
+    encode_bare_sample,
     encode_record,
     encode_sample,
 )
@@ -107,7 +108,9 @@ class SampledRun:
         self._forest.discover(now)
         rows = {name: self._basic_rows(name, now) for name in self._present}
         is_second = last or now >= self._second_at - 0.5 * self.schedule.interval_seconds
-        self.file.write(encode_sample(self._with_second(now, rows, last) if is_second else Sample(now, rows)))
+        self.file.write(
+            encode_sample(self._with_second(now, rows, last)) if is_second else encode_bare_sample(now, rows)
+        )
         self._write_notes()
         self._write_gone()
         if not self._present:

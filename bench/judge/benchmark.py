@@ -1,0 +1,91 @@
+"""Reasons that lie in a benchmark's course: runs that are missing, failed, were repeated or don't count.
+
+Their codes are those that results have had from the start.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import msgspec
+
+from bench.errors import AsgibenchError
+from bench.judge.reason import Reason
+from bench.plan.plan import Plan, PlannedRun
+from bench.results.cell import Cell
+from bench.results.run import RunResult
+
+DERIVED_CODES = ("incomplete", "one_block", "invalid_runs")
+"""The codes of ``benchmark_reasons``: plan and runs give them again, whatever was kept."""
+_STATE_A_RATE = "state a rate in requests/s"
+
+
+def benchmark_reasons(plan: Plan, runs: Sequence[RunResult]) -> Iterator[Reason]:
+    """What plan and runs say of a benchmark as a whole."""
+    missing = len(plan.runs) - len(runs)
+    if missing > 0:
+        text = f"{missing} of {len(plan.runs)} planned runs are missing"
+        yield Reason("incomplete", text, "Go on with --resume")
+    if plan.profile.blocks == 1:
+        yield Reason("one_block", "one run each: no interval", "Repeat every cell with --profile review")
+    invalid = sum(not run.valid for run in runs)
+    if invalid:
+        yield Reason("invalid_runs", f"{invalid} of {len(runs)} runs say nothing about their server")
+
+
+def rate_unknown(run: PlannedRun) -> Reason:
+    """A run at a share of a maximum that no valid run has shown yet; --resume tries it again."""
+    return Reason(
+        "rate_unknown",
+        f"{run.title} was skipped: no valid closed-loop run shows the maximum that its rate is a share of",
+        f"See why the closed-loop run is void, or {_STATE_A_RATE}",
+    )
+
+
+def run_failed(run: PlannedRun, error: AsgibenchError) -> Reason:
+    """A run that failed for good."""
+    return Reason("run_failed", f"{run.title} failed: {error.message}", error.remedy)
+
+
+def run_repeated(run: PlannedRun, error: AsgibenchError) -> Reason:
+    """A run whose first try failed."""
+    return Reason("run_repeated", f"{run.title} was run again: {error.message}", error.remedy)
+
+
+def not_run(cell: Cell, runs: Sequence[RunResult]) -> Reason:
+    """Why a cell has no run among ``runs``: it is to come, or what its rate is a share of is not known."""
+    closed = [run for run in runs if run.cell == cell.closed_loop]
+    if cell.rate_share is not None and closed and not any(run.valid for run in closed):
+        return Reason(
+            "rate_unknown",
+            f"{cell.rate_share * 100:g} % of its maximum is unknown: no closed-loop run is valid",
+            f"See why its closed-loop runs are void, or {_STATE_A_RATE}",
+            invalidates=True,
+        )
+    return Reason("not_run", "it has not been run yet", "Go on with --resume", invalidates=True)
+
+
+def left_out(reason: Reason) -> Reason:
+    """Why some runs of a cell are left out of its figures, which the other runs give."""
+    return msgspec.structs.replace(reason, text=f"left out of the figures: {reason.text}", invalidates=False)
+
+
+def unknown_reason() -> Reason:
+    """A cell without a valid run, in results that don't say why."""
+    return Reason("unknown", "no run is valid, and no reason was recorded", invalidates=True)
+
+
+def merged(runs: Sequence[RunResult], of: int) -> tuple[Reason, ...]:
+    """One reason for each code, with how many of the cell's ``of`` runs gave it. What voids comes first."""
+    by_code: dict[str, list[Reason]] = {}
+    for run in runs:
+        for code in dict.fromkeys(reason.code for reason in run.reasons):
+            same = [reason for reason in run.reasons if reason.code == code]
+            # One that voids a run outweighs a remark of the same code.
+            by_code.setdefault(code, []).append(max(same, key=lambda reason: reason.invalidates))
+    reasons = []
+    for given in by_code.values():
+        first = max(given, key=lambda reason: reason.invalidates)
+        text = first.text if of == 1 else f"{first.text} ({len(given)} of {of} runs)"
+        reasons.append(msgspec.structs.replace(first, text=text))
+    return tuple(sorted(reasons, key=lambda reason: not reason.invalidates))

@@ -1,0 +1,135 @@
+"""What is known of one run, in the numbers that the rules need."""
+
+from __future__ import annotations
+
+import msgspec
+
+from bench.judge.thresholds import Thresholds
+from bench.results.figures import Counts, DatabaseUse, OpenLoop
+from bench.spec import Arrivals
+
+
+class CpuUse(msgspec.Struct, frozen=True):
+    """CPU of a process tree in the window."""
+
+    core_share: float  # cores used on average; 1.0 is one core in full
+    # How many it may use at once, above 0: the cores it is pinned to, or fewer if it can't fill them (a
+    # worker with one thread fills one).
+    cores: float
+    busiest_process: float | None = None  # core share; None where one process may fill more than a core
+
+    @property
+    def part(self) -> float:
+        """1.0: all that it may use."""
+        return self.core_share / self.cores
+
+
+class LoadUse(msgspec.Struct, frozen=True):
+    """One load worker in the window."""
+
+    worker: str
+    core_share: float  # work of its two processes, which share a core, in their median seconds
+    on_server_cores: bool = False
+    loop_lag_seconds: float = 0.0  # the longest time in which it didn't look at its connections
+    core_wait_share: float = 0.0  # of the median second: ready to run while others had its core
+
+    @property
+    def busy_share(self) -> float:
+        """1.0: it never had to wait for an answer, only for the core."""
+        return self.core_share + self.core_wait_share
+
+
+class LinkUse(msgspec.Struct, frozen=True):
+    """Traffic between server and load in the window, against the slowest link on its way; None: not known."""
+
+    bytes_per_second: float
+    link_bytes_per_second: float | None = None
+    round_trip_seconds: float | None = None
+
+
+class HostUse(msgspec.Struct, frozen=True):
+    """The cores that a party may use on its host, in the window. Each share is in cores."""
+
+    cores: float  # how many
+    busy: float  # what all programs took together
+    others: float  # what programs took that are not ours
+    stolen: float | None = None  # what the hypervisor gave to another machine; None: the system doesn't tell
+
+
+class PidChange(msgspec.Struct, frozen=True):
+    """Processes of the server that came or went in the window, by pid."""
+
+    appeared: tuple[int, ...] = ()
+    vanished: tuple[int, ...] = ()
+
+
+class RunFigures(msgspec.Struct, frozen=True):
+    """What is known of one run. None: it could not be measured."""
+
+    requests: int  # answered in full, in the window
+    server: CpuUse | None
+    load: tuple[LoadUse, ...]
+    link: LinkUse | None = None
+    host: HostUse | None = None  # of the server's cores
+    # By name, of the load's cores; hosts whose load is on the server's cores are left out.
+    load_hosts: dict[str, HostUse] = {}
+    database: CpuUse | None = None
+    database_on_server_cores: bool = False
+    database_is_foreign: bool = False  # it is not ours, so no agent samples it
+    # How many cores the server shares with the parties on its cores; None: as many as it may use.
+    shared_cores: float | None = None
+    median_latency_seconds: float | None = None
+    p90_latency_seconds: float | None = None
+    p99_latency_seconds: float | None = None
+    connections: int | None = None
+    failures: dict[str, int] = {}  # requests by kind of failure, in the window
+    processes: PidChange = PidChange()
+    counts: Counts | None = None
+    database_use: DatabaseUse | None = None
+    # What the endpoint does by its code; None if it uses no database.
+    expected_transactions_per_request: float | None = None
+    samples_complete: bool = True  # every agent's file has its end
+    samples_missed_share: float = 0.0  # of the slots of the agent's schedule, on the worst host
+    slices_missing: dict[str, int] = {}  # seconds of the window without figures, by load worker
+    open_loop: OpenLoop | None = None  # None: closed loop
+    window_seconds: float = 0.0
+    arrivals: Arrivals = "constant"
+    generator_is_measured: bool = False  # the load is made as the paper made it
+
+    @property
+    def failed(self) -> int:
+        """Requests that failed in the window."""
+        return sum(self.failures.values())
+
+    @property
+    def cores_shared(self) -> float:
+        """How many cores the server has, with the parties that are on the same ones."""
+        if self.shared_cores is not None:
+            return self.shared_cores
+        return 0.0 if self.server is None else self.server.cores
+
+    @property
+    def load_on_server_cores(self) -> float:
+        """Cores used by the load workers that share the server's."""
+        return sum(worker.core_share for worker in self.load if worker.on_server_cores)
+
+    @property
+    def others_share(self) -> float:
+        """What other programs took of a party's cores, stolen time included; of the party that lost most."""
+        hosts = [*self.load_hosts.values(), *([] if self.host is None else [self.host])]
+        return max(((host.others + (host.stolen or 0.0)) / host.cores for host in hosts), default=0.0)
+
+    def is_server_saturated(self, thresholds: Thresholds) -> bool:
+        """By itself, or with the database on the same cores if the server's part isn't a small one."""
+        server, database = self.server, self.database
+        if server is None:
+            return False
+        if server.part >= thresholds.server_saturated:
+            return True
+        if database is None or not self.database_on_server_cores:
+            return False
+        together = server.core_share + database.core_share
+        return (
+            together >= thresholds.server_saturated * self.cores_shared
+            and server.core_share >= thresholds.server_part_of_shared_cores * together
+        )

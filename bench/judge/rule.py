@@ -1,0 +1,85 @@
+"""What a rule is: one reason that a run's figures may give, and how it is found in them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from enum import IntEnum
+from typing import ClassVar, Literal, Self
+
+import msgspec
+
+from bench.judge.figures import RunFigures
+from bench.judge.reason import Reason
+from bench.judge.thresholds import Thresholds
+
+LimitName = Literal[
+    "server_cpu", "load_generator", "database", "network", "latency", "offered_rate", "none_found"
+]
+
+
+class Priority(IntEnum):
+    """The order in which rules are asked and their reasons listed.
+
+    The first reason found that names a limit names the run's. The generator comes first: while it is at its
+    limit, no other figure holds.
+    """
+
+    GENERATOR = 10
+    NETWORK = 20
+    DATABASE = 30
+    ROUND_TRIP = 40
+    SERVER = 50
+    LATENCY = 60
+    RATE = 70
+    # From here on: reasons against a run that name no limit.
+    NO_ANSWER = 100
+    PROCESSES = 110
+    OTHERS = 120
+    FAILURES = 130
+    COUNTS = 140
+    LATE = 150
+    SAMPLES = 160
+    REMARK = 200
+
+
+class Rule(msgspec.Struct, frozen=True, tag=True):
+    """A subclass is a rule, and each of its instances a reason that was found: its numbers are its fields.
+
+    To add a rule, write its class into a file of bench/judge/rules; it needs no other line. Its name is the
+    code of the reason in results, so it never changes. ``remedy`` and ``invalidates`` are fields of a rule
+    where they have a value of their own.
+    """
+
+    limit: ClassVar[LimitName | None] = None  # what the reason names as the run's limit, if anything
+    priority: ClassVar[Priority] = Priority.REMARK
+    # It is what the machine did, and not we: a run that is void for it is worth another try.
+    is_of_machine: ClassVar[bool] = False
+
+    @property
+    def invalidates(self) -> bool:
+        """The run says nothing about its server."""
+        return False
+
+    @property
+    def remedy(self) -> str:
+        """What to do about it: one sentence without its full stop."""
+        raise NotImplementedError
+
+    @property
+    def text(self) -> str:
+        """What was found, for readers: one sentence without its capital and full stop."""
+        raise NotImplementedError
+
+    @classmethod
+    def find(cls, figures: RunFigures, thresholds: Thresholds) -> Iterator[Self]:
+        """Every reason of this kind that the figures give."""
+        raise NotImplementedError
+
+    @classmethod
+    def code(cls) -> str:
+        """As results keep it."""
+        return cls.__name__
+
+    def as_reason(self) -> Reason:
+        """As results keep it."""
+        return Reason(self.code(), self.text, self.remedy, self.invalidates)

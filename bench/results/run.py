@@ -1,0 +1,68 @@
+"""One run's run.json. Versioned and immutable; a field's unit is in its name or beside it."""
+
+from __future__ import annotations
+
+import msgspec
+
+from bench.judge.reason import Limit, Reason
+from bench.results.cell import Cell
+from bench.results.figures import (
+    Bytes,
+    Counts,
+    DatabaseUse,
+    LoadWorker,
+    MemoryPoint,
+    NetworkUse,
+    OpenLoop,
+    Second,
+    Timing,
+    TreeCpu,
+)
+from bench.results.latency import Latency
+
+RESULT_VERSION = 1
+"""Raised only by a change with which older results can't be read: the store refuses another version.
+
+A new field has a default, which is what it is in results that were written before it.
+"""
+
+
+class RunResult(msgspec.Struct, frozen=True):
+    """One cell measured once. None: it could not be measured, and ``reasons`` says why if that matters."""
+
+    version: int  # RESULT_VERSION
+    run_id: str  # of the plan; names the run's folder
+    cell: Cell
+    block: int  # from 1: each block measures every cell once
+    position: int  # in the plan's order, from 0
+    started_at: str  # ISO 8601, UTC
+    server_version: str  # of its package
+    server_command: tuple[str, ...]  # as it was started, in words
+    server_settings: dict[str, str | int | bool]  # what the plan asks for
+    unhonoured_settings: dict[str, str]  # setting: why this server doesn't do it
+    server_pids: tuple[int, ...]  # of its workers
+    server_configuration: dict[str, str | int | bool | None]  # as the running server reported it
+    requests: int  # answered in full, in the window
+    failures: dict[str, int]  # requests by kind of failure, in the window
+    requests_per_second: float  # answered in full, over the window
+    bytes_per_second: float  # received by the load workers, over the window
+    latency_seconds: Latency | None  # of good requests in the window; None: there was none
+    seconds: tuple[Second, ...]  # of the warm-up and the window
+    memory: tuple[MemoryPoint, ...]  # from idle to after the load, a few a second
+    rss_bytes: Bytes
+    pss_bytes: Bytes | None  # None: the system has no PSS
+    uss_bytes: Bytes | None  # None: the system has no USS
+    server_cpu: TreeCpu | None  # in the window
+    database_cpu: TreeCpu | None  # in the window; None also where there is none of ours
+    cpu_seconds_per_request: float | None  # of the server, in the window
+    load_workers: tuple[LoadWorker, ...]
+    agent_core_share: dict[str, float]  # what measuring took on each host; 1.0 is a core in full
+    counts: Counts
+    database: DatabaseUse | None  # None: the endpoint uses none
+    timing: Timing
+    limit: Limit  # what held the run back
+    valid: bool  # no reason invalidates it
+    reasons: tuple[Reason, ...]  # what a reader must know of it
+    attempt: int = 1  # from 1; 2 where the first try failed or was spoilt
+    network: dict[str, NetworkUse] = {}  # by host, in the window
+    open_loop: OpenLoop | None = None  # None: closed loop
