@@ -27,7 +27,8 @@ class CheckOptions(msgspec.Struct, frozen=True):
 
 
 def check(options: CheckOptions) -> int:
-    from reports.terminal.findings import finding_lines, terminal_columns
+    from reports.terminal.findings import finding_lines
+    from reports.terminal.screen import terminal_columns
     from session.prepare import check_environment
 
     request = BenchRequest(
