@@ -46,19 +46,21 @@ _SHOWN = {
 
 
 @dataclass(frozen=True)
-class Group:
+class DifferenceGroup:
     """The cells of one endpoint, number of workers and load level, in the plan's order of servers."""
 
     label: str
     cells: tuple[CellComparison, ...]
 
 
-def groups_of(comparison: Comparison) -> tuple[Group, ...]:
+def groups_of(comparison: Comparison) -> tuple[DifferenceGroup, ...]:
     found: dict[Cell, list[CellComparison]] = {}
     for cell in comparison.cells:
         found.setdefault(msgspec.structs.replace(cell.cell, server=""), []).append(cell)
     several = len({key.workers for key in found}) > 1
-    return tuple(Group(_label(key, with_workers=several), tuple(cells)) for key, cells in found.items())
+    return tuple(
+        DifferenceGroup(_label(key, with_workers=several), tuple(cells)) for key, cells in found.items()
+    )
 
 
 def is_same(comparison: Comparison) -> bool:
@@ -108,7 +110,7 @@ def headline(comparison: Comparison) -> str:
     return f"B against A in {total}: {', '.join(parts)}{flips}"
 
 
-def answer(group: Group) -> EndpointAnswer:
+def answer(group: DifferenceGroup) -> EndpointAnswer:
     """Sentences on requests/s, on each other figure that differs beyond noise, and on each invalid cell."""
     valid = [cell for cell in group.cells if cell.is_valid]
     refusals = tuple(

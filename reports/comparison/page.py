@@ -11,7 +11,7 @@ from reports.comparison.changes import (
     INTERVALS,
     NO_INTERVAL,
     SAME,
-    Group,
+    DifferenceGroup,
     answer,
     flip_sentences,
     gate_sentences,
@@ -56,7 +56,7 @@ def page_of(comparison: Comparison, gate: Gate | None = None) -> Page:
     )
 
 
-def _answer(comparison: Comparison, groups: Sequence[Group], gate: Gate | None) -> tuple[Part, ...]:
+def _answer(comparison: Comparison, groups: Sequence[DifferenceGroup], gate: Gate | None) -> tuple[Part, ...]:
     are_alike, pythons = python_sentence(comparison)
     bounds = notes(comparison)
     parts: list[Part] = [

@@ -10,7 +10,7 @@ from bench.results.gate import Gate
 from bench.results.likeness import Difference
 from bench.results.ratio import Change
 from reports.comparison.changes import (
-    Group,
+    DifferenceGroup,
     figure_of,
     flip_sentences,
     gate_sentences,
@@ -65,7 +65,7 @@ def _named(side: str, comparison: Comparison, width: int) -> list[str]:
     return _labelled(side, [text], width)
 
 
-def _table(groups: Sequence[Group], width: int) -> list[str]:
+def _table(groups: Sequence[DifferenceGroup], width: int) -> list[str]:
     """One line per cell, with the first of its figures that fit; empty where too few do."""
     for shown in _SHOWN:
         lines = _lines_of(_rows(groups), shown)
@@ -74,7 +74,7 @@ def _table(groups: Sequence[Group], width: int) -> list[str]:
     return []
 
 
-def _reasons(groups: Sequence[Group], width: int) -> list[str]:
+def _reasons(groups: Sequence[DifferenceGroup], width: int) -> list[str]:
     """Why cells are invalid."""
     invalid = [(group.label, cell) for group in groups for cell in group.cells if not cell.is_valid]
     return [
@@ -84,7 +84,7 @@ def _reasons(groups: Sequence[Group], width: int) -> list[str]:
     ]
 
 
-def _rows(groups: Sequence[Group]) -> list[tuple[str, ...]]:
+def _rows(groups: Sequence[DifferenceGroup]) -> list[tuple[str, ...]]:
     rows: list[tuple[str, ...]] = [_TITLES]
     for group in groups:
         rows.append((group.label,))
@@ -118,7 +118,7 @@ def _table_row(cell: CellComparison) -> tuple[str, ...]:
     return (name, *figures, *(ratio_words(ratio) for ratio in cell.ratios))
 
 
-def _blocks(groups: Sequence[Group], width: int) -> list[str]:
+def _blocks(groups: Sequence[DifferenceGroup], width: int) -> list[str]:
     lines: list[str] = []
     for group in groups:
         for cell in group.cells:

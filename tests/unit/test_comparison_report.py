@@ -25,8 +25,8 @@ from reports.page.page import Page
 from reports.page.parts import Answers, Items
 from reports.tables.table import Table, TableRow
 from reports.words.sentences import EndpointAnswer
+from tests.helpers.comparison_example import measured, other, scaled
 from tests.helpers.results_example import QUICK, RATED, Example, environment, example, failing, is_cell
-from tests.unit.test_comparison import measured, other, scaled
 
 ROOT = Path(__file__).resolve().parents[2]
 
