@@ -253,7 +253,7 @@ def figures_text(figures: LiveFigures) -> str:
     if figures.p99_seconds is not None:
         parts.append(f"p99 {_ms(figures.p99_seconds)}")
     if figures.requests_per_second is not None:
-        parts.append(f"errors {figures.failures:,}")
+        parts.append(f"failed {figures.failures:,}")
     if figures.rss_bytes is not None:
         parts.append(f"RSS {figures.rss_bytes / 1e6:,.0f} MB")
     shares = [
@@ -263,7 +263,7 @@ def figures_text(figures: LiveFigures) -> str:
     ]
     if shares:
         parts.append("CPU " + " ".join(shares))
-    return "   ".join(parts)
+    return "  ".join(parts)
 
 
 def clock_text(seconds: float) -> str:

@@ -335,9 +335,7 @@ def test_the_redrawn_lines_have_the_bar_the_cell_and_the_figures() -> None:
         progress.stop()
     assert re.search(r"1/9 runs  0:05 elapsed  1:15 left$", bar) and "━" in bar
     assert now == f"now     {made.plan.runs[1].cell.title}, block 1/1, window 3/6 s"
-    assert live == (
-        "live    12,345 requests/s   p99 4.2 ms   errors 0   RSS 57 MB   CPU server 99 % load 31 %"
-    )
+    assert live == ("live    12,345 requests/s  p99 4.2 ms  failed 0  RSS 57 MB  CPU server 99 % load 31 %")
 
 
 def test_off_a_terminal_each_run_is_a_line_and_nothing_is_cut() -> None:
