@@ -20,6 +20,7 @@ class ClientSpec(msgspec.Struct, frozen=True):
     # An engine of our own sends the requests. It takes less CPU for them than Locust's users do: servers are
     # ranked by it, and it is short of CPU only where others have its core.
     has_engine: bool = False
+    protocols: tuple[str, ...] = ("http/1.1",)  # of the endpoints that it can ask
 
 
 CLIENTS = {

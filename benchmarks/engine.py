@@ -13,7 +13,6 @@ Needs nginx, and wrk where it is to be had. Linux; pins with taskset.
 from __future__ import annotations
 
 import argparse
-import hashlib
 import os
 import shutil
 import socket
@@ -32,14 +31,15 @@ sys.path.insert(0, str(ROOT))
 
 from bench.wire.ceiling import LocustFigure  # noqa: E402
 from bench.wire.codec import decode_line  # noqa: E402
-from bench.wire.load import Expect, LoadSpec  # noqa: E402
 from bench.wire.master import RunStopped, StartRun, StopRun  # noqa: E402
 from benchmarks.loopback import LoopbackCluster  # noqa: E402
 from loadgen.calibrate.clients.wrk import WITH_CPU, parse_wrk  # noqa: E402
 from loadgen.calibrate.origin import NGINX_CONFIGURATION  # noqa: E402
 from loadgen.calibrate.ready import ADDRESS, ONHOST  # noqa: E402
+from loadgen.calibrate.static import body_of, load_of_file  # noqa: E402
+from testapp.workloads import WORKLOADS  # noqa: E402
 
-BODIES = {"shortbody": b"x" * 22, "longbody": b"y" * 430_000}
+BODIES = ("shortbody", "longbody")
 SETTLE_SECONDS = 1
 
 
@@ -72,12 +72,14 @@ def serving_nginx(folder: Path, core: int | None = None) -> Iterator[int]:
     """nginx with the two bodies on a free port of 127.0.0.1."""
     port = free_port()
     root = folder / "html"
-    root.mkdir(parents=True)
-    for name, body in BODIES.items():
-        (root / name).write_bytes(body)
+    workloads = [WORKLOADS[name] for name in BODIES]
+    for workload in workloads:
+        file = root / workload.path.removeprefix("/")
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(body_of(workload))
     # Started by root, nginx would serve as a user that can't read our folder.
     user = "user root;" if os.geteuid() == 0 else ""
-    locations = "".join(f"location = /{name} {{ default_type text/plain; }}" for name in BODIES)
+    locations = "".join(f"location = {one.path} {{ default_type text/plain; }}" for one in workloads)
     text = NGINX_CONFIGURATION.format(
         user=user, folder=folder, root=root, address=ADDRESS, port=port, locations=locations
     )
@@ -102,22 +104,13 @@ def serving_nginx(folder: Path, core: int | None = None) -> Iterator[int]:
         process.wait(timeout=10)
 
 
-def load_spec(port: int, body: str) -> LoadSpec:
-    """Closed loop on one of nginx's bodies, every answer checked; slice 0 begins in a second."""
-    digest = hashlib.sha256(BODIES[body]).hexdigest()
-    return LoadSpec(
-        host=ADDRESS,
-        port=port,
-        path=f"/{body}",
-        epoch=time.time() + SETTLE_SECONDS,
-        expect=Expect(length=len(BODIES[body]), body_sha256=(digest,)),
-    )
-
-
 def by_engine(
     cluster: LoopbackCluster, run: str, port: int, body: str, connections: int, seconds: int
 ) -> Reached:
-    cluster.tell(StartRun(run, load_spec(port, body), connections))
+    # Slice 0 begins in a second.
+    epoch = time.time() + SETTLE_SECONDS
+    spec = load_of_file(WORKLOADS[body], ADDRESS, port, epoch=epoch, clock_offsets={})
+    cluster.tell(StartRun(run, spec, connections))
     cluster.wait_for_slice(run, seconds - 1)
     cluster.tell(StopRun())
     stopped = cluster.expect(RunStopped)
@@ -147,7 +140,13 @@ def run_client(command: list[str], core: int, cwd: Path, variables: Mapping[str,
 
 
 def by_wrk(folder: Path, port: int, body: str, connections: int, seconds: int, core: int) -> Reached:
-    words = ["wrk", "-t1", f"-c{connections}", f"-d{seconds}", f"http://{ADDRESS}:{port}/{body}"]
+    words = [
+        "wrk",
+        "-t1",
+        f"-c{connections}",
+        f"-d{seconds}",
+        f"http://{ADDRESS}:{port}{WORKLOADS[body].path}",
+    ]
     output = run_client([sys.executable, "-I", "-c", WITH_CPU, *words], core, folder, {"LC_ALL": "C"})
     figure = parse_wrk(output)
     if figure is None:
@@ -164,7 +163,7 @@ def by_fast_http_user(
     variables = {
         "HOME": str(home),
         "PYTHONPATH": str(ROOT),
-        "ASGIBENCH_PATH": f"/{body}",
+        "ASGIBENCH_PATH": WORKLOADS[body].path,
         "ASGIBENCH_WARMUP_SECONDS": str(SETTLE_SECONDS),
         "ASGIBENCH_WINDOW_SECONDS": str(seconds),
         "ASGIBENCH_FIGURE": str(home / "figure.json"),

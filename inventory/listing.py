@@ -29,6 +29,10 @@ class Listing(msgspec.Struct, frozen=True):
     variables: dict[str, dict[str, Any]]
 
 
+class AnsibleSaid(Exception):
+    """Its own text in full, as the cause of the error that says it in a line: --debug shows it."""
+
+
 def list_inventory(path: Path) -> Listing:
     """Run the program once on ``path``; raises InventoryError when it can't be run or read."""
     programs = installed_programs()
@@ -36,18 +40,18 @@ def list_inventory(path: Path) -> Listing:
         raise InventoryError(f"{PROGRAM} is not installed", remedy="Run ./invoke, which installs it")
     done = _run(programs, path)
     if done.returncode != 0:
+        cause = _cause(path, done.stderr)
         raise InventoryError(
-            f"{path}: {_cause(path, done.stderr) or f'{PROGRAM} ended with status {done.returncode}'}",
+            f"{path}: {cause or f'{PROGRAM} ended with status {done.returncode}'}",
             remedy=_remedy(done.stderr),
-            detail=done.stderr[-4000:],
-        )
+            detail="" if cause else done.stderr[-4000:],
+        ) from AnsibleSaid(done.stderr[-4000:])
     skipped = re.search(r"Skipping (unexpected key .*|key .*|'.*)", done.stderr)
     if skipped:
         raise InventoryError(
             f"{path}: {' '.join(skipped.group(1).split())}",
             remedy="Correct the key, or take it out",
-            detail=done.stderr[-4000:],
-        )
+        ) from AnsibleSaid(done.stderr[-4000:])
     return parse_listing(path, done.stdout)
 
 

@@ -88,7 +88,9 @@ def _absence(listing: Listing, role: str) -> str:
         return "has no host"
     if not own and not listing.variables:
         return "missing: the file names no group and no host"
-    return f"missing; the groups are: {', '.join(own) or 'none'}"
+    if not own:
+        return f"missing; the file names no group, only hosts: {', '.join(listing.variables)}"
+    return f"missing; the groups are: {', '.join(own)}"
 
 
 def _group_remedy(listing: Listing, role: str) -> str:

@@ -128,6 +128,13 @@ VARIABLES = (
         "what its own routes say",
     ),
     Variable(
+        "asgibench_note",
+        "note",
+        HostVariables.text,
+        "what a reader of the results should know of the host, like `c7g.large, eu-central-1`",
+        "nothing",
+    ),
+    Variable(
         "asgibench_database_url",
         "existing_database",
         database,

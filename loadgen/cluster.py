@@ -293,7 +293,7 @@ class LoadCluster:
                     logs.append(f"--- {name}\n{tail}")
         return LoadError(
             f"load worker {', '.join(sorted(missing))} did not join the master",
-            remedy="its log follows; with --debug there is more",
+            remedy="Its log follows; with --debug there is more",
             detail="\n".join(logs),
         )
 
@@ -314,7 +314,7 @@ class LoadCluster:
             except queue.Empty:
                 raise LoadError(
                     f"the load did not reach {wanted.__name__} within {patience_seconds:g} s",
-                    remedy="see the load workers' logs below their work folder; run again with --resume",
+                    remedy="See the load workers' logs below their work folder; run again with --resume",
                     detail=self._controller.tail(f"{FOLDER}/master.log", 2_000),
                 ) from None
             if isinstance(event, wanted):
@@ -333,13 +333,13 @@ class LoadCluster:
     def _lost(self, worker: str) -> LoadError:
         return LoadError(
             f"load worker {worker} was lost in mid-run; the run is void",
-            remedy="see that its host is up; run again with --resume",
+            remedy="See that its host is up; run again with --resume",
         )
 
     def _master_gone(self) -> LoadError:
         return LoadError(
             "the Locust master has ended",
-            remedy="its log follows",
+            remedy="Its log follows",
             detail=self._controller.tail(f"{FOLDER}/master.log", 2_000),
         )
 
@@ -423,12 +423,12 @@ def _connect(controller: GuardedHost) -> socket.socket:
             if "too long" in str(error):
                 raise HostUnsuitable(
                     f"{path} is too long for a unix socket",
-                    remedy="name a shorter folder in asgibench_workdir of the local host",
+                    remedy="Name a shorter folder in asgibench_workdir of the local host",
                 ) from error
             if controller.exit_status("load-master") is not None or time.monotonic() > deadline:
                 raise LoadError(
                     "the Locust master did not start",
-                    remedy="its log follows",
+                    remedy="Its log follows",
                     detail=controller.tail(f"{FOLDER}/master.log", 2_000),
                 ) from error
         time.sleep(0.01)

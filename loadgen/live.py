@@ -1,4 +1,4 @@
-"""The second that has just passed, for the eyes of whoever waits."""
+"""The second that has just passed, as the terminal shows it while a run lasts."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from bench.wire.slices import Slice
 
 
 class LiveSecond(msgspec.Struct, frozen=True):
-    """One second over all load workers. ``core_share`` is the busiest worker's."""
+    """One second over all load workers."""
 
-    second: int
-    requests: int
-    p99_seconds: float | None
-    core_share: float
+    second: int  # since the epoch
+    requests: int  # the good ones
+    p99_seconds: float | None  # None: there was no good request
+    core_share: float  # the busiest load worker's, both of its processes; 1.0 is one core in full
 
 
 class LiveSeconds:
-    """Takes slices from the listening thread; gives the latest second of which every worker's slice is in."""
+    """Takes slices from the listening thread; ``latest`` is the last second of which every slice has come."""
 
     def __init__(self, workers: int) -> None:
         self._workers = workers

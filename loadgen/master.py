@@ -3,7 +3,7 @@
 Contract: ``python -m loadgen.master --control SOCKET --workers N``. SOCKET is a path at which a unix socket
 is made (mode 0600); one controller connects to it within 30 s. The messages are those of
 bench/wire/master.py. Locust listens on 127.0.0.1 only, on a free port. The process ends, and its workers with
-it, when told to or when the controller closes the socket (status 0), and when no controller comes (status 1).
+it, on QuitMaster, when the controller closes the socket (status 0), and when no controller comes (status 1).
 """
 
 from __future__ import annotations
@@ -158,7 +158,7 @@ class LoadMaster:
         self._master.register_message(FAILED, self._on_failed)
 
     def serve(self) -> None:
-        """Returns when the controller has said quit, or has gone."""
+        """Returns when the controller has sent QuitMaster, or has gone."""
         greenlets = [
             gevent.spawn(work) for work in (self._write, self._obey, self._watch, self._watch_heartbeats)
         ]

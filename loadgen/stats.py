@@ -12,6 +12,7 @@ from bench.results.latency import latency_of
 from bench.results.window import Window
 from bench.wire.histogram import Histogram
 from bench.wire.slices import LocustTotals, Pairs, Slice, Totals
+from bench.wire.worker import SpoolTotals
 
 
 class StoppedRun(msgspec.Struct, frozen=True):
@@ -88,9 +89,9 @@ def per_second(
 
 
 def parse_spool(data: bytes) -> Totals:
-    """The totals at the end of a worker's own file. Raises ValueError if it has none."""
+    """The totals at the end of a worker's own file. Raises msgspec.MsgspecError if it has none."""
     last = data.rstrip().rpartition(b"\n")[2]
-    return msgspec.convert(msgspec.json.decode(last)["totals"], Totals)
+    return msgspec.json.decode(last, type=SpoolTotals).totals
 
 
 def _gaps(inside: Mapping[str, Sequence[Slice]], chosen: range) -> dict[str, tuple[int, ...]]:

@@ -106,7 +106,7 @@ def _answer(host: Host, output: bytes) -> dict[str, Any]:
             raise HostUnsuitable(f"{host.name}: {tried}", remedy=PYTHON_REMEDY)
         if line.startswith(b'{"asgibench_probe"'):
             try:
-                return dict(msgspec.json.decode(line))
+                return msgspec.json.decode(line, type=dict[str, Any])
             except msgspec.DecodeError as error:
                 raise _not_answered(host, output) from error
     raise _not_answered(host, output)

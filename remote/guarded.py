@@ -43,7 +43,7 @@ from bench.wire.guard import (
     WriteFile,
 )
 from remote.guard_link import ANSWER_SECONDS, Answer, GuardRefusal, attach
-from remote.runner import Command, Completed, HostConnection, Runner, check_completed, too_slow
+from remote.runner import Completed, HostCommand, HostConnection, Runner, check_completed, too_slow
 
 LEASE_SECONDS = 45.0
 RENEW_SECONDS = 5.0
@@ -144,11 +144,11 @@ class GuardedHost(Runner):
         cores: Sequence[int] | None = None,
     ) -> Completed:
         """As every Runner; also in a folder and on cores of its own."""
-        command = Command(tuple(argv), stdin, env, timeout_seconds, cwd, self._pinned(cores))
+        command = HostCommand(tuple(argv), stdin, env, timeout_seconds, cwd, self._pinned(cores))
         completed = self.execute(command)
         return check_completed(self.host, command, completed) if check else completed
 
-    def execute(self, command: Command) -> Completed:
+    def execute(self, command: HostCommand) -> Completed:
         spooled = self._spool(command.stdin)
         inline = command.stdin if spooled is None and isinstance(command.stdin, bytes) else b""
         request = RunCommand(

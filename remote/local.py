@@ -11,7 +11,7 @@ from pathlib import Path
 from bench.environment.hosts import Host
 from bench.errors import ConnectionLost
 from inventory.default_signals import default_signals
-from remote.runner import Command, Completed, HostConnection, Stream, too_slow
+from remote.runner import Completed, HostCommand, HostConnection, Stream, too_slow
 
 CHUNK_BYTES = 1 << 18
 CLOSE_SECONDS = 10
@@ -24,7 +24,7 @@ class LocalConnection(HostConnection):
     def __init__(self, host: Host) -> None:
         self.host = host
 
-    def execute(self, command: Command) -> Completed:
+    def execute(self, command: HostCommand) -> Completed:
         with contextlib.ExitStack() as files:
             stdin = command.stdin
             given = files.enter_context(stdin.open("rb")) if isinstance(stdin, Path) else None

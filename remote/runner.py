@@ -16,7 +16,7 @@ from bench.errors import CommandFailed, DiskFull
 SHOWN_CHARACTERS = 160
 
 
-class Command(msgspec.Struct, frozen=True):
+class HostCommand(msgspec.Struct, frozen=True):
     """What is to be run on a host."""
 
     argv: tuple[str, ...]
@@ -48,7 +48,7 @@ class Runner(abc.ABC):
     host: Host
 
     @abc.abstractmethod
-    def execute(self, command: Command) -> Completed:
+    def execute(self, command: HostCommand) -> Completed:
         """Run to the end, whatever its status. Raises ConnectionLost; CommandFailed if it takes too long."""
 
     def run(
@@ -61,7 +61,7 @@ class Runner(abc.ABC):
         check: bool = True,
     ) -> Completed:
         """Run to the end. With ``check``, a status other than 0 raises CommandFailed (DiskFull if it was)."""
-        command = Command(tuple(argv), stdin, env, timeout_seconds)
+        command = HostCommand(tuple(argv), stdin, env, timeout_seconds)
         completed = self.execute(command)
         return check_completed(self.host, command, completed) if check else completed
 
@@ -96,7 +96,7 @@ class HostConnection(Runner):
     def close(self) -> None: ...
 
 
-def check_completed(host: Host, command: Command, completed: Completed) -> Completed:
+def check_completed(host: Host, command: HostCommand, completed: Completed) -> Completed:
     """The same ``completed`` if its status is 0; else raises what it amounts to."""
     if completed.exit_status == 0:
         return completed
@@ -115,7 +115,7 @@ def check_completed(host: Host, command: Command, completed: Completed) -> Compl
     )
 
 
-def too_slow(host: Host, command: Command) -> CommandFailed:
+def too_slow(host: Host, command: HostCommand) -> CommandFailed:
     return CommandFailed(
         f"{host.name}: {command.shown} took longer than {command.timeout_seconds:g} s",
         remedy="See what keeps the host busy",

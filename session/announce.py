@@ -8,6 +8,7 @@ from bench.plan.plan import Plan
 from bench.plan.rate import parse_rates
 from bench.spec import Profile
 from reports.terminal.progress import Progress
+from reports.words.numbers import counted
 
 
 def announce(progress: Progress, plan: Plan, inventory: Inventory, left: int) -> None:
@@ -17,9 +18,10 @@ def announce(progress: Progress, plan: Plan, inventory: Inventory, left: int) ->
     length = f"{seconds:.0f} s" if seconds < 100 else f"{seconds / 60:.0f} min"
     progress.note(
         "Plan",
-        f"{len(plan.servers)} servers x {len(plan.endpoints)} endpoints x {_loads_text(profile)}"
-        f"{profile.blocks} block(s) = "
-        f"{len(plan.runs)} runs, {left} to do, about {length}; profile {profile.name}, seed {plan.seed}",
+        f"{counted(len(plan.servers), 'server')} x {counted(len(plan.endpoints), 'endpoint')} x "
+        f"{_loads_text(profile)}{counted(profile.blocks, 'block')} = "
+        f"{counted(len(plan.runs), 'run')}, {left} to do, about {length}; "
+        f"profile {profile.name}, seed {plan.seed}",
     )
     shown = database_shown(inventory)
     progress.note(
@@ -41,4 +43,4 @@ def _loads_text(profile: Profile) -> str:
     rates = len(parse_rates(profile.rates))
     ways = len(profile.clients) * len(profile.load_on)
     made = f"{ways} ways to make the load x " if ways > 1 else ""
-    return made + (f"(closed loop + {rates} rate(s)) x " if rates else "")
+    return made + (f"(closed loop + {counted(rates, 'rate')}) x " if rates else "")

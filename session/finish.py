@@ -55,9 +55,3 @@ def verdict_error(outcome: Outcome) -> AsgibenchError | None:
 def render_again(store: Store) -> Path:
     """Judge and render from the files alone; the report's path. Raises ResultError, DiskFull."""
     return finish(store, store.read_plan(), kept_warnings(store)).report
-
-
-def stored_results(results_root: Path, name: str) -> Store:
-    """The results at the path ``name``, or of that name below ``results_root``. Raises UsageError."""
-    given = Path(name)
-    return Store.open(given.parent, given.name) if given.is_dir() else Store.open(results_root, name)

@@ -32,7 +32,7 @@ from bench.spec import Endpoint
 from bench.wire.slices import Pairs
 from loadgen.traffic import Traffic
 from remote.parallel import prompt_pool, wait_for_all
-from reports.terminal.progress import LiveFigures, Progress
+from reports.terminal.progress import Progress
 from session.attempt import Attempt, MeasuredRun
 from session.drive import Driven, drive_load
 from session.parties import Parties
@@ -54,7 +54,7 @@ def measure_run(
     reached.
     """
     profile = plan.profile
-    progress.phase("starting", 0, 0, LiveFigures())
+    progress.begin_attempt()
     with _abandoned_on_failure(parties):
         began = time.time()
         begun = _begin(attempt.run.cell, traffic.endpoint, parties)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from pathlib import Path
 
+import msgspec
+
 from bench.clients import client_of
 from bench.environment.calibration import write_json
 from bench.environment.readiness import Demand
@@ -14,17 +16,21 @@ from bench.plan.make import Prepared, make_plan
 from bench.plan.plan import Plan
 from bench.plan.rate import parse_rates
 from bench.plan.request import BenchRequest
+from bench.results.store import Store
 from inventory.read import read_inventory
 from loadgen.cluster import load_program, master_command, worker_command
 from loadgen.endpoints import known_endpoints
 from loadgen.traffic import answer_bytes, traffic_of
 from remote.check import Checked, check_hosts
-from session.locks import asked_locks
+from session.locks import asked_locks, kept_locks
 from session.parties.load import LOAD_GROUP
+from session.resume import open_store
 
 
 def prepare(request: BenchRequest) -> Prepared:
     """Inventory, locks and plan. Raises UsageError, CatalogueError, InventoryError and ProvisionError."""
+    if request.name and not request.resume:
+        Store.check_free(request.results_root, request.name)
     inventory = read_inventory(request.hosts, root=request.root)
     known = known_endpoints()
     locks = asked_locks(request, known)
@@ -32,9 +38,19 @@ def prepare(request: BenchRequest) -> Prepared:
 
 
 def describe(request: BenchRequest) -> list[str]:
-    """The lines of --dry-run: every run, the commands and the time. Touches no host. Raises as prepare."""
+    """The lines of --dry-run: every run, the commands and the time; with ``resume`` of what is left.
+
+    Touches no host, and writes nothing. Raises as prepare and open_store.
+    """
     prepared = prepare(request)
     inventory, plan = prepared.inventory, prepared.plan
+    if request.resume:
+        store, plan = open_store(request, plan)
+        done = store.done_run_ids()
+        if done >= {run.id for run in plan.runs}:
+            return [f"{plan.name}: all {len(plan.runs)} runs are done; nothing is left to measure"]
+        plan = msgspec.structs.replace(plan, runs=tuple(run for run in plan.runs if run.id not in done))
+        prepared = msgspec.structs.replace(prepared, plan=plan, own_locks=kept_locks(store, plan))
     return dry_run_lines(
         plan,
         inventory,

@@ -10,7 +10,7 @@ from bench.errors import UsageError
 from bench.judge.reason import Reason
 from bench.plan.locustfile import UserLocustfile, source_of
 from bench.plan.plan import Plan
-from bench.plan.request import BenchRequest
+from bench.plan.request import BenchRequest, other_than_planned
 from bench.results.store import Store, result_names
 from bench.results.summary import added_warnings
 
@@ -26,6 +26,7 @@ def open_store(request: BenchRequest, plan: Plan) -> tuple[Store, Plan]:
     store = Store.open(root, request.name or latest_name(root))
     kept = store.read_plan()
     _check_same_ground(kept, plan)
+    _check_same_request(kept, request)
     return store, _with_same_locustfile(kept, plan.locustfile)
 
 
@@ -34,13 +35,28 @@ def _check_same_ground(kept: Plan, now: Plan) -> None:
     is_same_file = Path(kept.inventory_path).resolve() == Path(now.inventory_path).resolve()
     if not is_same_file or kept.environment != now.environment:
         began = dict(zip(kept.command, kept.command[1:], strict=False)).get("--hosts", kept.environment)
+        was, is_now = kept.environment, now.environment
+        if was == is_now:
+            was, is_now = kept.inventory_path, now.inventory_path
         raise UsageError(
-            f"{kept.name} was measured on {kept.environment}, not on {now.environment}",
+            f"{kept.name} was measured on {was}, not on {is_now}",
             remedy=f"Go on with --hosts {began}, or begin another benchmark",
         )
     if kept.lock_sha256 != now.lock_sha256:
         raise UsageError(
             f"uv.lock has changed since {kept.name} began", remedy="Begin another benchmark: versions differ"
+        )
+
+
+def _check_same_request(kept: Plan, request: BenchRequest) -> None:
+    """What was asked for with --resume is what was planned. Raises UsageError."""
+    other = other_than_planned(request, kept.command)
+    if other is not None:
+        option, planned = other
+        was = f"with {option.word} {planned}" if planned else f"without {option.word}"
+        raise UsageError(
+            f"{kept.name} was planned {was}, and --resume goes on with that plan",
+            remedy=f"Leave {option.word} out, or begin another benchmark",
         )
 
 

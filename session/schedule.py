@@ -86,7 +86,7 @@ def _run_with_retry(
             )
             if not is_last and is_spoilt_by_machine(made.result.reasons):
                 why = next(reason.text for reason in made.result.reasons if reason.invalidates)
-                progress.warn(f"{run.id}: {why}; measuring it once more")
+                progress.warn(f"{run.title}: {why}; measuring it once more")
                 continue
             store.write_run(made.result, made.files)
         except AsgibenchError as error:
@@ -94,9 +94,9 @@ def _run_with_retry(
             if any(isinstance(one, LEAVES_HOSTS_UNREADY) for one in causes):
                 stage.parties.load.distrust()
             if is_last or not all(isinstance(one, WORTH_ANOTHER_TRY) for one in causes):
-                progress.warn(f"{run.id}: {error}")
+                progress.warn(f"{run.title}: {error}")
                 return RunOutcome(run, error=error, reasons=(*reasons, run_failed(run, error)))
-            progress.warn(f"{run.id}: {error.message}; trying it once more")
+            progress.warn(f"{run.title}: {error.message}; trying it once more")
             reasons = (*reasons, run_repeated(run, error))
         else:
             return RunOutcome(run, result=made.result, reasons=reasons)

@@ -55,8 +55,10 @@ def make_stage(fleet: Fleet, request: BenchRequest, plan: Plan, store: Store, pr
     progress.step("checking what the hosts can carry")
     findings, links = check_fleet(fleet, demand_of(plan), port=request.port, results=request.results_root)
     limits = limiting(findings)
-    for one in limits:
-        progress.note("Limit", f"{one.host}: {one.what}: {one.text}")
+    for one in findings:
+        # Those that are no reasons too, as a host that is busy now. Frequency scaling is warned of below.
+        if one.state == "limits" and one.what != "frequency":
+            progress.note("Limit", f"{one.host}: {one.what}: {one.text}")
 
     provisioned = provision_hosts(fleet, plan, kept_locks(store, plan), request.root, progress)
     facts = {name: one.facts for name, one in fleet.hosts.items()}

@@ -29,22 +29,23 @@ class AnswerCounts:
     """The counts of this process. Without a directory nothing is counted.
 
     The file is opened at the first answer, by the process that gives it: a server that forks its workers
-    after it has loaded the app gets one file for each of them.
+    after it has loaded the app gets one file for each of them. From then on ``slots`` are the counts, to be
+    added to in place of calling ``add``, where a call is too much.
     """
 
-    __slots__ = ("_directory", "_slots")
+    __slots__ = ("_directory", "slots")
 
     def __init__(self, directory: Path | None) -> None:
         self._directory = directory
-        self._slots: memoryview | None = None
+        self.slots: memoryview | None = None
 
     def add(self, slot: int) -> None:
         """Count one answer of ``COUNTED[slot]``. The first call may raise OSError."""
-        if self._slots is not None:
-            self._slots[slot] += 1
+        if self.slots is not None:
+            self.slots[slot] += 1
         elif self._directory is not None:
-            self._slots = _map_slots(self._directory / f"{os.getpid()}{SUFFIX}")
-            self._slots[slot] += 1
+            self.slots = _map_slots(self._directory / f"{os.getpid()}{SUFFIX}")
+            self.slots[slot] += 1
 
 
 def read_counts(directory: Path) -> dict[str, int]:

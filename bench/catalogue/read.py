@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 import tomllib
 from collections.abc import Collection, Iterator, Mapping
@@ -13,6 +12,7 @@ import msgspec
 
 from bench.catalogue.checks import check_family, check_profile, check_server
 from bench.errors import CatalogueError, UsageError
+from bench.nearest import guess, nearest
 from bench.spec import Profile, ServerSpec
 
 SERVERS_FILE = Path(__file__).with_name("servers.toml")
@@ -35,9 +35,9 @@ class Catalogue(msgspec.Struct, frozen=True):
             if spec.name == name:
                 return spec
         names = [spec.name for spec in self.servers]
-        nearest = difflib.get_close_matches(name, names, n=1)
-        guess = f"Did you mean {nearest[0]}? " if nearest else ""
-        raise UsageError(f"there is no server {name!r}", remedy=f"{guess}There are {', '.join(names)}")
+        raise UsageError(
+            f"there is no server {name!r}", remedy=f"{guess(name, names)}There are {', '.join(names)}"
+        )
 
 
 def load_catalogue(endpoints: Collection[str], extra: Path | None = None) -> Catalogue:
@@ -82,7 +82,10 @@ def _read(path: Path) -> dict[str, Any]:
     try:
         content = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise CatalogueError(f"{path} can't be read ({error.strerror})", remedy="Check the path") from error
+        raise CatalogueError(
+            f"the catalogue {path} can't be read ({error.strerror})",
+            remedy="Give --catalogue the path of a TOML file; docs/catalogue.md shows one",
+        ) from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise CatalogueError(f"{path} is not TOML ({error})", remedy="Correct it there") from error
     for key in content:
@@ -133,8 +136,14 @@ def _entry(name: str, table: dict[str, Any], kind: type[Entry], path: Path) -> E
     try:
         return msgspec.convert({"name": name, **table}, kind)
     except msgspec.ValidationError as error:
-        fields = ", ".join(field for field in kind.__struct_fields__ if field != "name")
-        raise CatalogueError(f"{path}: {name}: {error}", remedy=f"It takes {fields}") from error
+        fields = [field for field in kind.__struct_fields__ if field != "name"]
+        fields += ["like"] if kind is ServerSpec else []
+        wrong = next((field for field in table if field not in fields), "")
+        meant = nearest(wrong, fields) if wrong else ""
+        raise CatalogueError(
+            f"{path}: {name}: {error}",
+            remedy=(f"Did you mean {meant}? " if meant else "") + f"It takes {', '.join(fields)}",
+        ) from error
 
 
 def _add(entries: dict[str, Entry], entry: Entry, path: Path) -> None:

@@ -31,6 +31,7 @@ class Host(msgspec.Struct, frozen=True):
     database_port: int | None = None  # what PostgreSQL listens on there; None: any free one
     # Where the server's connections come from as the database's host sees them; None: what its routes say.
     source_address: str | None = None
+    note: str | None = None  # what a reader of the results should know of the host
 
     @property
     def is_local(self) -> bool:

@@ -37,19 +37,19 @@ def rate_unknown(run: PlannedRun) -> Reason:
     """A run at a share of a maximum that no valid run has shown yet; --resume tries it again."""
     return Reason(
         "rate_unknown",
-        f"{run.id} was skipped: no valid closed-loop run shows the maximum that its rate is a share of",
+        f"{run.title} was skipped: no valid closed-loop run shows the maximum that its rate is a share of",
         f"See why the closed-loop run is void, or {_STATE_A_RATE}",
     )
 
 
 def run_failed(run: PlannedRun, error: AsgibenchError) -> Reason:
     """A run that failed for good."""
-    return Reason("run_failed", f"{run.id} failed: {error.message}", error.remedy)
+    return Reason("run_failed", f"{run.title} failed: {error.message}", error.remedy)
 
 
 def run_repeated(run: PlannedRun, error: AsgibenchError) -> Reason:
     """A run whose first try failed."""
-    return Reason("run_repeated", f"{run.id} was run again: {error.message}", error.remedy)
+    return Reason("run_repeated", f"{run.title} was run again: {error.message}", error.remedy)
 
 
 def not_run(cell: Cell, runs: Sequence[RunResult]) -> Reason:

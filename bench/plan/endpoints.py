@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import msgspec
 
 from bench.errors import UsageError
+from bench.nearest import guess
 from bench.spec import Endpoint
 
 
@@ -25,5 +26,8 @@ class KnownEndpoints(msgspec.Struct, frozen=True):
         known = {endpoint.name: endpoint for endpoint in self.endpoints}
         for name in names:
             if name not in known:
-                raise UsageError(f"there is no endpoint {name!r}", remedy=f"There are {', '.join(known)}")
+                raise UsageError(
+                    f"there is no endpoint {name!r}",
+                    remedy=f"{guess(name, known)}There are {', '.join(known)}",
+                )
         return tuple(known[name] for name in dict.fromkeys(names or self.defaults))

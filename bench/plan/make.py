@@ -15,6 +15,7 @@ from bench.catalogue.versions import for_version, read_lock
 from bench.clients import USUAL_CLIENT
 from bench.environment.hosts import Inventory
 from bench.errors import UsageError
+from bench.nearest import guess
 from bench.plan.endpoints import KnownEndpoints
 from bench.plan.locustfile import UserLocustfile, read_locustfile
 from bench.plan.plan import PLAN_VERSION, Plan, plan_runs
@@ -143,7 +144,13 @@ def _with_rates(profile: Profile, request: BenchRequest) -> Profile:
     parse_rates(request.rates)
     known: dict[str, Arrivals] = {"constant": "constant", "poisson": "poisson"}
     arrivals = _named(known, request.arrivals or profile.arrivals, "kind of arrivals")
-    return msgspec.structs.replace(profile, rates=request.rates or profile.rates, arrivals=arrivals)
+    rates = request.rates or profile.rates
+    if request.arrivals and not rates:
+        raise UsageError(
+            "--arrivals is of the requests at a rate, and no rate is asked for",
+            remedy="Add --rate, such as --rate 70%, or leave --arrivals out",
+        )
+    return msgspec.structs.replace(profile, rates=rates, arrivals=arrivals)
 
 
 def _endpoints(
@@ -161,5 +168,7 @@ def _endpoints(
 
 def _named(known: Mapping[str, Value], name: str, kind: str) -> Value:
     if name not in known:
-        raise UsageError(f"there is no {kind} {name!r}", remedy=f"There are {', '.join(known)}")
+        raise UsageError(
+            f"there is no {kind} {name!r}", remedy=f"{guess(name, known)}There are {', '.join(known)}"
+        )
     return known[name]

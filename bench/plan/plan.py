@@ -13,6 +13,7 @@ from itertools import product
 
 import msgspec
 
+from bench.clients import client_of
 from bench.environment.hosts import Host, HostFacts
 from bench.plan.locustfile import UserLocustfile
 from bench.plan.rate import parse_rates
@@ -29,6 +30,11 @@ class PlannedRun(msgspec.Struct, frozen=True):
     cell: Cell
     block: int
     position: int
+
+    @property
+    def title(self) -> str:
+        """For readers: ``uvicorn shortbody, block 2``."""
+        return f"{self.cell.title}, block {self.block}"
 
 
 class Plan(msgspec.Struct, frozen=True):
@@ -118,6 +124,8 @@ def _cells(
                     load_on=load_on,
                 )
                 reason = server.unsupported_endpoints.get(endpoint.name)
+                if endpoint.protocol not in client_of(client).protocols:
+                    reason = f"{client_of(client).title} does not speak {endpoint.protocol}"
                 if server.max_workers is not None and workers > server.max_workers:
                     reason = f"{server.name} runs {server.max_workers} worker process(es) at most"
                 if reason is None:

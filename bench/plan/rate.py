@@ -13,6 +13,8 @@ from bench.results.cell import Cell
 from bench.results.run import RunResult
 
 SIGNIFICANT_DIGITS = 3
+MOST_PERCENT = 200
+"""Beyond it nothing but the queue is measured."""
 
 
 class Rate(msgspec.Struct, frozen=True):
@@ -32,7 +34,12 @@ def parse_rate(text: str) -> Rate:
     if not (math.isfinite(value) and value > 0):
         raise UsageError(
             f"{text!r} is no rate",
-            remedy="Give requests a second (500), or a share of each server's own maximum (70%)",
+            remedy="Give requests/s (500), or a share of each server's own maximum (70%)",
+        )
+    if is_share and value > MOST_PERCENT:
+        raise UsageError(
+            f"{text} is too much: the share is of what the server itself served at most",
+            remedy=f"Give a share up to {MOST_PERCENT}%",
         )
     return Rate(share=value / 100) if is_share else Rate(per_second=value)
 

@@ -43,9 +43,30 @@ Port = Annotated[int, Option("what the servers listen on", example="9000")]
 Catalogue = Annotated[
     Path | None, Option("a TOML file with servers and profiles of your own", example="mine.toml")
 ]
+
+
+def folder(text: str) -> Path:
+    """Raises ValueError where it is something else."""
+    path = Path(text).expanduser()
+    if path.exists() and not path.is_dir():
+        raise ValueError("is a folder")
+    return path
+
+
+def new_file(text: str) -> Path:
+    """A file to write, found out before anything is measured for it. Raises ValueError."""
+    path = Path(text).expanduser()
+    if path.is_dir():
+        raise ValueError("is a file to write")
+    return path
+
+
+JsonFile = Annotated[Path | None, Option("write all of it to this file", example="out.json", parse=new_file)]
 Results = Annotated[
     Path | None,
-    Option("the folder for results", shown="FOLDER", example="elsewhere", default="results/ here"),
+    Option(
+        "the folder for results", shown="FOLDER", example="elsewhere", parse=folder, default="results/ here"
+    ),
 ]
 Debug = Annotated[bool, Option("a traceback with each error")]
 

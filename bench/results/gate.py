@@ -46,12 +46,12 @@ def gate_error(found: Gate) -> GateFailed | GateUndecided | None:
     """GateFailed names the cells that are worse, GateUndecided those that could not be judged."""
     share = f"{found.share * 100:g} %"
     if found.worse:
-        names = ", ".join(f"{cell.id} ({ratio.metric.name})" for cell, ratio in found.worse)
+        names = ", ".join(f"{_title(cell)} ({ratio.metric.title})" for cell, ratio in found.worse)
         return GateFailed(
             f"B is worse than A by more than {share}: {names}",
             remedy="Measure again if the hosts weren't quiet; else see the page for what differs",
         )
-    titles = [cell.id for cell, _ in found.undecided] + [cell.id for cell in found.invalid]
+    titles = [_title(cell) for cell in (*(cell for cell, _ in found.undecided), *found.invalid)]
     if titles:
         names = ", ".join(dict.fromkeys(titles))
         return GateUndecided(
@@ -59,3 +59,7 @@ def gate_error(found: Gate) -> GateFailed | GateUndecided | None:
             remedy="Measure both with --profile review, whose repeats give intervals; mend what is invalid",
         )
     return None
+
+
+def _title(cell: Cell) -> str:
+    return cell.title if cell.workers == 1 else f"{cell.title}, {cell.workers} workers"

@@ -23,6 +23,7 @@ class Metric(msgspec.Struct, frozen=True):
     """A figure that two benchmarks are compared by."""
 
     name: str  # with its unit
+    title: str  # for readers, within a sentence
     of: Callable[[RunResult], float | None]  # None: the run has no such figure
     more_is_better: bool = False
     resolution: float = 0.0  # the relative step in which it is measured: 0.001 for 0.1 %
@@ -57,12 +58,16 @@ def cores_used(run: RunResult) -> float | None:
 
 
 METRICS = (
-    Metric("requests_per_second", _requests_per_second, more_is_better=True),
-    Metric("p99_seconds", _p99_seconds, resolution=0.001),
-    Metric("rss_bytes", _rss_bytes),
-    Metric("cpu_seconds_per_request", _cpu_seconds_per_request, is_gated=False),
+    Metric("requests_per_second", "requests/s", _requests_per_second, more_is_better=True),
+    Metric("p99_seconds", "p99", _p99_seconds, resolution=0.001),
+    Metric("rss_bytes", "RSS", _rss_bytes),
+    Metric("cpu_seconds_per_request", "CPU a request", _cpu_seconds_per_request, is_gated=False),
     Metric(
-        "requests_per_second_per_core", _requests_per_second_per_core, more_is_better=True, is_gated=False
+        "requests_per_second_per_core",
+        "requests/s a core",
+        _requests_per_second_per_core,
+        more_is_better=True,
+        is_gated=False,
     ),
 )
 

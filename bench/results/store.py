@@ -22,12 +22,15 @@ from typing import TypeVar
 import msgspec
 
 from bench.errors import DiskFull, ResultError, UsageError
+from bench.nearest import guess
 from bench.plan.plan import PLAN_VERSION, Environment, Plan
 from bench.results.run import RESULT_VERSION, RunResult
 from bench.results.summary import SUMMARY_VERSION, Summary
 
 CHECKSUMS = "checksums.json"
 RUN = "run.json"
+NAMED_AT_MOST = 8
+"""Names of results in a message."""
 
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 _T = TypeVar("_T")
@@ -63,23 +66,28 @@ class Store:
             except OSError as error:
                 _remove(unfinished)
                 if error.errno in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR):
-                    raise UsageError(
-                        f"results named {name} exist already ({directory})",
-                        remedy=f"Go on with them by --name {name} --resume, or give another --name",
-                    ) from error
+                    raise _taken(directory) from error
                 raise
             _sync(root)
         return cls(directory)
+
+    @classmethod
+    def check_free(cls, root: Path, name: str) -> None:
+        """Raises UsageError where ``create`` would: the name can't be a folder's, or is taken."""
+        _check_name(name)
+        if (root / name).exists():
+            raise _taken(root / name)
 
     @classmethod
     def open(cls, root: Path, name: str) -> Store:
         """The results ``root/name``. Raises UsageError, naming those that exist, if there are none."""
         _check_name(name)
         if not (root / name / "plan.json").is_file():
-            known = ", ".join(result_names(root)) or "none"
-            raise UsageError(
-                f"no results named {name} in {root}", remedy=f"Give the name of existing ones: {known}"
-            )
+            known = result_names(root)
+            listed = f"There are {', '.join(known) or 'none yet'}"
+            if len(known) > NAMED_AT_MOST:
+                listed = f"`./invoke results` lists all {len(known)}"
+            raise UsageError(f"no results named {name} in {root}", remedy=guess(name, known) + listed)
         return cls(root / name)
 
     @classmethod
@@ -286,6 +294,14 @@ def _measure_again(path: Path) -> str:
     if folder.parent.name == "runs":
         return f"Restore it from a copy, or delete {folder} and measure that run again with --resume"
     return "Restore it from a copy"
+
+
+def _taken(directory: Path) -> UsageError:
+    name = directory.name
+    return UsageError(
+        f"results named {name} exist already ({directory})",
+        remedy=f"Go on with them by --name {name} --resume, or give another --name",
+    )
 
 
 def _check_name(name: str) -> None:

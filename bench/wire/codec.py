@@ -76,19 +76,20 @@ def encode_tagged(kinds: Mapping[str, type[Any]], key: str, message: object) -> 
 
 def decode_line(kind: type[Message], line: bytes | str) -> Message:
     """Raises WireError."""
-    return from_plain(kind, _loads(line))
+    return from_plain(kind, plain_of(line))
 
 
 def decode_tagged(kinds: Mapping[str, type[Any]], key: str, line: bytes | str) -> Any:
     """The message of one of ``kinds``, which the line's ``key`` names. Raises WireError."""
-    plain = _loads(line)
+    plain = plain_of(line)
     name = plain.get(key) if isinstance(plain, dict) else None
     if not isinstance(name, str) or name not in kinds:
         raise WireError(f"{key} is {name!r}, not one of {', '.join(kinds)}")
     return from_plain(kinds[name], plain)
 
 
-def _loads(line: bytes | str) -> Any:
+def plain_of(line: bytes | str) -> Any:
+    """What the line says, before its kind is known. Raises WireError."""
     try:
         return json.loads(line)
     except ValueError as error:

@@ -21,7 +21,7 @@ from fabric.tunnels import Tunnel
 from bench.environment.hosts import Host
 from bench.errors import ConnectionLost
 from remote.local import LocalConnection
-from remote.runner import Command, Completed, HostConnection, Stream, too_slow
+from remote.runner import Completed, HostCommand, HostConnection, Stream, too_slow
 from remote.ssh.opening import CONNECT_TIMEOUT_SECONDS, HostKeys, close_way, opened
 
 CHUNK_BYTES = 1 << 18
@@ -44,7 +44,7 @@ class SshConnection(HostConnection):
         assert transport is not None
         self._transport: paramiko.Transport = transport
 
-    def execute(self, command: Command) -> Completed:
+    def execute(self, command: HostCommand) -> Completed:
         channel = self._channel(command.argv, command.env)
         deadline = time.monotonic() + command.timeout_seconds
         stderr: list[bytes] = []
@@ -62,7 +62,7 @@ class SshConnection(HostConnection):
             raise self._lost()
         return Completed(status, stdout, b"".join(stderr))
 
-    def _read(self, channel: paramiko.Channel, command: Command, deadline: float) -> bytes:
+    def _read(self, channel: paramiko.Channel, command: HostCommand, deadline: float) -> bytes:
         received: list[bytes] = []
         while True:
             channel.settimeout(max(0.01, deadline - time.monotonic()))

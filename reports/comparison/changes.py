@@ -39,29 +39,24 @@ _SHOWN = {
     "cpu_seconds_per_request": microseconds,
     "requests_per_second_per_core": rate,
 }
-_NAMES = {
-    "requests_per_second": "requests/s",
-    "p99_seconds": "p99",
-    "rss_bytes": "RSS",
-    "cpu_seconds_per_request": "CPU a request",
-    "requests_per_second_per_core": "requests/s a core",
-}
 
 
 @dataclass(frozen=True)
-class Group:
+class DifferenceGroup:
     """The cells of one endpoint, number of workers and load level, in the plan's order of servers."""
 
     label: str
     cells: tuple[CellComparison, ...]
 
 
-def groups_of(comparison: Comparison) -> tuple[Group, ...]:
+def groups_of(comparison: Comparison) -> tuple[DifferenceGroup, ...]:
     found: dict[Cell, list[CellComparison]] = {}
     for cell in comparison.cells:
         found.setdefault(msgspec.structs.replace(cell.cell, server=""), []).append(cell)
     several = len({key.workers for key in found}) > 1
-    return tuple(Group(_label(key, with_workers=several), tuple(cells)) for key, cells in found.items())
+    return tuple(
+        DifferenceGroup(_label(key, with_workers=several), tuple(cells)) for key, cells in found.items()
+    )
 
 
 def title_of(metric: Metric) -> str:
@@ -103,7 +98,7 @@ def headline(comparison: Comparison) -> str:
     return f"B against A in {total}: {', '.join(parts)}{flips}"
 
 
-def answer(group: Group) -> EndpointAnswer:
+def answer(group: DifferenceGroup) -> EndpointAnswer:
     """Sentences on requests/s, on each other figure that differs beyond noise, and on each invalid cell."""
     valid = [cell for cell in group.cells if cell.is_valid]
     refusals = tuple(
@@ -179,13 +174,13 @@ def gate_sentences(gate: Gate) -> tuple[str, ...]:
 
 def cell_and_ratio(cell: Cell, ratio: Ratio) -> str:
     """``uvicorn orders, requests/s 0.80 [0.78, 0.82]``"""
-    return f"{cell.title}{_workers(cell)}, {_NAMES[ratio.metric.name]} {ratio_words(ratio)}"
+    return f"{cell.title}{_workers(cell)}, {ratio.metric.title} {ratio_words(ratio)}"
 
 
 def _briefly(items: Sequence[tuple[Cell, Ratio]]) -> str:
     by_cell: dict[str, list[str]] = {}
     for cell, ratio in items:
-        by_cell.setdefault(f"{cell.title}{_workers(cell)}", []).append(_NAMES[ratio.metric.name])
+        by_cell.setdefault(f"{cell.title}{_workers(cell)}", []).append(ratio.metric.title)
     return "; ".join(f"{title} ({', '.join(names)})" for title, names in by_cell.items())
 
 
@@ -231,7 +226,7 @@ def _other_figure(cells: Sequence[CellComparison], index: int) -> str:
             parts.append(f"{change.value} with {listed(found)}")
     if not parts:
         return ""
-    return f"{_sentence_case(_NAMES[cells[0].ratios[index].metric.name])}: {listed(parts)}."
+    return f"{_sentence_case(cells[0].ratios[index].metric.title)}: {listed(parts)}."
 
 
 def _sentence_case(text: str) -> str:

@@ -8,11 +8,11 @@ from bench.results.comparison import CellComparison
 from bench.results.ratio import METRICS, Metric
 from reports.charts.panels import DotRow, Figure, Mark, dot_panel, line_key, mark_key, slug, spoken
 from reports.charts.ratios import ratio_axis
-from reports.comparison.changes import Group, ratio_words
+from reports.comparison.changes import DifferenceGroup, ratio_words
 from reports.comparison.tables import median_table, metric_title
 
 
-def ratio_figure(metric: Metric, groups: Sequence[Group]) -> Figure:
+def ratio_figure(metric: Metric, groups: Sequence[DifferenceGroup]) -> Figure:
     index = METRICS.index(metric)
     panels = []
     for one in groups:

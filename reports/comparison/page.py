@@ -10,7 +10,7 @@ from bench.results.ratio import METRICS, Change
 from reports.comparison.changes import (
     INTERVALS,
     NO_INTERVAL,
-    Group,
+    DifferenceGroup,
     answer,
     flip_sentences,
     gate_sentences,
@@ -54,7 +54,7 @@ def page_of(comparison: Comparison, gate: Gate | None = None) -> Page:
     )
 
 
-def _answer(comparison: Comparison, groups: Sequence[Group], gate: Gate | None) -> tuple[Part, ...]:
+def _answer(comparison: Comparison, groups: Sequence[DifferenceGroup], gate: Gate | None) -> tuple[Part, ...]:
     are_alike, pythons = python_sentence(comparison)
     bounds = notes(comparison)
     parts: list[Part] = [

@@ -11,12 +11,12 @@ from bench.results.pairs import valid_runs
 from bench.results.ratio import METRICS, Metric, Ratio, cores_used
 from bench.results.run import RunResult
 from bench.results.summary import CellSummary
-from reports.comparison.changes import Group, figure_of, ratio_words, title_of
+from reports.comparison.changes import DifferenceGroup, figure_of, ratio_words, title_of
 from reports.tables.table import Table, TableRow, group, numbers, words
 from reports.words.numbers import MISSING, listed
 
 
-def ratio_table(groups: Sequence[Group]) -> Table:
+def ratio_table(groups: Sequence[DifferenceGroup]) -> Table:
     rows: list[TableRow] = []
     for one in groups:
         rows.append(group(one.label))
@@ -29,7 +29,7 @@ def ratio_table(groups: Sequence[Group]) -> Table:
     return Table("B over A", columns, tuple(rows), note, style="ratios")
 
 
-def median_table(metric: Metric, groups: Sequence[Group]) -> Table:
+def median_table(metric: Metric, groups: Sequence[DifferenceGroup]) -> Table:
     """The figures themselves, in A and in B."""
     index = METRICS.index(metric)
     rows: list[TableRow] = []
@@ -48,7 +48,7 @@ def median_table(metric: Metric, groups: Sequence[Group]) -> Table:
     return Table(metric_title(metric), columns, tuple(rows))
 
 
-def cores_table(comparison: Comparison, groups: Sequence[Group]) -> Table:
+def cores_table(comparison: Comparison, groups: Sequence[DifferenceGroup]) -> Table:
     rows: list[TableRow] = []
     for one in groups:
         rows.append(group(one.label))

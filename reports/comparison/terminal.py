@@ -10,7 +10,7 @@ from bench.results.gate import Gate
 from bench.results.likeness import Difference
 from bench.results.ratio import Change
 from reports.comparison.changes import (
-    Group,
+    DifferenceGroup,
     figure_of,
     flip_sentences,
     gate_sentences,
@@ -60,7 +60,7 @@ def _named(side: str, comparison: Comparison, width: int) -> list[str]:
     return _labelled(side, [text], width)
 
 
-def _table(groups: Sequence[Group]) -> list[str]:
+def _table(groups: Sequence[DifferenceGroup]) -> list[str]:
     """One line per cell with all its ratios."""
     rows: list[tuple[str, ...]] = [_TITLES]
     for group in groups:
@@ -90,7 +90,7 @@ def _table_row(cell: CellComparison) -> tuple[str, ...]:
     return (name, *figures, *(ratio_words(ratio) for ratio in cell.ratios))
 
 
-def _blocks(groups: Sequence[Group], width: int) -> list[str]:
+def _blocks(groups: Sequence[DifferenceGroup], width: int) -> list[str]:
     lines: list[str] = []
     for group in groups:
         for cell in group.cells:

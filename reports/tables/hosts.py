@@ -35,6 +35,7 @@ def package_tables(environment: Environment) -> tuple[Table, ...]:
 def _fingerprint(environment: Environment, name: str) -> list[tuple[str, str]]:
     facts = environment.facts.get(name)
     roles = [("Role", _roles(environment, name))]
+    roles += [("Note", host.note) for host in environment.hosts if host.name == name and host.note]
     shown = [("Facts", "not known")] if facts is None else facts_shown(facts)
     if name == environment.database and environment.database_version:
         shown.append(("PostgreSQL", environment.database_version))

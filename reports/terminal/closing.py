@@ -1,79 +1,149 @@
-"""The lines that end a benchmark on the terminal."""
+"""What ends a benchmark on the terminal: a row for each cell, then what bounds the figures.
+
+Where the terminal is too narrow for a row of all columns, what is said in words stands below its figures.
+"""
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Sequence
+import dataclasses
+from collections.abc import Iterator, Sequence
+
+from rich.cells import cell_len
+from rich.console import Console, RenderableType
+from rich.table import Table
+from rich.text import Text
 
 from bench.results.run import RunResult
-from bench.results.summary import CellSummary, Summary
-from reports.words.numbers import counted, percent, rate
-from reports.words.sentences import LIMITS, ONE_RUN, against_next, refused_because
-from reports.words.shares import load_share
-from reports.words.verdicts import Contest, Verdict, contests, label_of
+from bench.results.summary import Summary
+from reports.terminal.caveats import caveat_lines
+from reports.terminal.cells import CellRow, cell_rows
+from reports.terminal.consoles import WITHOUT_WRAPPING, table_lines
+from reports.terminal.screen import labelled, wrapped
+from reports.words.sentences import LIMITS
+
+TITLES = CellRow(
+    endpoint="endpoint",
+    server="server",
+    load="load",
+    rate="requests/s",
+    interval="95 % interval",
+    p50="p50, ms",
+    p99="p99, ms",
+    rss="RSS, MB",
+    limit="limit",
+    verdict="verdict",
+)
+NUMBERS = ("rate", "p50", "p99", "rss")
+IN_WORDS = ("interval", "limit", "verdict")
+STYLES = {"void": "red", "skipped": "yellow", "behind": "yellow"}
+GAP = 2
+INDENT = " " * 4
+LEAST_VERDICT_COLUMNS = 28
 
 
-def closing_lines(summary: Summary, runs: Sequence[RunResult]) -> list[str]:
-    """One line per cell, by endpoint and the fastest first, then what bounds the figures.
+def print_closing(summary: Summary, runs: Sequence[RunResult], out: Console, columns: int | None) -> None:
+    """The table and the lines below it. ``columns`` None: no terminal, so that each row is one line.
 
-    The lines have no colour and no path.
+    Nothing has a path. Without a terminal, no line ends with spaces.
     """
-    endpoints = list(dict.fromkeys(cell.endpoint for cell in summary.cells))
-    found = contests(summary, runs, endpoints)
-    rows = [row for contest in found for row in _rows(contest, label_of(contest, found))]
-    lines = _aligned(rows)
-    if any(step.verdict is Verdict.UNKNOWN for contest in found for step in contest.steps):
-        lines.append(f"Note   {ONE_RUN}")
-    lines += [f"Skip   {item.cell.server} {item.cell.endpoint}: {item.reason}" for item in summary.skipped]
-    lines += [_limit_line(summary), _valid_line(summary, runs)]
-    return lines
+    rows = cell_rows(summary, runs)
+    lines = [part for label, text in caveat_lines(summary, runs) for part in labelled(label, text, columns)]
+    if columns is not None:
+        out.print(*_table(rows, columns), sep="\n")
+        out.print(Text("\n".join(["", *lines])), soft_wrap=True)
+        return
+    found = [*table_lines(_one_table(rows, WITHOUT_WRAPPING)), "", *lines]
+    out.print(Text("\n".join(found)), soft_wrap=True)
 
 
-def _rows(contest: Contest, label: str) -> list[tuple[str, str, str, str, str]]:
-    against = {step.better.server: against_next(step) for step in contest.steps}
-    rows = []
-    for index, cell in enumerate(contest.cells):
-        name = label if index == 0 else ""
-        if cell in contest.refused:
-            rows.append((name, cell.server, "", "", f"refused: {refused_because(cell)}"))
+def _table(rows: Sequence[CellRow], columns: int) -> Iterator[RenderableType]:
+    widths = _widths(rows)
+    names = [name for name in widths if name != "verdict"]
+    if sum(widths[name] + GAP for name in names) + LEAST_VERDICT_COLUMNS <= columns:
+        yield _one_table(rows, columns)
+        return
+    figures = [name for name in names if name not in IN_WORDS]
+    if sum(widths[name] + GAP for name in figures) - GAP > columns:
+        for row in rows:
+            yield Text("\n".join(wrapped(_sentence(row), "", "  ", columns)), style=_style(row))
+        return
+    yield _one_row(TITLES, figures, widths, "bold")
+    for row in rows:
+        if row.rate:
+            yield _one_row(row, figures, widths, _style(row))
+            lines = wrapped(_in_words(row), INDENT, INDENT, columns)
         else:
-            figures = rate(cell.requests_per_second.median)
-            rows.append((name, cell.server, figures, _brackets(cell), against.get(cell.server, "")))
-    return rows
+            lines = wrapped(_in_words(row), _names(row, figures, widths), INDENT, columns)
+        yield Text("\n".join(lines), style=_style(row))
 
 
-def _brackets(cell: CellSummary) -> str:
-    figures = cell.requests_per_second
-    if figures.low is None or figures.high is None:
-        return ""
-    return f"[{rate(figures.low)}, {rate(figures.high)}]"
+def _one_table(rows: Sequence[CellRow], columns: int) -> Table:
+    """All that is known of a cell in one row."""
+    widths = _widths(rows)
+    table = Table(box=None, padding=(0, GAP, 0, 0), pad_edge=False, header_style="bold")
+    for name in widths:
+        is_words = name == "verdict"
+        table.add_column(
+            Text(getattr(TITLES, name)),
+            justify="right" if name in NUMBERS else "left",
+            no_wrap=not is_words,
+            min_width=min(widths[name], columns) if not is_words else None,
+        )
+    for row in rows:
+        table.add_row(*(Text(getattr(row, name)) for name in widths), style=_style(row))
+    return table
 
 
-def _aligned(rows: Sequence[tuple[str, str, str, str, str]]) -> list[str]:
-    widths = [max((len(row[column]) for row in rows), default=0) for column in range(5)]
-    lines = []
-    for label, server, figure, interval, against in rows:
-        if against.startswith("refused"):
-            line = f"{label:<{widths[0]}}  {server:<{widths[1]}}  {against}"
-        else:
-            parts = [f"{label:<{widths[0]}}", f"{server:<{widths[1]}}", f"{figure:>{widths[2]}}"]
-            if widths[3]:
-                parts.append(f"{interval:<{widths[3]}}")
-            line = "  ".join([*parts, against])
-        lines.append(line.rstrip())
-    return lines
+def _one_row(row: CellRow, names: Sequence[str], widths: dict[str, int], style: str) -> Table:
+    """The columns ``names`` of one row; rows of the same widths stand in line."""
+    table = Table.grid(padding=(0, GAP, 0, 0), pad_edge=False)
+    for name in names:
+        right = "right" if name in NUMBERS else "left"
+        table.add_column(justify=right, width=widths[name], no_wrap=True)  # type: ignore[arg-type]
+    table.add_row(*(Text(getattr(row, name), style=style) for name in names))
+    return table
 
 
-def _limit_line(summary: Summary) -> str:
-    """What held the valid cells back. A figure that the database held back is not the server's."""
-    limits = Counter(LIMITS.get(cell.limit, cell.limit) for cell in summary.closed_loop_cells if cell.valid)
-    counts = [f"{name} in {counted(count, 'cell')}" for name, count in limits.items()]
-    return f"Limit  {', '.join(counts) or 'unknown: no valid cell'}"
+def _names(row: CellRow, figures: Sequence[str], widths: dict[str, int]) -> str:
+    """What a row begins with, as wide as in the rows that have figures."""
+    parts = [
+        f"{getattr(row, name)}{' ' * (widths[name] - cell_len(getattr(row, name)) + GAP)}"
+        for name in figures
+        if name not in NUMBERS
+    ]
+    return "".join(parts)
 
 
-def _valid_line(summary: Summary, runs: Sequence[RunResult]) -> str:
-    valid = sum(run.valid for run in runs)
-    shares = [share for run in runs if (share := load_share(run)) is not None]
-    busiest = f"; load CPU at most {percent(max(shares))}" if shares else ""
-    missing = "" if summary.complete else f" ({summary.runs_planned} planned)"
-    return f"Valid  {valid} of {len(runs)} runs{missing}{busiest}"
+def _widths(rows: Sequence[CellRow]) -> dict[str, int]:
+    """Of each column that says something, in their order."""
+    widths = {}
+    for field in dataclasses.fields(CellRow):
+        if field.name == "tone":
+            continue
+        texts = [getattr(row, field.name) for row in rows]
+        if any(texts):
+            widths[field.name] = max(cell_len(text) for text in (*texts, getattr(TITLES, field.name)))
+    return widths
+
+
+def _in_words(row: CellRow) -> str:
+    parts = [row.verdict]
+    if row.interval:
+        parts.append(f"95 % {row.interval}")
+    if row.limit and row.limit != LIMITS["offered_rate"]:
+        parts.append(f"limit: {row.limit}")
+    return "; ".join(filter(None, parts))
+
+
+def _sentence(row: CellRow) -> str:
+    figures = [
+        f"{getattr(row, name)} {unit}".rstrip()
+        for name, unit in (("rate", "requests/s"), ("p50", "ms p50"), ("p99", "ms p99"), ("rss", "MB RSS"))
+        if getattr(row, name)
+    ]
+    name = " ".join(filter(None, (row.endpoint, row.server, row.load)))
+    return f"{name}: {'; '.join(filter(None, (', '.join(figures), _in_words(row))))}"
+
+
+def _style(row: CellRow) -> str:
+    return STYLES.get(row.tone, "")

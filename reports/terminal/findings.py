@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import shutil
-import sys
-import textwrap
 from collections.abc import Sequence
 
 from bench.environment.readiness import Finding, State, by_state
+from reports.terminal.screen import wrapped
 
 TITLES: dict[State, str] = {
     "stops": "Stops the plan",
@@ -16,11 +14,6 @@ TITLES: dict[State, str] = {
 }
 # Narrower than this, host and text stand one below the other.
 LEAST_TEXT_COLUMNS = 44
-
-
-def terminal_columns() -> int | None:
-    """The terminal's width. None where the output is no terminal, but a file or another program."""
-    return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
 
 
 def finding_lines(findings: Sequence[Finding], columns: int | None) -> list[str]:
@@ -35,21 +28,8 @@ def finding_lines(findings: Sequence[Finding], columns: int | None) -> list[str]
         for one in found:
             text = one.text if not one.remedy else f"{one.text}. {one.remedy[0].upper()}{one.remedy[1:]}"
             if is_narrow:
-                lines += [f"  {one.host}  {one.what}", *_wrapped(text, "    ", "    ", columns)]
+                lines += [f"  {one.host}  {one.what}", *wrapped(text, "    ", "    ", columns)]
             else:
                 first = f"  {one.host:<{hosts}}  {one.what:<{whats}}  "
-                lines += _wrapped(text, first, " " * indent, columns)
+                lines += wrapped(text, first, " " * indent, columns)
     return lines
-
-
-def _wrapped(text: str, first: str, rest: str, columns: int | None) -> list[str]:
-    if columns is None:
-        return [first + text]
-    return textwrap.wrap(
-        text,
-        width=max(columns, 20),
-        initial_indent=first,
-        subsequent_indent=rest,
-        break_long_words=False,
-        break_on_hyphens=False,
-    )

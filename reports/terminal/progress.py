@@ -1,25 +1,27 @@
 """Progress of a benchmark on the terminal: on stderr, at most once per second.
 
-On a terminal the last three lines are redrawn in place; elsewhere they are plain lines, one for each step.
-NO_COLOR is honoured (rich does). Results go to stdout, and are not this module's.
+On a terminal the last lines are redrawn in place by rich's Progress; elsewhere they are plain lines, one for
+each step. NO_COLOR is honoured (rich does). Results go to stdout, and are not this module's.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import msgspec
-from rich.console import Console, Group
-from rich.live import Live
-from rich.markup import escape
+from rich.console import Console, RenderableType
+from rich.progress import BarColumn, ProgressColumn, Task, TaskID
+from rich.progress import Progress as Bars
 from rich.text import Text
 
 from bench.plan.plan import PlannedRun
 from bench.results.run import RunResult
+from reports.terminal.consoles import console
+from reports.terminal.screen import LABEL_COLUMNS, labelled
+from reports.words.sentences import LIMITS
 
-BAR_CELLS = 21
-LABEL_CELLS = 7
+BAR_COLUMNS = 24
 PLAIN_PERIOD_SECONDS = 1.0
 
 
@@ -34,43 +36,123 @@ class LiveFigures(msgspec.Struct, frozen=True):
     load_core_share: float | None = None
 
 
+class RunClock:
+    """How much of a plan is done, and how long the rest takes; runs count by their own seconds."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self.began = clock()
+        self.done = 0
+        self.total = 0
+        self._left_seconds = 0.0
+        self._left_since = self.began
+        self._run_seconds = 0.0
+        self._run_since: float | None = None
+
+    def begin(self, done: int, total: int, left_seconds: float) -> None:
+        self.done, self.total = done, total
+        self._run_seconds = left_seconds / max(1, total - done)
+        self.expect(left_seconds)
+
+    def expect(self, left_seconds: float) -> None:
+        self._left_seconds, self._left_since = left_seconds, self._clock()
+
+    def begin_run(self) -> None:
+        self._run_since = self._clock()
+
+    def end_run(self) -> None:
+        self.done += 1
+        self._run_since = None
+
+    @property
+    def elapsed(self) -> float:
+        return self._clock() - self.began
+
+    @property
+    def left(self) -> float:
+        return max(0.0, self._left_seconds - (self._clock() - self._left_since))
+
+    @property
+    def completed(self) -> float:
+        """In runs: 2.5 is the middle of the third. A run that takes longer than planned waits at its end."""
+        if self._run_since is None or self._run_seconds <= 0:
+            return self.done
+        return min(self.done + min(1.0, (self._clock() - self._run_since) / self._run_seconds), self.total)
+
+
+class _ClockColumn(ProgressColumn):
+    """Runs done of planned, and the times."""
+
+    def __init__(self, runs: RunClock) -> None:
+        super().__init__()
+        self._runs = runs
+
+    def render(self, task: Task) -> Text:
+        runs = self._runs
+        return Text(
+            f"{runs.done}/{runs.total} runs  {clock_text(runs.elapsed)} elapsed  {clock_text(runs.left)} left"
+        )
+
+
+class _Display(Bars):
+    """The bar, below it what runs now and the live figures."""
+
+    def __init__(self, out: Console, runs: RunClock, below: Callable[[], Iterable[str]]) -> None:
+        self._runs = runs
+        self._below = below
+        self._bar: TaskID | None = None
+        super().__init__(
+            BarColumn(BAR_COLUMNS, complete_style="", finished_style="", pulse_style=""),
+            _ClockColumn(runs),
+            console=out,
+            refresh_per_second=1,
+            transient=True,
+        )
+
+    def get_renderables(self) -> Iterable[RenderableType]:
+        if self._runs.total:
+            if self._bar is None:
+                self._bar = self.add_task("")
+            # Not update(): it may draw, which is what is being done here.
+            task = self._tasks[self._bar]
+            task.total, task.completed = self._runs.total, self._runs.completed
+            yield self.make_tasks_table([task])
+        for line in self._below():
+            yield Text(line, no_wrap=True, overflow="ellipsis")
+
+
 class Progress:
     """Call ``start`` first and ``stop`` last; in between every method may be called from any thread."""
 
-    def __init__(self, console: Console | None = None, clock: Callable[[], float] = time.monotonic) -> None:
-        self._console = console or Console(stderr=True, highlight=False)
+    def __init__(self, out: Console | None = None, clock: Callable[[], float] = time.monotonic) -> None:
+        self._console = out or console(stderr=True)
+        self._runs = RunClock(clock)
         self._clock = clock
-        self._began = clock()
-        self._live: Live | None = None
+        self._display: _Display | None = None
         self._step = ""
         self._now = ""
         self._figures = ""
-        self._done = 0
-        self._total = 0
-        self._left_seconds = 0.0
-        self._left_since = self._began
         self._last_plain = float("-inf")
 
     @property
     def is_live(self) -> bool:
         """Whether a terminal shows the lines that are redrawn."""
-        return self._console.is_terminal
+        out = self._console
+        return out.is_terminal and not out.is_dumb_terminal and not out.quiet
 
     def start(self) -> None:
-        self._began = self._clock()
-        if self._console.is_terminal:
-            self._go_live()
+        self._runs.began = self._clock()
+        if self.is_live:
+            self._show()
 
-    def _go_live(self) -> None:
-        self._live = Live(
-            console=self._console, get_renderable=self._render, refresh_per_second=1, transient=True
-        )
-        self._live.start()
+    def _show(self) -> None:
+        self._display = _Display(self._console, self._runs, self._lines)
+        self._display.start()
 
     def stop(self) -> None:
-        if self._live is not None:
-            self._live.stop()
-            self._live = None
+        if self._display is not None:
+            self._display.stop()
+            self._display = None
 
     def quiet(self, ask: Callable[[str], str] | None) -> Callable[[str], str] | None:
         """``ask``, with the redrawn lines taken away while it waits for the answer."""
@@ -78,37 +160,37 @@ class Progress:
             return None
 
         def asked(question: str) -> str:
-            live = self._live
+            was_shown = self._display is not None
             self.stop()
             try:
                 return ask(question)
             finally:
-                if live is not None:
-                    self._go_live()
+                if was_shown:
+                    self._show()
 
         return asked
 
     def note(self, label: str, text: str, *, style: str = "") -> None:
-        """Print a line that stays."""
-        line = f"{label:<{LABEL_CELLS}}{text}"
-        self._console.print(Text(line, style=style), soft_wrap=True)
+        """Print a line that stays; on a terminal it is wrapped between words."""
+        columns = self._console.width if self._console.is_terminal else None
+        self._print("\n".join(labelled(label, text, columns)), style)
 
     def warn(self, text: str) -> None:
-        self.note("WARN", text, style="yellow")
+        self.note("Warning", text, style="yellow")
 
     def step(self, text: str) -> None:
         """Show what is being done before the first run."""
         self._step = text
-        self._plain(text)
+        if not self.is_live and self._clock() - self._last_plain >= PLAIN_PERIOD_SECONDS:
+            self._last_plain = self._clock()
+            self._print(f"  {text}")
 
     def begin_runs(self, done: int, total: int, left_seconds: float) -> None:
         self._step = ""
-        self._done, self._total = done, total
-        self.expect(left_seconds)
+        self._runs.begin(done, total, left_seconds)
 
     def expect(self, left_seconds: float) -> None:
-        self._left_seconds = left_seconds
-        self._left_since = self._clock()
+        self._runs.expect(left_seconds)
 
     def begin_run(self, run: PlannedRun, blocks: int, rate_per_second: float | None = None) -> None:
         """``rate_per_second`` is what a share of the server's maximum came to."""
@@ -116,63 +198,53 @@ class Progress:
         rate = f" ({rate_per_second:,.5g} requests/s)" if share else ""
         self._now = f"{run.cell.title}{rate}, block {run.block}/{blocks}"
         self._figures = ""
-        if not self._console.is_terminal:
-            self._console.print(
-                f"[{self._done + 1}/{self._total}] {self._now}  elapsed {clock_text(self._elapsed())}  "
-                f"left {clock_text(self._left())}",
-                markup=False,
-                soft_wrap=True,
+        runs = self._runs
+        runs.begin_run()
+        if not self.is_live:
+            self._print(
+                f"[{runs.done + 1}/{runs.total}] {self._now}  elapsed {clock_text(runs.elapsed)}  "
+                f"left {clock_text(runs.left)}"
             )
 
+    def begin_attempt(self) -> None:
+        """The run's own seconds begin, at a second try once more."""
+        self._runs.begin_run()
+        self.phase("starting", 0, 0, LiveFigures())
+
     def phase(self, name: str, second: float, length: float, figures: LiveFigures) -> None:
-        self._step = f"{name} {min(second, length):.0f}/{length:.0f} s"
+        """``length`` 0: it isn't known."""
+        self._step = f"{name} {min(second, length):.0f}/{length:.0f} s" if length else name
         self._figures = figures_text(figures)
 
     def end_run(self, result: RunResult) -> None:
-        self._done += 1
-        self._step = ""
-        if not self._console.is_terminal or not result.valid:
-            latency = "" if result.latency_seconds is None else f"p99 {_ms(result.latency_seconds.p99)}  "
-            verdict = (
-                ""
-                if result.valid
-                else "  INVALID: " + "; ".join(reason.text for reason in result.reasons if reason.invalidates)
-            )
-            self.note(
-                "run",
-                f"{result.cell.title}  {result.requests_per_second:,.0f} requests/s  "
-                f"{latency}limit {result.limit.name}{verdict}",
-                style="" if result.valid else "red",
-            )
-
-    def _elapsed(self) -> float:
-        return self._clock() - self._began
-
-    def _left(self) -> float:
-        return max(0.0, self._left_seconds - (self._clock() - self._left_since))
-
-    def _plain(self, text: str) -> None:
-        if self._console.is_terminal:
+        self._runs.end_run()
+        self._step = self._figures = ""
+        if self.is_live and result.valid:
             return
-        if self._clock() - self._last_plain >= PLAIN_PERIOD_SECONDS:
-            self._last_plain = self._clock()
-            self._console.print(f"  {escape(text)}", soft_wrap=True)
+        latency = "" if result.latency_seconds is None else f"p99 {_ms(result.latency_seconds.p99)}  "
+        reasons = "; ".join(reason.text for reason in result.reasons if reason.invalidates)
+        self.note(
+            "Run" if result.valid else "Void",
+            f"{result.cell.title}, block {result.block}  {result.requests_per_second:,.0f} requests/s  "
+            f"{latency}limit: {LIMITS.get(result.limit.name, result.limit.name)}"
+            f"{'' if result.valid else f'  void: {reasons}'}",
+            style="" if result.valid else "red",
+        )
 
-    def _render(self) -> Group:
-        lines = []
-        if self._total:
-            filled = BAR_CELLS * self._done // self._total
-            bar = "#" * filled + "." * (BAR_CELLS - filled)
-            lines.append(
-                f"[{bar}] {self._done}/{self._total}  elapsed {clock_text(self._elapsed())}  "
-                f"left {clock_text(self._left())}"
-            )
-            lines.append(f"{'now':<{LABEL_CELLS}}{self._now}{', ' if self._step else ''}{self._step}")
+    def _print(self, line: str, style: str = "") -> None:
+        self._console.print(Text(line, style=style), soft_wrap=True)
+
+    def _lines(self) -> Iterable[str]:
+        if self._runs.total:
+            yield _line("now", ", ".join(filter(None, (self._now, self._step))))
             if self._figures:
-                lines.append(f"{'live':<{LABEL_CELLS}}{self._figures}")
+                yield _line("live", self._figures)
         elif self._step:
-            lines.append(f"{'now':<{LABEL_CELLS}}{self._step}  ({clock_text(self._elapsed())})")
-        return Group(*(Text(line, no_wrap=True, overflow="ellipsis") for line in lines))
+            yield _line("now", f"{self._step}  ({clock_text(self._runs.elapsed)})")
+
+
+def _line(label: str, text: str) -> str:
+    return f"{label:<{LABEL_COLUMNS}}{text}"
 
 
 def figures_text(figures: LiveFigures) -> str:

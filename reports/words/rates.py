@@ -59,7 +59,7 @@ def _telling_level(levels: Mapping[float, Sequence[CellSummary]]) -> float | Non
     if most == 0:
         return None
     whole = [level for level, cells in shown.items() if len(cells) == most]
-    met = [level for level in whole if not any(map(_is_behind, shown[level]))]
+    met = [level for level in whole if not any(map(is_behind, shown[level]))]
     return max(met) if met else min(whole)
 
 
@@ -80,7 +80,7 @@ def _overload(
 ) -> str:
     """A sentence on the next load that was too much for some server; empty where there is none."""
     for level in sorted(level for level in levels if level > shown):
-        behind = [cell.server for cell in with_latency(levels[level]) if _is_behind(cell)]
+        behind = [cell.server for cell in with_latency(levels[level]) if is_behind(cell)]
         if behind:
             return f" At {words_of(level)} {listed(behind)} did not keep up."
     return ""
@@ -90,7 +90,7 @@ def _who(cell: CellSummary) -> str:
     details = []
     if cell.rate_share is not None:
         details.append(f"{rate(cell.rate_per_second)} requests/s")
-    if _is_behind(cell):
+    if is_behind(cell):
         details.append(f"which answered only {rate(achieved_rate(cell))} requests/s")
     return f"{cell.server} ({', '.join(details)})" if details else cell.server
 
@@ -107,7 +107,7 @@ def with_latency(cells: Sequence[CellSummary]) -> list[CellSummary]:
     return [cell for cell in cells if cell.valid and cell.latency_seconds is not None]
 
 
-def _is_behind(cell: CellSummary) -> bool:
+def is_behind(cell: CellSummary) -> bool:
     return any(reason.code == BEHIND for reason in cell.reasons)
 
 

@@ -8,6 +8,7 @@ import traceback
 from collections.abc import Callable
 
 from bench.errors import AsgibenchError, Interrupted
+from reports.terminal.screen import print_what_can_be_printed, wrapped
 
 
 def answer(run: Callable[[], int], *, interrupted: str = "", debug: bool = False) -> int:
@@ -15,6 +16,7 @@ def answer(run: Callable[[], int], *, interrupted: str = "", debug: bool = False
 
     ``interrupted`` is the remedy after Ctrl-C.
     """
+    print_what_can_be_printed()
     for number in (signal.SIGTERM, signal.SIGHUP):
         # A closed terminal ends it in order too: hosts given back, results saved. `nohup` and its like
         # ask for the contrary by an ignored signal.
@@ -33,14 +35,16 @@ def tell(error: AsgibenchError, *, debug: bool = False) -> int:
 
     On a terminal a long line is broken between words; elsewhere it stays one line.
     """
-    from rich.console import Console
+    from rich.text import Text
+
+    from reports.terminal.consoles import console
 
     sys.stdout.flush()
-    console = Console(stderr=True, highlight=False, markup=False, emoji=False)
-    soft_wrap = not console.is_terminal
-    console.print(f"error: {error}", style="red", soft_wrap=soft_wrap)
+    out = console(stderr=True)
+    columns = out.width if out.is_terminal else None
+    out.print(Text("\n".join(wrapped(f"error: {error}", "", "", columns)), style="red"), soft_wrap=True)
     if error.detail:
-        console.print(error.detail, soft_wrap=soft_wrap)
+        out.print(Text(error.detail), soft_wrap=True)
     if debug:
         traceback.print_exception(error)
     return error.exit_code

@@ -8,7 +8,7 @@ from typing import Annotated
 import msgspec
 
 from bench.option import Option
-from bench.plan.request import Debug, Endpoints, Hosts, Results
+from bench.plan.request import Debug, Endpoints, Hosts, Results, new_file
 from session.commands.answer import tell
 from session.commands.command import Command, Example
 from session.commands.shown import say
@@ -19,7 +19,12 @@ class CalibrateOptions(msgspec.Struct, frozen=True):
     hosts: Hosts = "local"
     endpoints: Endpoints = ()
     json: Annotated[
-        Path | None, Option("write {host: {endpoint: {engine, wrk, fast_http_user}}} to this file")
+        Path | None,
+        Option(
+            "write {host: {endpoint: {engine, wrk, fast_http_user}}} to this file",
+            example="out.json",
+            parse=new_file,
+        ),
     ] = None
     rounds: Annotated[int, Option("how often each client has its turn", example="3")] = 3
     results: Results = None

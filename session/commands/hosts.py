@@ -8,7 +8,7 @@ from typing import Annotated
 import msgspec
 
 from bench.option import Option
-from bench.plan.request import BenchRequest, Catalogue, Debug, Hosts, Port, Results
+from bench.plan.request import BenchRequest, Catalogue, Debug, Hosts, JsonFile, Port, Results
 from session.commands.answer import tell
 from session.commands.command import Command, Example
 
@@ -22,12 +22,13 @@ class CheckOptions(msgspec.Struct, frozen=True):
     port: Port = 8000
     catalogue: Catalogue = None
     results: Results = None
-    json: Annotated[Path | None, Option("write all that was found to this file")] = None
+    json: JsonFile = None
     debug: Debug = False
 
 
 def check(options: CheckOptions) -> int:
-    from reports.terminal.findings import finding_lines, terminal_columns
+    from reports.terminal.findings import finding_lines
+    from reports.terminal.screen import terminal_columns
     from session.prepare import check_environment
 
     request = BenchRequest(

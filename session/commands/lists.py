@@ -19,9 +19,6 @@ from bench.results.store import RUN, Store, result_names
 from bench.spec import Profile, ServerSpec
 from session.commands.command import Command, Example
 
-LINE_AT_MOST = 1000
-"""Where no terminal sets a width."""
-
 
 class CatalogueOptions(msgspec.Struct, frozen=True):
     root: Path
@@ -131,21 +128,20 @@ def _verdicts(store: Store) -> Iterator[bool]:
 
 def print_table(titles: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     """As wide as the terminal; elsewhere each row is one line."""
-    from rich.console import Console
     from rich.table import Table
 
-    console = Console(highlight=False, markup=False, emoji=False)
+    from reports.terminal.consoles import console, table_lines
+
+    out = console()
     table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="bold")
     for title in titles:
         table.add_column(title, overflow="fold")
     for row in rows:
         table.add_row(*row)
-    if console.is_terminal:
-        console.print(table)
+    if out.is_terminal:
+        out.print(table)
         return
-    with console.capture() as captured:
-        console.print(table, width=LINE_AT_MOST)
-    print("\n".join(line.rstrip() for line in captured.get().splitlines()))
+    print("\n".join(table_lines(table)))
 
 
 SERVERS = Command(

@@ -14,6 +14,7 @@ from invoke.exceptions import Exit
 
 from bench.errors import AsgibenchError, UsageError
 from bench.version import asgibench_version
+from reports.terminal.screen import print_what_can_be_printed
 from session.commands.answer import answer, tell
 from session.commands.command import Command, Group, all_commands
 from session.commands.completion import script_of
@@ -87,6 +88,7 @@ class AsgibenchProgram(Program):
         self.root = root
 
     def run(self, argv: list[str] | None = None, exit: bool = True) -> None:  # noqa: A002 (Invoke's own name)
+        print_what_can_be_printed()
         try:
             super().run(argv, exit)
         except AsgibenchError as error:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import difflib
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Any, NoReturn
 import msgspec
 
 from bench.errors import UsageError
+from bench.nearest import nearest
 from bench.option import Parameter
 from session.commands.command import Command
 
@@ -29,15 +29,10 @@ def find_command(name: str, commands: Iterable[Command]) -> Command:
             f"{name} is no command, and options stand behind one",
             remedy="Write ./invoke bench --hosts lab, for example; `./invoke help` lists the commands",
         )
-    meant = did_you_mean(name, [*known, *(one.rpartition(".")[2] for one in known)])
+    meant = nearest(name, [*known, *(one.rpartition(".")[2] for one in known)])
     whole = next((one for one in known if meant and one.rpartition(".")[2] == meant), meant)
     guess = f"Did you mean ./invoke {whole}? " if whole else ""
     raise UsageError(f"there is no command {name!r}", remedy=f"{guess}`./invoke help` lists the commands")
-
-
-def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """The nearest of ``known``, "" if there is none that is near."""
-    return next(iter(difflib.get_close_matches(name, list(known), n=1)), "")
 
 
 def read_words(command: Command, words: Sequence[str]) -> dict[str, str | bool]:
@@ -156,7 +151,7 @@ def _misused(command: Command, error: argparse.ArgumentError) -> UsageError:
 
 def _unknown_option(command: Command, word: str) -> UsageError:
     name = word.partition("=")[0]
-    meant = did_you_mean(name.lstrip("-"), [one.name for one in command.named])
+    meant = nearest(name.lstrip("-"), [one.name for one in command.named])
     guess = f"Did you mean --{meant}? " if meant else ""
     return UsageError(
         f"{command.name} has no option {name}", remedy=f"{guess}`./invoke {command.name} --help` lists them"

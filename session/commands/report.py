@@ -24,9 +24,10 @@ class ReportOptions(msgspec.Struct, frozen=True):
 
 
 def run(options: ReportOptions) -> int:
-    from session.finish import render_again, stored_results
+    from reports.comparison.write import open_results
+    from session.finish import render_again
 
-    print(shown(render_again(stored_results(options.results or options.root / "results", options.name))))
+    print(shown(render_again(open_results(options.results or options.root / "results", options.name))))
     return 0
 
 

@@ -19,7 +19,7 @@ PID_LINE, PORT_LINE, STATUS_LINE = 0, 3, 7
 
 
 @dataclass(frozen=True)
-class Cluster:
+class PostgresCluster:
     """A prepared D/data: what stands in its asgibench.json."""
 
     directory: Path
@@ -36,16 +36,16 @@ class Cluster:
         return f"postgresql://{role}:{self.passwords[role]}@{address}:{port}/{ROLE}?sslmode=disable"
 
 
-def load_cluster(directory: Path) -> Cluster | None:
+def load_cluster(directory: Path) -> PostgresCluster | None:
     """What an earlier ``prepare`` finished, if anything."""
     try:
         stored = json.loads((directory / "data" / "asgibench.json").read_text())
     except FileNotFoundError:
         return None
-    return Cluster(directory, stored["version"], stored["user"], stored["passwords"])
+    return PostgresCluster(directory, stored["version"], stored["user"], stored["passwords"])
 
 
-def prepared_cluster(directory: Path) -> Cluster:
+def prepared_cluster(directory: Path) -> PostgresCluster:
     """Raises PostgresError where nothing is prepared."""
     cluster = load_cluster(directory)
     if cluster is None:

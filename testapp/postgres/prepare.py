@@ -16,7 +16,7 @@ from testapp.postgres.account import Account, PostgresError, check_passage, choo
 from testapp.postgres.cluster import (
     ROLE,
     SUPERUSER,
-    Cluster,
+    PostgresCluster,
     find_binaries,
     find_running,
     load_cluster,
@@ -80,7 +80,7 @@ def _make_folder(directory: Path) -> None:
         directory.chmod(0o711)
 
 
-def _create(directory: Path, binaries: Path, account: Account, version: str) -> Cluster:
+def _create(directory: Path, binaries: Path, account: Account, version: str) -> PostgresCluster:
     """All in D/data.new, which gets its name when it is complete."""
     data, unfinished = directory / "data", directory / "data.new"
     running = find_running(data)
@@ -99,7 +99,7 @@ def _create(directory: Path, binaries: Path, account: Account, version: str) -> 
     if data.exists():
         shutil.rmtree(data)
     unfinished.rename(data)
-    return Cluster(directory, version, account.name, passwords)
+    return PostgresCluster(directory, version, account.name, passwords)
 
 
 def _initdb(data: Path, binaries: Path, account: Account, password: str) -> None:

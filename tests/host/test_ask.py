@@ -76,7 +76,7 @@ def test_a_host_that_knows_its_password_is_not_asked_for_it() -> None:
 
 def test_nothing_else_is_written_while_a_question_stands() -> None:
     written = io.StringIO()
-    progress = Progress(console=Console(file=written, force_terminal=True))
+    progress = Progress(Console(file=written, force_terminal=True))
     progress.start()
     try:
         progress.step("connecting")

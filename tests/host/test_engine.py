@@ -8,6 +8,7 @@ import json
 import re
 import selectors
 import socket
+import socketserver
 import ssl
 import subprocess
 import sys
@@ -31,6 +32,8 @@ from bench.wire.load import LoadSpec
 from bench.wire.slices import Slice, Totals
 from loadgen.onhost.engine import run as engine_run
 from loadgen.onhost.engine.arrivals import due_times
+from loadgen.onhost.engine.exchange import Digest, FramingError, LoadProtocol
+from loadgen.onhost.engine.http1 import HTTP1
 from loadgen.onhost.engine.load import EngineError
 from loadgen.onhost.engine.poll import READ, BusyPoll, Poller, SelectorPoller, Watched, make_poller
 from loadgen.onhost.engine.run import Run
@@ -172,13 +175,19 @@ class Driven:
     """
 
     def __init__(
-        self, load: dict[str, Any], *, poller: Poller | None = None, workers: int = 1, index: int = 0
+        self,
+        load: dict[str, Any],
+        *,
+        poller: Poller | None = None,
+        workers: int = 1,
+        index: int = 0,
+        protocol: LoadProtocol = HTTP1,
     ) -> None:
         self.slices: list[Slice] = []
         self._poller = make_poller() if poller is None else poller
         watched: dict[int, Watched] = {}
         order = SetUpRun("r", from_plain(LoadSpec, load), "w", index, workers)
-        self.run = Run(order, self._poller, watched, self._emit)
+        self.run = Run(order, self._poller, watched, self._emit, protocol)
         self._ours, theirs = socket.socketpair()
         self._theirs = theirs
         self.on_wake: Callable[[], None] = self.run.stop
@@ -749,6 +758,64 @@ def test_a_certificate_that_is_not_trusted_ends_the_run_with_the_remedy(certific
         with pytest.raises(EngineError, match="set tls_ca_file"):
             driven.drive(1)
         driven.run.abandon()
+
+
+# Another protocol
+
+
+class Echo:
+    """The exchange of a protocol that has lines: an answer is one, and its body is all but the line feed."""
+
+    def __init__(self) -> None:
+        self.digest: Digest | None = None
+        self.head, self.status, self.closes, self.counted = b"", 200, False, False
+        self.reset()
+
+    def reset(self) -> None:
+        self.complete, self.body_length, self.digest = False, 0, None
+
+    def feed(self, data: bytes) -> int:
+        line, end, _ = data.partition(b"\n")
+        if b"\0" in line:
+            raise FramingError("no text")
+        self.body_length += len(line)
+        if self.digest is not None:
+            self.digest.update(memoryview(line))
+        self.complete = bool(end)
+        return len(line) + len(end)
+
+    def end(self) -> bool:
+        return False
+
+
+LINES = LoadProtocol("lines", lambda load: (load.path.encode() + b"\n",), lambda load: Echo())
+
+
+class LineHandler(socketserver.StreamRequestHandler):
+    """Echoes each line, one in a hundred as none of the protocol."""
+
+    def handle(self) -> None:
+        for number, line in enumerate(self.rfile, 1):
+            self.wfile.write(b"\0\n" if number % 100 == 0 else line)
+
+
+def test_a_protocol_of_another_kind_is_driven_counted_and_checked() -> None:
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), LineHandler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            path = "a line to echo"
+            expect = {"length": len(path), "body_sha256": [hashlib.sha256(path.encode()).hexdigest()]}
+            load = spec(server.server_address[1], path=path, expect=expect, hash_sample_every=1)
+            driven = Driven(load, protocol=LINES)
+            driven.on_slice = lambda slice_: driven.run.stop()
+            totals = driven.drive(3)
+        finally:
+            server.shutdown()
+            thread.join(10)
+    assert set(totals.failures) == {"bad_framing"}
+    assert totals.requests >= 99 * (totals.failures["bad_framing"] - 3) > 0
+    assert totals.sent == totals.completed + totals.in_flight_at_stop
 
 
 # The process

@@ -510,3 +510,9 @@ def test_each_variable_is_a_field_of_what_it_is_of() -> None:
         kind = Host if one.of == "host" else Inventory
         assert one.field in kind.__struct_fields__
         assert one.name.startswith("asgibench_")
+
+
+def test_a_hosts_note_is_kept_as_it_is_written() -> None:
+    assert built({"asgibench_note": "c7g.large, eu-central-1"}).server.note == "c7g.large, eu-central-1"
+    assert built({}).server.note is None
+    assert "not text" in refused({"asgibench_note": ["c7g"]}).message

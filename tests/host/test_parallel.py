@@ -27,7 +27,7 @@ from remote.guarded import new_session
 from remote.local import LocalConnection
 from remote.parallel import on_all, outcomes, wait_for_all
 from remote.provision.ship import ship
-from remote.runner import Command, Completed
+from remote.runner import Completed, HostCommand
 from remote.ssh.opening import HostKeys
 from tests.helpers.facts import facts_of_this_machine
 
@@ -51,7 +51,7 @@ class MeetingConnection(LocalConnection):
         super().__init__(Host(name, ("loadgen",), connection="local"))
         self.meeting = meeting
 
-    def execute(self, command: Command) -> Completed:
+    def execute(self, command: HostCommand) -> Completed:
         self.meeting.wait()
         return super().execute(command)
 

@@ -20,7 +20,7 @@ from testapp.counts import read_counts
 from testapp.data import orders_of, tokens, user_of
 from testapp.postgres.__main__ import main
 from testapp.postgres.account import Account, PostgresError, check_passage, choose_account
-from testapp.postgres.cluster import Cluster, find_binaries, find_running
+from testapp.postgres.cluster import PostgresCluster, find_binaries, find_running
 from testapp.workloads.orders import ORDERS_QUERY, USER_QUERY, expected_body, render_orders
 from tests.helpers.endpoints import load_catalogue
 from tests.helpers.environments import (
@@ -273,7 +273,7 @@ def test_a_running_server_is_known_by_its_own_record(tmp_path: Path, text: str, 
 
 
 def test_a_url_takes_an_ipv6_address() -> None:
-    cluster = Cluster(Path("/d"), "18.6", None, {"asgibench": "secret"})
+    cluster = PostgresCluster(Path("/d"), "18.6", None, {"asgibench": "secret"})
     assert cluster.url("::1", 5432, "asgibench") == (
         "postgresql://asgibench:secret@[::1]:5432/asgibench?sslmode=disable"
     )

@@ -25,7 +25,7 @@ from remote.onhost import environments
 from remote.provision.lockfile import export_group, wheels_for
 from remote.provision.provision import Provisioned, VirtualEnvironment, provision
 from remote.provision.ship import ship
-from remote.runner import Command, Completed
+from remote.runner import Completed, HostCommand
 from tests.helpers.facts import facts_of_this_machine
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -39,7 +39,7 @@ class WatchedConnection(LocalConnection):
         super().__init__(Host("here", ("server",), connection="local"))
         self.round_trips = 0
 
-    def execute(self, command: Command) -> Completed:
+    def execute(self, command: HostCommand) -> Completed:
         self.round_trips += 1
         return super().execute(command)
 

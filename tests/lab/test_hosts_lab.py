@@ -5,12 +5,8 @@ from __future__ import annotations
 
 import contextlib
 import os
-import pty
-import select
 import shutil
-import signal
 import subprocess
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -28,6 +24,7 @@ from tests.helpers.environments import (
 from tests.helpers.own_lab import cannot, own_lab
 from tests.helpers.ports import free_port
 from tests.helpers.program import Finished, command, ended_well, run, run_results
+from tests.helpers.terminal import at_terminal
 from tests.helpers.waiting import until
 
 pytestmark = [pytest.mark.lab, pytest.mark.pipeline, pytest.mark.timeout(600)]
@@ -173,31 +170,12 @@ def no_way_from_controller(lab: Lab, host: str) -> Iterator[None]:
         subprocess.run([*inside, "del", *route], check=True)
 
 
-def at_terminal(words: Sequence[str], answers: Mapping[str, str], env: Mapping[str, str]) -> tuple[int, str]:
-    """Run ``./invoke`` with a terminal of its own; its status and all that the terminal showed.
-
-    Each of ``answers`` is typed when its question, the key, has appeared; each once.
-    """
-    pid, terminal = pty.fork()
-    if pid == 0:
-        os.execve(command()[0], command(*words), {**os.environ, **env, "TERM": "dumb", "COLUMNS": "200"})
-    shown, left = "", dict(answers)
-    deadline = time.monotonic() + 60
-    with contextlib.suppress(OSError):  # the end of a terminal is an error on Linux
-        while time.monotonic() < deadline:
-            ready, _, _ = select.select([terminal], [], [], 1)
-            chunk = os.read(terminal, 65536) if ready else b""
-            if ready and not chunk:
-                break
-            shown += chunk.decode()
-            for question in [one for one in left if one in shown]:
-                os.write(terminal, left.pop(question).encode() + b"\n")
-    if time.monotonic() >= deadline:
-        os.kill(pid, signal.SIGKILL)
-    _, status = os.waitpid(pid, 0)
-    os.close(terminal)
-    assert not left, (left, shown)
-    return os.waitstatus_to_exitcode(status), shown
+def invoke_at_terminal(
+    words: Sequence[str], answers: Mapping[str, str], env: Mapping[str, str]
+) -> tuple[int, str]:
+    """As at_terminal, of ``./invoke``; each answer is a line."""
+    lines = {question: f"{answer}\n" for question, answer in answers.items()}
+    return at_terminal(command(*words), lines, {**env, "TERM": "dumb"})
 
 
 def test_a_database_host_behind_two_jumps_serves_a_server_on_an_ipv6_address(
@@ -345,11 +323,11 @@ def test_a_passphrase_is_the_agents_or_asked_once_a_key_or_its_lack_is_said(
     mute = run(*words, env=alone)
     assert mute.status == 13, mute.stderr
     assert f"ssh-add {locked}" in mute.stderr
-    status, shown = at_terminal(words, {f"Passphrase of {locked}": PASSPHRASE}, alone)
+    status, shown = invoke_at_terminal(words, {f"Passphrase of {locked}": PASSPHRASE}, alone)
     assert status == 0, shown
     assert shown.count("Passphrase of") == 1
     assert PASSPHRASE not in shown
-    status, shown = at_terminal(words, {f"Passphrase of {locked}": "wrong"}, alone)
+    status, shown = invoke_at_terminal(words, {f"Passphrase of {locked}": "wrong"}, alone)
     assert status == 13, shown
     assert shown.count("Passphrase of") == 1
 
@@ -376,7 +354,7 @@ def test_a_password_is_read_or_asked_once_a_host_on_whatever_port(lab: Lab, home
     assert mute.status == 13, mute.stderr
     assert "ansible_password" in mute.stderr
     asked = {f"Password of bench@{lab.address(name)}": PASSWORD for name in (SERVER, LOAD)}
-    status, shown = at_terminal(words, asked, alone)
+    status, shown = invoke_at_terminal(words, asked, alone)
     assert status == 0, shown
     assert shown.count("Password of") == 2
     assert PASSWORD not in shown

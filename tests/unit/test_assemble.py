@@ -29,7 +29,7 @@ from bench.wire.links import Transfer
 from reports.words.shares import load_share
 from tests.helpers.endpoints import ENDPOINTS
 from tests.helpers.results_example import QUICK, SERVERS
-from tests.unit.test_samples import WALL, end, head, sample
+from tests.helpers.samples_example import WALL, end, head, sample
 
 SECONDS = QUICK.window_seconds
 LONGBODY = ENDPOINTS[1]

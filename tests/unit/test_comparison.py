@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Callable
 from dataclasses import replace
 
 import msgspec
@@ -14,59 +13,26 @@ from hypothesis import strategies as st
 
 from bench.errors import UnlikePlans
 from bench.plan.locustfile import UserLocustfile
-from bench.plan.plan import plan_runs
-from bench.results.comparison import Comparison, Measured, compare
+from bench.results.comparison import Comparison, compare
 from bench.results.gate import gate
 from bench.results.likeness import plan_differences
 from bench.results.ratio import METRICS, Change, Ratio, ratio_of
 from bench.results.run import RunResult
 from bench.spec import Profile
+from tests.helpers.comparison_example import measured, other, scaled
 from tests.helpers.endpoints import ENDPOINTS
 from tests.helpers.results_example import (
     QUICK,
     RATED,
     REVIEW,
     SERVERS,
-    Example,
     example,
     failing,
     is_cell,
-    run_result,
 )
 
 RATE, P99, RSS, CPU, PER_CORE = METRICS
 FIGURES = st.lists(st.floats(1e-4, 1e9), min_size=0, max_size=7)
-
-
-def measured(made: Example) -> Measured:
-    return Measured(made.plan.name, made.plan, made.environment, made.runs)
-
-
-def scaled(made: Example, factor: float, where: Callable[[RunResult], bool] = lambda _: True) -> Example:
-    """The same with ``factor`` times the requests a second and half of that change in memory."""
-
-    def change(run: RunResult) -> RunResult:
-        assert run.rss_bytes.median is not None and run.cpu_seconds_per_request is not None
-        rss = msgspec.structs.replace(run.rss_bytes, median=round(run.rss_bytes.median * (1 + factor) / 2))
-        return msgspec.structs.replace(
-            run,
-            requests_per_second=run.requests_per_second * factor,
-            cpu_seconds_per_request=run.cpu_seconds_per_request / factor,
-            rss_bytes=rss,
-        )
-
-    return made.changed(where, change)
-
-
-def other(name: str = "later", seed: int = 11, profile: Profile = REVIEW, noise: float = 0.012) -> Example:
-    """The same plan in another order on hosts of another name: other runs, the same servers."""
-    base = example(profile, name=name, noise=noise)
-    runs, skipped = plan_runs(SERVERS, ENDPOINTS, profile, "cloud", seed)
-    plan = msgspec.structs.replace(
-        base.plan, runs=runs, skipped=skipped, seed=seed, environment="cloud", lock_sha256="aa" * 32
-    )
-    made = tuple(run_result(planned, profile, noise) for planned in runs)
-    return replace(base, plan=plan, runs=made)
 
 
 def ratio(found: Comparison, server: str, endpoint: str, metric: object = RATE) -> Ratio:

@@ -25,8 +25,8 @@ from reports.page.page import Page
 from reports.page.parts import Answers, Items
 from reports.tables.table import Table, TableRow
 from reports.words.sentences import EndpointAnswer
+from tests.helpers.comparison_example import measured, other, scaled
 from tests.helpers.results_example import QUICK, RATED, Example, environment, example, failing, is_cell
-from tests.unit.test_comparison import measured, other, scaled
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -143,9 +143,9 @@ def test_a_difference_just_beyond_noise_shows_on_which_side_of_1_it_lies() -> No
 def test_the_gates_errors() -> None:
     found = mixed()
     failed = gate_error(gate(found, 0.05))
-    assert isinstance(failed, GateFailed) and "uvicorn-orders-w1-c50 (requests_per_second)" in failed.message
+    assert isinstance(failed, GateFailed) and "uvicorn orders (requests/s)" in failed.message
     undecided = gate_error(gate(found, 0.5))
-    assert isinstance(undecided, GateUndecided) and "daphne-orders-w1-c50" in undecided.message
+    assert isinstance(undecided, GateUndecided) and "daphne orders" in undecided.message
     assert gate_error(gate(compare(measured(example()), measured(other())), 0.05)) is None
 
 
@@ -190,7 +190,7 @@ def test_the_command_its_last_line_and_its_exit_codes(tmp_path: Path) -> None:
     assert compared.stdout.splitlines()[-1] == str(tmp_path / "b" / "compare-a.html")
 
     failed = invoked(tmp_path, "a", "b", "--fail-over", "5%")
-    assert failed.returncode == 61 and "uvicorn-orders-w1-c50" in failed.stderr
+    assert failed.returncode == 61 and "uvicorn orders (requests/s)" in failed.stderr
     assert failed.stdout.splitlines()[-1].endswith("compare-a.html")
 
     unlike = invoked(tmp_path, "a", "once")

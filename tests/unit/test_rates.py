@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 from pathlib import Path
 from typing import Any
 
@@ -29,12 +30,12 @@ from reports.exporters.csv import cells_csv
 from reports.page.html import page_html
 from reports.page.report import report_page
 from reports.results import Results
-from reports.terminal.closing import closing_lines
 from reports.words.rates import RateGroup, rate_groups, rate_sentences
 from reports.words.verdicts import contests
 from session.finish import render_again
 from tests.helpers.endpoints import ENDPOINTS
 from tests.helpers.results_example import RATED, SERVERS, Example, example
+from tests.helpers.screens import closing_lines
 
 CELL = Cell("uvicorn", "shortbody", 1, 50, "lab")
 
@@ -343,13 +344,19 @@ def test_a_share_without_a_valid_maximum_says_so() -> None:
     assert share.reasons[0].text == "50 % of its maximum is unknown: no closed-loop run is valid"
 
 
-def test_verdicts_and_closing_lines_are_those_of_the_closed_loop() -> None:
+def test_verdicts_are_those_of_the_closed_loop_and_rates_have_rows_of_their_own() -> None:
     made = rated()
     summary = summarise(made.plan, made.runs)
     bare = msgspec.structs.replace(summary, cells=summary.closed_loop_cells)
     names = [endpoint.name for endpoint in ENDPOINTS]
     assert contests(summary, made.runs, names) == contests(bare, made.runs, names)
-    assert closing_lines(summary, made.runs) == closing_lines(bare, made.runs)
+    rows, bare_rows = (closing_lines(one, made.runs) for one in (summary, bare))
+    verdicts = [line.rpartition("  ")[2] for line in rows if "  closed loop  " in line]
+    assert len(verdicts) == 9
+    assert verdicts == [line.rpartition("  ")[2] for line in bare_rows[1:10]]
+    at_rates = [line for line in rows if "  at " in line]
+    assert len(at_rates) == len(summary.cells) - len(bare.cells)
+    assert all(re.search(r" [\d.,]+ +[\d.,]+ +\d+\.\d  ", line) for line in at_rates)
 
 
 def test_a_sentence_tells_the_tail_of_each_at_the_highest_rate_that_all_kept() -> None:

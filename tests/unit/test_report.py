@@ -32,7 +32,6 @@ from reports.paper.tables import paper_table
 from reports.results import Results
 from reports.tables.latency import latency_table
 from reports.tables.rates import rates_table
-from reports.terminal.closing import closing_lines
 from reports.words import numbers
 from reports.words.cautions import cautions
 from reports.words.rates import rate_groups
@@ -49,6 +48,7 @@ from tests.helpers.results_example import (
     generator_at_its_limit,
     is_cell,
 )
+from tests.helpers.screens import closing_lines
 
 BAD = failing(generator_at_its_limit(example(), "uvicorn", "shortbody"), "daphne", "orders")
 
@@ -308,31 +308,33 @@ def test_figures_read_the_same_everywhere(shown: str, expected: str) -> None:
     assert shown == expected
 
 
-def test_the_closing_block_is_aligned_and_says_its_limits() -> None:
+def test_the_closing_table_is_aligned_and_says_its_limits() -> None:
     made = example()
     lines = closing_lines(summarise(made.plan, made.runs), made.runs)
     assert re.fullmatch(
-        r"shortbody  uvicorn    15,\d{3}  \[15,\d{3}, 16,\d{3}\]  3\.81 times the next \[3\.75, 3\.90\]",
-        lines[0],
+        r"shortbody  uvicorn        15,\d{3}  \[15,\d{3}, 16,\d{3}\]     \d\.\d\d     \d\.\d\d     62\.\d  "
+        r"server CPU  3\.81 times the next \[3\.75, 3\.90\]",
+        lines[1],
     )
     assert re.fullmatch(
-        r" {11}daphne {6}4,\d{3}  \[4,\d{3}, 4,\d{3}\] {4}\+22 % \[20, 24\] over the next", lines[1]
+        r"shortbody  daphne          4,\d{3}  \[4,\d{3}, 4,\d{3}\] .*  server CPU  "
+        r"\+22 % \[20, 24\] over the next",
+        lines[2],
     )
-    assert lines[-2:] == [
-        "Limit  server CPU in 6 cells, none found in 3 cells",
-        "Valid  45 of 45 runs; load CPU at most 35 %",
-    ]
+    assert [sum(f"  {limit}  " in line for line in lines) for limit in ("server CPU", "none found")] == [6, 3]
+    assert lines[-2:] == ["", "Runs    45 of 45 runs valid; a load worker's CPU at most 35 %"]
 
 
-def test_the_closing_block_without_interval_and_with_refusals() -> None:
+def test_the_closing_table_without_interval_and_with_refusals() -> None:
     quick = example(QUICK)
     lines = closing_lines(summarise(quick.plan, quick.runs[:7]), quick.runs[:7])
     assert not any("[" in line for line in lines)
-    assert any(line.startswith("Note   one run each: no interval") for line in lines)
-    assert any(line.endswith("refused: it has not been run yet") for line in lines)
-    assert lines[-1].startswith("Valid  7 of 7 runs (9 planned)")
+    assert any(line.startswith("Note    one run each: no interval") for line in lines)
+    assert sum(line.endswith("not measured: it has not been run yet") for line in lines) == 2
+    assert lines[-1].startswith("Runs    7 of 7 runs valid; 2 of 9 planned missing")
     bad = closing_lines(summarise(BAD.plan, BAD.runs), BAD.runs)
-    assert any("uvicorn    refused: the load generator used 97 %" in line for line in bad)
+    (void,) = (line for line in bad if "void: the load generator used 97 %" in line)
+    assert void.split()[:2] == ["shortbody", "uvicorn"]
     assert not any("15,9" in line for line in bad)
 
 
@@ -555,7 +557,8 @@ def test_skipped_cells_are_listed_with_their_reason(tmp_path: Path) -> None:
     assert "Cells not measured" in page
     assert why in page
     lines = closing_lines(summarise(skipped.plan, skipped.runs), skipped.runs)
-    assert f"Skip   daphne orders: {why}" in lines
+    (row,) = (line for line in lines if why in line)
+    assert row.split()[:2] == ["orders", "daphne"] and row.endswith(f"skipped: {why}")
 
 
 def test_every_run_and_its_counts_are_in_the_report(tmp_path: Path) -> None:

@@ -59,7 +59,7 @@ def test_a_name_that_exists_is_refused_and_left_as_it_is(store: Store) -> None:
 
 
 def test_opening_an_unknown_name_names_the_known_ones(store: Store) -> None:
-    with pytest.raises(UsageError, match="existing ones: first"):
+    with pytest.raises(UsageError, match=r"no results named .* There are first"):
         Store.open(store.directory.parent, "second")
     with pytest.raises(ResultError, match=r"plan\.json is missing"):
         Store.at(store.directory.parent)

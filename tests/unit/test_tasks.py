@@ -91,7 +91,7 @@ def test_every_option_of_bench_has_its_help_and_reaches_the_request() -> None:
     options = {one.attr_name or one.name: one.help for one in bench.args.values()}
     assert all(options.values())
     fields = {field.name for field in msgspec.structs.fields(BenchRequest)}
-    assert set(options) - {"dry_run", "debug"} == fields - {"root", "given"}
+    assert set(options) - {"dry_run", "debug", "quiet", "json", "open"} == fields - {"root", "given"}
 
 
 def test_paths_are_shown_from_where_the_user_is(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

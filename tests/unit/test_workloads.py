@@ -13,6 +13,7 @@ import msgspec
 import pytest
 
 from bench.errors import AnswersDiffer, UsageError
+from bench.plan.plan import plan_runs
 from bench.spec import Endpoint
 from bench.wire.answers import TakenAnswer
 from loadgen.endpoints import endpoint_of
@@ -22,6 +23,7 @@ from testapp.data import USER_COUNT, tokens
 from testapp.workload import Workload
 from testapp.workloads import WORKLOADS
 from tests.helpers.endpoints import ENDPOINTS, KNOWN_ENDPOINTS
+from tests.helpers.results_example import QUICK, SERVERS
 
 ROOT = Path(__file__).resolve().parents[2]
 SEED = 7
@@ -95,6 +97,15 @@ def test_the_apps_count_is_that_of_the_endpoint_or_of_all_that_a_locustfile_aske
     assert traffic_of(ENDPOINTS[2], SEED).count_by_app(counts, 0) is None
     assert traffic_of(OWN, SEED).count_by_app(counts, 0) == 7
     assert traffic_of(OWN, SEED).count_by_app(counts, 1) is None
+
+
+def test_a_workload_whose_protocol_no_client_speaks_is_skipped_with_the_reason() -> None:
+    other = msgspec.structs.replace(ENDPOINTS[0], protocol="websocket")
+    runs, skipped = plan_runs(SERVERS[:1], [ENDPOINTS[1], other], QUICK, "lab", seed=1)
+    assert {run.cell.endpoint for run in runs} == {"longbody"}
+    assert [(one.cell.endpoint, one.reason) for one in skipped] == [
+        ("shortbody", "our engine does not speak websocket")
+    ]
 
 
 def test_an_endpoint_that_the_app_has_no_more_is_told() -> None:

@@ -3,31 +3,32 @@
 from __future__ import annotations
 
 import contextlib
-import dataclasses
-import hashlib
 import time
 
 from bench.environment.calibration import ClientFigure, client_figure
 from bench.errors import AsgibenchError
-from bench.wire.load import Expect, LoadSpec
 from loadgen.calibrate.ready import ADDRESS, CONNECTIONS, WARMUP_SECONDS, ReadyHost
-from loadgen.calibrate.static import SEED, body_of
-from loadgen.endpoints import endpoint_of
+from loadgen.calibrate.static import load_of_file
 from loadgen.stats import StoppedRun, cut_window
-from loadgen.traffic import WorkloadTraffic
 from testapp.workload import Workload
 
 EPOCH_LEAD_SECONDS = 0.1
 WATCH_SECONDS = 0.1
-HASH_SAMPLE_EVERY = 1_000
 
 
 def by_engine(host: ReadyHost, workload: Workload, run: str) -> ClientFigure:
     """Raises LoadError."""
     epoch = time.time() + EPOCH_LEAD_SECONDS
     end = epoch + WARMUP_SECONDS + host.window_seconds
+    spec = load_of_file(
+        workload,
+        ADDRESS,
+        host.origin.port,
+        epoch=epoch,
+        clock_offsets=dict.fromkeys(host.cluster.worker_hosts, host.clock_offset_seconds),
+    )
     try:
-        host.cluster.start_run(run, load_spec(host, workload, epoch), CONNECTIONS, None)
+        host.cluster.start_run(run, spec, CONNECTIONS, None)
         while time.time() < end:
             host.cluster.check_running()
             time.sleep(min(WATCH_SECONDS, max(0.0, end - time.time())))
@@ -37,20 +38,6 @@ def by_engine(host: ReadyHost, workload: Workload, run: str) -> ClientFigure:
             host.cluster.abort_run()
         raise
     return _figure(host, workload, stopped)
-
-
-def load_spec(host: ReadyHost, workload: Workload, epoch: float) -> LoadSpec:
-    """What a benchmark's run asks, tokens in rotation too; each answer is the one file of the workload."""
-    body = body_of(workload)
-    spec = WorkloadTraffic(workload, endpoint_of(workload), SEED).load_spec(
-        ADDRESS,
-        host.origin.port,
-        epoch=epoch,
-        hash_sample_every=HASH_SAMPLE_EVERY,
-        clock_offsets=dict.fromkeys(host.cluster.worker_hosts, host.clock_offset_seconds),
-    )
-    expect = Expect(length=len(body), body_sha256=(hashlib.sha256(body).hexdigest(),))
-    return dataclasses.replace(spec, expect=expect)
 
 
 def _figure(host: ReadyHost, workload: Workload, stopped: StoppedRun) -> ClientFigure:

@@ -3,7 +3,7 @@
 A connection has one exchange at a time: a request is sent whole, and its answer is read to the end before the
 next one is sent. http1.py is the protocol that there is; another one is another LoadProtocol, given to
 __main__.main. The hot loop recognises answers by their bytes without asking the protocol: only those whose
-``head`` and length the exchange has told it.
+``head`` and length an exchange has reported.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class Exchange(Protocol):
     body_length: int  # in bytes
     complete: bool
     closes: bool  # the connection can't be used again
-    counted: bool  # the body's length was told in the head
+    counted: bool  # the head has the body's length
     head: bytes  # all bytes before the body; empty where answers with this head are not to be recognised
     digest: Digest | None
 

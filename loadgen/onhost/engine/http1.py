@@ -49,7 +49,7 @@ class ResponseParser:
     """One response at a time, from bytes in pieces of any size.
 
     ``feed`` until ``complete``; at the end of the file ``end``. Then ``status``, ``body_length``, ``closes``
-    (the connection can't be used again) and ``counted`` (its length was told in the head) hold, and ``head``
+    (the connection can't be used again) and ``counted`` (its head has the length) hold, and ``head``
     is the final head's bytes, or empty when others came before it. A ``digest`` set before the first byte is
     fed gets the whole body. Interim responses (1xx) are skipped.
     """

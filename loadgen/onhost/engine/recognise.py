@@ -25,7 +25,8 @@ class Recogniser:
     def __init__(self, load: LoadSpec) -> None:
         hashes = load.expect.body_sha256
         self._digest = hashes[0] if len(hashes) == 1 else None
-        self._reads_small = not load.tls  # a TLS record must be read whole: what stays behind wakes nobody
+        # A TLS record must be read whole: the poller doesn't wake for what is left of one.
+        self._reads_small = not load.tls
         self.whole: bytes | None = None
         self.heads: dict[bytes, int] = {}
         self.read_bytes = READ_BYTES

@@ -147,7 +147,7 @@ class EngineWorker(LocustWorker):
     # From Locust's users
 
     def change_users(self, difference: int) -> None:
-        """Locust started or stopped a user. Many come at once: the engine is told once."""
+        """Locust started or stopped a user. Many come at once: the engine gets one order for all."""
         self._users += difference
         if not self._change_pending:
             self._change_pending = True

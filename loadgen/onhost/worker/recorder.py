@@ -53,7 +53,7 @@ def failure_kind(exception: BaseException | str, status: int | None) -> str:
 
 
 def _behind(exception: BaseException) -> Iterator[BaseException]:
-    """The exception and all that it wraps, the innermost first: clients wrap what the socket said."""
+    """The exception and all that it wraps, the innermost first: clients wrap the socket's error."""
     seen: list[BaseException] = []
     waiting = [exception]
     while waiting:

@@ -94,7 +94,7 @@ class UserWorker(LocustWorker):
 
     def _watch(self, recorder: RequestRecorder) -> None:
         """While the run lasts: see how late we are, end slices in which nothing happened, tell of users."""
-        told, looked_at = 0, time.perf_counter_ns()
+        reported, looked_at = 0, time.perf_counter_ns()
         while self._recorder is recorder:
             gevent.sleep(_TICK_SECONDS)
             now = time.perf_counter_ns()
@@ -102,9 +102,9 @@ class UserWorker(LocustWorker):
                 return
             recorder.note_lag(now, now - looked_at - round(_TICK_SECONDS * 1e9))
             looked_at = now
-            if self._runner.user_count != told:
-                told = self._runner.user_count
-                self.tell_connections(told)
+            if self._runner.user_count != reported:
+                reported = self._runner.user_count
+                self.tell_connections(reported)
 
 
 class PlannedRequest(NamedTuple):

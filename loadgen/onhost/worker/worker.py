@@ -4,7 +4,7 @@ engine_worker.py and users.py say how the load itself is made. Contract: ``locus
 of a client> --master-host H --master-port P``, with the folder that has this tree in PYTHONPATH and in the
 environment ASGIBENCH_WORKER (a name that is unique), ASGIBENCH_SPOOL (an existing folder) and optionally
 ASGIBENCH_CORES ("1", "2,3": pinned to them where the system can). The messages are those of
-bench/wire/worker.py. The process ends when its master does (within 6 s) or when told.
+bench/wire/worker.py. The process ends when its master does (within 6 s) or when Locust's master says quit.
 """
 
 from __future__ import annotations

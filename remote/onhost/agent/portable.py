@@ -6,7 +6,7 @@ import contextlib
 import os
 import platform
 from collections.abc import Callable, Iterable, Iterator
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import psutil
 
@@ -58,7 +58,7 @@ class PsutilHandle:
     def _memory(self) -> tuple[int | None, int | None]:
         if "uss" in self._reader.absent:
             return None, None
-        memory = self._process.memory_full_info()
+        memory: Any = self._process.memory_full_info()  # its fields differ by system
         pss = None if "pss" in self._reader.absent else memory.pss // 1024
         return pss, memory.uss // 1024
 

@@ -134,16 +134,18 @@ def cpu_model_of(cpuinfo: "str", board: "str") -> "str":
 
 
 def usable_cores() -> "list[int]":
-    if hasattr(os, "sched_getaffinity"):
-        return sorted(os.sched_getaffinity(0))
+    affinity = getattr(os, "sched_getaffinity", None)
+    if affinity is not None:
+        return sorted(affinity(0))
     return list(range(os.cpu_count() or 1))
 
 
 def can_pin() -> "bool":
-    if not hasattr(os, "sched_setaffinity"):
+    pin, affinity = getattr(os, "sched_setaffinity", None), getattr(os, "sched_getaffinity", None)
+    if pin is None or affinity is None:
         return False
     try:
-        os.sched_setaffinity(0, os.sched_getaffinity(0))
+        pin(0, affinity(0))
     except OSError:
         return False
     return True

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import json
 import os
 import selectors
 import signal
@@ -12,7 +11,7 @@ import socket
 from pathlib import Path
 
 from bench.wire.attach import AttachOrder
-from bench.wire.codec import encode_line, from_plain
+from bench.wire.codec import encode_line, from_plain, plain_of
 from bench.wire.guard import REQUESTS, GuardFailure, ProcessEnded
 from remote.onhost.guard.guard import Guard
 from remote.onhost.guard.peer import CHUNK_BYTES, Peer, greet
@@ -109,7 +108,7 @@ class GuardLoop:
     def _take(self, peer: Peer, line: bytes) -> None:
         """One request. Whatever is wrong with it, the other processes keep their guard."""
         try:
-            plain = json.loads(line)
+            plain = plain_of(line)
             reply = Reply(peer, plain["id"])
         except (ValueError, TypeError, KeyError):
             log(f"not a request: {line[:80]!r}")

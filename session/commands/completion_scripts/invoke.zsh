@@ -7,8 +7,8 @@ _asgibench_invoke() {
     if [[ ${found[1]} == FILES ]]; then
         _files
     elif [[ -n ${found[1]} ]]; then
-        # Several names are separated by commas: another may follow.
-        compadd -Q -S '' -a found
+        # The space gives way to a comma, after which another name may follow.
+        compadd -Q -S ' ' -r ',' -a found
     fi
 }
 compdef _asgibench_invoke ./invoke invoke @PROGRAM@

@@ -1,0 +1,157 @@
+"""Each cell of a benchmark as one row of words: measured, void or skipped."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from bench.clients import client_of
+from bench.results.cell import Cell, SkippedCell
+from bench.results.pairs import runs_of
+from bench.results.run import RunResult
+from bench.results.summary import CellSummary, Summary
+from reports.words.numbers import counted, megabytes, milliseconds, rate
+from reports.words.rates import achieved_rate, is_behind, p99_seconds
+from reports.words.sentences import LIMITS, against_next, refused_because
+from reports.words.verdicts import contests
+
+
+@dataclass(frozen=True)
+class CellRow:
+    """A cell's figures as text, in the order of their columns. Empty: there is none.
+
+    ``tone`` is "", "void", "skipped", or "behind" where the server did not keep up with its rate.
+    """
+
+    endpoint: str = ""
+    server: str = ""
+    load: str = ""  # what tells it from the server's other cells on this endpoint
+    rate: str = ""
+    interval: str = ""
+    p50: str = ""
+    p99: str = ""
+    rss: str = ""
+    limit: str = ""
+    verdict: str = ""
+    tone: str = ""
+
+
+def cell_rows(summary: Summary, runs: Sequence[RunResult]) -> list[CellRow]:
+    """One row for each cell that was asked for: by endpoint and load, the best first, the skipped last."""
+    asked: list[CellSummary | SkippedCell] = [*summary.cells, *summary.skipped]
+    cells = [one.cell for one in asked]
+    endpoints = list(dict.fromkeys(cell.endpoint for cell in cells))
+    load_of = _load_words(cells)
+    against = {
+        step.better.cell: against_next(step)
+        for contest in contests(summary, runs, endpoints)
+        for step in contest.steps
+    }
+    ranked = {one.cell for one in summary.closed_loop_cells}
+
+    def place(one: CellSummary | SkippedCell) -> tuple[Any, ...]:
+        cell = one.cell
+        load = (cell.is_of_method, cell.load_on, cell.client, cell.workers, cell.connections)
+        rates = (cell.is_open_loop, cell.rate_share or 0.0, cell.rate_per_second or 0.0)
+        return (endpoints.index(cell.endpoint), load, rates, *_rank(one))
+
+    rows = []
+    for one in sorted(asked, key=place):
+        names = {"endpoint": one.cell.endpoint, "server": one.cell.server, "load": load_of(one)}
+        if isinstance(one, SkippedCell):
+            rows.append(CellRow(**names, verdict=f"skipped: {one.reason}", tone="skipped"))
+        elif not one.valid:
+            rows.append(_void_row(one, names, summary))
+        else:
+            verdict = _verdict(one, against.get(one.cell, ""), is_ranked=one.cell in ranked)
+            rows.append(_measured_row(one, names, verdict + _left_out(one, runs)))
+    return rows
+
+
+def _rank(one: CellSummary | SkippedCell) -> tuple[int, float]:
+    """Valid before void before skipped; the fastest first, at a rate the one of the shortest tail."""
+    if isinstance(one, SkippedCell):
+        return (2, 0.0)
+    if not one.valid:
+        return (1, 0.0)
+    return (0, p99_seconds(one) if one.is_open_loop else -(one.requests_per_second.median or 0.0))
+
+
+def _measured_row(cell: CellSummary, names: dict[str, str], verdict: str) -> CellRow:
+    figures, latency = cell.requests_per_second, cell.latency_seconds
+    low, high = rate(figures.low), rate(figures.high)
+    is_known = figures.low is not None and figures.high is not None and low != high
+    return CellRow(
+        **names,
+        rate=rate(figures.median),
+        interval=f"[{low}, {high}]" if is_known else "",
+        p50=milliseconds(latency.p50 if latency else None),
+        p99=milliseconds(latency.p99 if latency else None),
+        rss=megabytes(cell.rss_bytes.median),
+        limit=LIMITS.get(cell.limit, cell.limit),
+        verdict=verdict,
+        tone="behind" if is_behind(cell) else "",
+    )
+
+
+def _void_row(cell: CellSummary, names: dict[str, str], summary: Summary) -> CellRow:
+    """Without figures: they say nothing about the server."""
+    if cell.requests_per_second.runs:
+        limit = LIMITS.get(cell.limit, cell.limit)
+        return CellRow(**names, limit=limit, verdict=f"void: {refused_because(cell)}", tone="void")
+    title = f"{cell.cell.title}, block "
+    has_failed = any(one.code == "run_failed" and one.text.startswith(title) for one in summary.warnings)
+    why = "its run failed, see below" if has_failed else refused_because(cell)
+    return CellRow(**names, verdict=f"not measured: {why}", tone="void")
+
+
+def _verdict(cell: CellSummary, against: str, *, is_ranked: bool) -> str:
+    if is_behind(cell):
+        return f"did not keep up: {rate(achieved_rate(cell))} requests/s answered"
+    if cell.is_open_loop:
+        return "kept up"
+    if not is_ranked:
+        return "valid, of server and load generator together"
+    return against or "valid"
+
+
+def _left_out(cell: CellSummary, runs: Sequence[RunResult]) -> str:
+    made = runs_of(cell, runs)
+    void = sum(not run.valid for run in made)
+    return f"; {void} of {counted(len(made), 'run')} void" if void else ""
+
+
+def _load_words(cells: Sequence[Cell]) -> Callable[[CellSummary | SkippedCell], str]:
+    """Names of a cell's load by what differs between ``cells``; empty where nothing does."""
+    has_rates = any(cell.is_open_loop for cell in cells)
+    many_workers = len({cell.workers for cell in cells}) > 1
+    many_connections = len({cell.connections for cell in cells}) > 1
+    many_ways = len({(cell.client, cell.load_on) for cell in cells}) > 1
+
+    def words(one: CellSummary | SkippedCell) -> str:
+        cell = one.cell
+        parts = []
+        if many_workers:
+            parts.append(counted(cell.workers, "worker"))
+        if many_connections:
+            parts.append(counted(cell.connections, "connection"))
+        if many_ways:
+            place = "the server's host" if cell.load_on == "server" else "load hosts"
+            parts.append(f"{client_of(cell.client).title} on {place}")
+        if has_rates:
+            offered = one.rate_per_second if isinstance(one, CellSummary) else cell.rate_per_second
+            parts.append(_rate_words(cell, offered))
+        return ", ".join(parts)
+
+    return words
+
+
+def _rate_words(cell: Cell, offered: float | None) -> str:
+    """``closed loop``, ``at 500/s``, ``at 70 % (11,186/s)``."""
+    if not cell.is_open_loop:
+        return "closed loop"
+    if cell.rate_share is None:
+        return f"at {rate(offered)}/s"
+    came_to = "" if offered is None else f" ({rate(offered)}/s)"
+    return f"at {cell.rate_share * 100:g} %{came_to}"
