@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from bench.environment.hosts import Inventory
+from bench.environment.readiness import Finding
 from bench.plan.make import OVERHEAD_GUESS_SECONDS
 from bench.plan.plan import Plan
 from bench.plan.rate import parse_rates
@@ -31,6 +34,16 @@ def announce(progress: Progress, plan: Plan, inventory: Inventory, left: int) ->
     )
     for one in plan.skipped:
         progress.note("Skip", f"{one.cell.server} {one.cell.endpoint}: {one.reason}")
+
+
+def announce_limits(progress: Progress, findings: Sequence[Finding]) -> None:
+    """Show what limits the plan, and what makes a host busy now, which is judged in every run too.
+
+    Frequency scaling is left out: it is warned of with the hosts.
+    """
+    for one in findings:
+        if one.state == "limits" and one.what != "frequency":
+            progress.note("Limit", f"{one.host}: {one.what}: {one.text}")
 
 
 def database_shown(inventory: Inventory) -> str:

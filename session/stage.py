@@ -22,7 +22,7 @@ from remote.parallel import on_all, prompt_pool, wait_for_all
 from remote.provision.provision import Provisioned
 from remote.server import check_answers
 from reports.terminal.progress import Progress
-from session.announce import database_shown
+from session.announce import announce_limits, database_shown
 from session.locks import kept_locks
 from session.parties import Parties
 from session.parties.agents import AgentParty
@@ -55,10 +55,7 @@ def make_stage(fleet: Fleet, request: BenchRequest, plan: Plan, store: Store, pr
     progress.step("checking what the hosts can carry")
     findings, links = check_fleet(fleet, demand_of(plan), port=request.port, results=request.results_root)
     limits = limiting(findings)
-    for one in findings:
-        # Those that are no reasons too, as a host that is busy now. Frequency scaling is warned of below.
-        if one.state == "limits" and one.what != "frequency":
-            progress.note("Limit", f"{one.host}: {one.what}: {one.text}")
+    announce_limits(progress, findings)
 
     provisioned = provision_hosts(fleet, plan, kept_locks(store, plan), request.root, progress)
     facts = {name: one.facts for name, one in fleet.hosts.items()}

@@ -15,9 +15,9 @@ class ErrorJson(msgspec.Struct, frozen=True):
 
 class OutcomeJson(msgspec.Struct, frozen=True):
     exit_code: int
-    report: str | None  # its path; None: there is none
+    report: str | None  # its path; None where the benchmark was stopped
     error: ErrorJson | None  # what the exit code comes from; None where it is 0
-    summary: Summary | None  # as in summary.json; None where nothing is to be summed up
+    summary: Summary | None  # as in summary.json; None where the benchmark was stopped
 
 
 def outcome_json(

@@ -53,6 +53,8 @@ def run(options: BenchOptions) -> int:
     try:
         outcome = bench(options, progress)
     except (AsgibenchError, KeyboardInterrupt) as stopped:
+        # What is printed while the lines are redrawn would go where they are.
+        progress.stop()
         if options.json:
             print(outcome_json(_as_error(stopped)), flush=True)
         raise

@@ -16,6 +16,8 @@ import msgspec
 import pytest
 from rich.console import Console, Group
 
+from bench.environment.hosts import Host, Inventory
+from bench.environment.readiness import Finding
 from bench.errors import InvalidMeasurement, LoadError, UsageError
 from bench.judge.benchmark import run_failed
 from bench.judge.reason import Reason
@@ -29,6 +31,7 @@ from reports.terminal.consoles import console
 from reports.terminal.outcome import outcome_json
 from reports.terminal.progress import LiveFigures, Progress
 from reports.terminal.screen import labelled, wrapped
+from session.announce import announce, announce_limits
 from session.commands import bench as bench_command
 from session.commands import opening
 from session.finish import Outcome, finish
@@ -375,6 +378,31 @@ def test_off_a_terminal_each_run_is_a_line_and_nothing_is_cut() -> None:
     assert not IDENTIFIER.findall("\n".join(lines))
 
 
+def test_a_busy_host_is_shown_before_the_first_run() -> None:
+    busy = "load average 2.18 on 2 cores: other programs are at work"
+    findings = (
+        Finding("ok", "here", "disk", "40 GB are free"),
+        Finding("limits", "here", "cores", busy, "Stop them"),
+        Finding("limits", "here", "frequency", "CPU frequency scaling is powersave"),
+        Finding("limits", "here", "listen queue", "128 is short"),
+    )
+    out = console_of(None)
+    announce_limits(Progress(out), findings)
+    assert text_of(out).splitlines() == [
+        f"Limit   here: cores: {busy}",
+        "Limit   here: listen queue: 128 is short",
+    ]
+
+
+def test_the_plan_is_counted_with_right_plurals() -> None:
+    made = example(QUICK, servers=SERVERS[:1])
+    plan = msgspec.structs.replace(made.plan, endpoints=made.plan.endpoints[:1], runs=made.plan.runs[:1])
+    host = Host("here", ("server", "loadgen"), address="127.0.0.1")
+    out = console_of(None)
+    announce(Progress(out), plan, Inventory("local", "here.yml", host, (host,), None), 1)
+    assert text_of(out).startswith("Plan    1 server x 1 endpoint x 1 block = 1 run, 1 to do, about ")
+
+
 # ------------------------------------------------------------- bench --quiet, --json, --open
 
 
@@ -407,10 +435,15 @@ def test_json_is_one_object_and_nothing_else(outcome: Outcome, capsys: pytest.Ca
     assert msgspec.convert(found["summary"], Summary) == msgspec.json.decode(saved, type=Summary)
 
 
+@pytest.mark.parametrize("at_a_terminal", ["", "1"])
 def test_json_of_an_error_before_any_run(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    at_a_terminal: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    monkeypatch.setenv("FORCE_COLOR", at_a_terminal)
+    monkeypatch.setenv("TERM", "xterm")
+
     def refuse(request: object, progress: Progress) -> None:
+        assert progress.is_live == bool(at_a_terminal)
         raise UsageError("there is no such server", remedy="Name another")
 
     monkeypatch.setattr("session.benchmark.bench", refuse)
