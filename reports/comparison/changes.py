@@ -127,6 +127,8 @@ def answer(group: DifferenceGroup) -> EndpointAnswer:
 
 def invalid_because(cell: CellComparison) -> str:
     """``invalid in A: the reason; in B: the reason``, with no full stop."""
+    if not cell.a.valid and not cell.b.valid and _reason(cell.a) == _reason(cell.b):
+        return f"invalid in A and B: {_reason(cell.a)}"
     sides = (("A", cell.a), ("B", cell.b))
     parts = [f"in {side}: {_reason(summary)}" for side, summary in sides if not summary.valid]
     return "invalid " + "; ".join(parts)

@@ -96,6 +96,7 @@ def _lines_of(rows: Sequence[tuple[str, ...]], shown: Sequence[int]) -> list[str
     """The columns ``shown`` of the rows, and the short rows as they are."""
     full = [row for row in rows if len(row) == len(_TITLES)]
     widths = {column: max(len(row[column]) for row in full) for column in shown}
+    widths[0] = max(len(row[0]) for row in rows if len(row) > 1)
     lines = []
     for row in rows:
         if len(row) < len(_TITLES):

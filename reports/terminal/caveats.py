@@ -101,10 +101,10 @@ def _cause_line(reasons: Sequence[Reason], of: int) -> str:
     runs = f"{len(reasons)} of {counted(of, 'run')}" + (f" ({void} void)" if void else "")
     words = CAUSES.get(worst.code)
     if words is None:
-        text = f"{worst.text[:1].upper()}{worst.text[1:]}; the like in {runs}"
+        text = f"{_capital(worst.text)}; the like in {runs}"
     else:
         text = words.sentence.format(runs=runs) + _shares(reasons, words.share_of)
-    return f"{text}. {worst.remedy}" if worst.remedy else text
+    return ". ".join(_capital(part) for part in (text, worst.remedy) if part)
 
 
 def _shares(reasons: Sequence[Reason], share_of: str) -> str:
@@ -114,7 +114,8 @@ def _shares(reasons: Sequence[Reason], share_of: str) -> str:
     if not shares or not share_of:
         return ""
     low, high = percent(shares[0]), percent(shares[-1])
-    return f": {high if low == high else f'{low} to {high}'} {share_of}"
+    shown = high if low == high else f"{low.removesuffix(' %')} to {high}"
+    return f": {shown} {share_of}"
 
 
 def _wide_line(cells: Sequence[CellSummary]) -> Iterator[tuple[str, str]]:
@@ -145,7 +146,8 @@ def _runs_line(summary: Summary, runs: Sequence[RunResult]) -> str:
     again = [f"{run.cell.title}, block {run.block}" for run in runs if run.attempt > 1]
     if again:
         tried = "was tried a second time" if len(again) == 1 else "were tried a second time"
-        parts.append(f"{counted(len(again), 'run')} {tried} ({_few(again)})")
+        names = f" ({listed(again)})" if len(again) <= MOST_NAMES else ""
+        parts.append(f"{counted(len(again), 'run')} {tried}{names}")
     shares = [share for run in runs if (share := load_share(run)) is not None]
     if shares:
         parts.append(f"a load worker's CPU at most {percent(max(shares))}")
@@ -158,5 +160,8 @@ def _few(names: Sequence[str]) -> str:
 
 
 def _sentence(reason: Reason) -> str:
-    text = f"{reason.text[:1].upper()}{reason.text[1:]}"
-    return f"{text}. {reason.remedy}" if reason.remedy else text
+    return ". ".join(_capital(part) for part in (reason.text, reason.remedy) if part)
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]

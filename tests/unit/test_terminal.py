@@ -149,7 +149,7 @@ def test_causes_are_grouped_over_all_runs_with_their_range() -> None:
     made = disturbed(example(QUICK), (0.3, 0.47, 0.5, 0.78))
     (caveat,) = (text for label, text in lines_below(made) if label == "Caveat")
     assert caveat == (
-        "Other programs disturbed 4 of 9 runs (2 void): 30 % to 78 % of the load's cores. "
+        "Other programs disturbed 4 of 9 runs (2 void): 30 to 78 % of the load's cores. "
         "Stop what else runs on the load host, or keep it off these cores"
     )
 
