@@ -11,7 +11,7 @@ import msgspec
 
 from bench.catalogue.own_lock import OwnLock, with_app, with_own_locks
 from bench.catalogue.read import Catalogue, load_catalogue, load_profiles
-from bench.catalogue.versions import for_version, read_lock
+from bench.catalogue.versions import Lock, for_version, read_lock
 from bench.clients import USUAL_CLIENT
 from bench.environment.hosts import Inventory
 from bench.errors import UsageError
@@ -38,14 +38,19 @@ class Prepared(msgspec.Struct, frozen=True):
     own_locks: tuple[OwnLock, ...] = ()  # of the plan's servers with requirements of their own
 
 
-def asked_servers(request: BenchRequest, known: KnownEndpoints) -> tuple[ServerSpec, ...]:
+def asked_servers(
+    request: BenchRequest, known: KnownEndpoints, lock: Lock | None = None
+) -> tuple[ServerSpec, ...]:
     """The entries that are asked for, the test app's packages among requirements of their own.
 
-    Raises UsageError or CatalogueError.
+    ``lock`` is uv.lock, if it has been read already. Raises UsageError or CatalogueError.
     """
-    lock = read_lock(request.root / LOCK_FILE)
     version_set = request.version_set or _profile(request).version_set
     chosen = chosen_servers(load_catalogue(known.names, request.catalogue), request.servers, version_set)
+    if not any(spec.requirements for spec in chosen):
+        return chosen
+    # It has 800 kB: read where it is needed, and once.
+    lock = lock or read_lock(request.root / LOCK_FILE)
     return tuple(with_app(spec, lock) for spec in chosen)
 
 
@@ -65,8 +70,11 @@ def make_plan(
     if request.locustfile is not None and request.rates:
         raise UsageError("a user's locustfile sets its own pace", remedy="Leave --rate out")
     profile = _with_rates(_profile(request), request)
-    lock = with_own_locks(read_lock(request.root / LOCK_FILE), own_locks)
-    servers = tuple(for_version(spec, lock.version_of(spec)) for spec in asked_servers(request, known))
+    uv_lock = read_lock(request.root / LOCK_FILE)
+    lock = with_own_locks(uv_lock, own_locks)
+    servers = tuple(
+        for_version(spec, lock.version_of(spec)) for spec in asked_servers(request, known, uv_lock)
+    )
     locustfile = None if request.locustfile is None else read_locustfile(request.locustfile, known.names)
     if locustfile is not None and profile.clients != (USUAL_CLIENT,):
         raise UsageError(
