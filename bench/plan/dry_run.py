@@ -19,6 +19,7 @@ from bench.environment.hosts import Inventory
 from bench.errors import ResultError
 from bench.plan.make import OVERHEAD_GUESS_SECONDS
 from bench.plan.plan import Plan
+from bench.results.cell import Cell
 from bench.results.run import RunResult
 from bench.results.store import Store, result_names
 
@@ -82,14 +83,15 @@ def dry_run_lines(
     """
     profile = plan.profile
     return [
-        f"{plan.name}: {len(plan.servers)} server(s), {len(plan.endpoints)} endpoint(s), "
-        f"{profile.blocks} block(s): {len(plan.runs)} runs with {profile.connections} connections, "
+        f"{plan.name}: {_counted(len(plan.servers), 'server')}, {_counted(len(plan.endpoints), 'endpoint')}, "
+        f"{_counted(profile.blocks, 'block')}: {_counted(len(plan.runs), 'run')} with "
+        f"{_counted(profile.connections, 'connection')}, "
         f"profile {profile.name}, seed {plan.seed}",
         f"hosts: server {inventory.server.name}; load "
         f"{', '.join(host.name for host in inventory.loadgen)}; database "
         f"{(inventory.database or inventory.server).name}",
-        *(f"{run.position + 1:>4}  block {run.block}  {run.cell.id}" for run in plan.runs),
-        *(f"skipped: {one.cell.id}: {one.reason}" for one in plan.skipped),
+        *(f"{run.position + 1:>4}  block {run.block}  {_title(run.cell)}" for run in plan.runs),
+        *(f"skipped: {_title(one.cell)}: {one.reason}" for one in plan.skipped),
         *_share_lines(plan),
         "",
         "Commands. WORKDIR is the host's asgibench_workdir or our own folder there; what a * stands for "
@@ -99,6 +101,14 @@ def dry_run_lines(
         "",
         *_time_lines(plan, costs, now),
     ]
+
+
+def _title(cell: Cell) -> str:
+    return cell.title if cell.workers == 1 else f"{cell.title}, {_counted(cell.workers, 'worker')}"
+
+
+def _counted(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def _share_lines(plan: Plan) -> Iterator[str]:
@@ -126,7 +136,7 @@ def _server_lines(
                 program_directory=f"{WORKDIR}/envs/{spec.group}-*/bin",
             )
             title = spec.title or spec.name
-            yield f"  {spec.name}: {title}, {workers} worker(s), on {inventory.server.name}:"
+            yield f"  {spec.name}: {title}, {_counted(workers, 'worker')}, on {inventory.server.name}:"
             yield f"    {shlex_text(command)}"
             text = config_text(spec, host=host, port=port, workers=workers)
             if text:
@@ -157,7 +167,7 @@ def _time_lines(plan: Plan, costs: KnownCosts, now: datetime) -> Iterator[str]:
     source = (
         "allowed for, as no run on these hosts is among the results"
         if costs.overhead_seconds is None
-        else f"the median of {costs.runs} earlier run(s) on these hosts"
+        else f"the median of {_counted(costs.runs, 'earlier run')} on these hosts"
     )
     one = profile.warmup_seconds + profile.window_seconds + rests + overhead
     total = one * len(plan.runs)
@@ -167,7 +177,7 @@ def _time_lines(plan: Plan, costs: KnownCosts, now: datetime) -> Iterator[str]:
         f"  a run: {profile.warmup_seconds} s warm-up + {profile.window_seconds} s window + {rests:g} s rests"
         f" + {overhead:.1f} s to start, stop and collect ({source}) = {one:.1f} s"
     )
-    yield f"  {len(plan.runs)} runs: {hours_and_minutes(total)}"
+    yield f"  {_counted(len(plan.runs), 'run')}: {hours_and_minutes(total)}"
     if costs.setup_seconds is None:
         yield (
             "  set-up before them: not known for these hosts yet. The first time downloads and installs, and"

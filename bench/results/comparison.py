@@ -22,24 +22,21 @@ from bench.results.summary import CellSummary
 
 
 class Measured(msgspec.Struct, frozen=True):
-    """One benchmark as its folder holds it; ``name`` is the folder's."""
+    """One benchmark as its folder holds it."""
 
-    name: str
+    name: str  # the folder's
     plan: Plan
     environment: Environment
     runs: tuple[RunResult, ...]
 
 
 class CellComparison(msgspec.Struct, frozen=True):
-    """One cell in both. ``ratios`` follow METRICS, and are empty where either is invalid.
+    """One cell in both benchmarks."""
 
-    ``cell`` has no environment. ``a`` and ``b`` are the cell's summaries, with the reasons.
-    """
-
-    cell: Cell
+    cell: Cell  # without its environment
     a: CellSummary
     b: CellSummary
-    ratios: tuple[Ratio, ...]
+    ratios: tuple[Ratio, ...]  # in the order of METRICS; empty where the cell is invalid in either
 
     @property
     def is_valid(self) -> bool:
@@ -47,32 +44,30 @@ class CellComparison(msgspec.Struct, frozen=True):
 
 
 class Flip(msgspec.Struct, frozen=True):
-    """Two servers whose order by requests/s isn't the same in A and B. Ratios are ``first`` over ``second``.
+    """Two servers whose order by requests/s isn't the same in A and B."""
 
-    ``first`` has the higher median in A. ``is_resolved``: both intervals exclude 1; else it may be noise.
-    """
-
-    contest: Cell
-    first: str
+    contest: Cell  # what both were measured at: a cell without server and environment
+    first: str  # the server that is ahead in A
     second: str
-    ratio_a: Estimate
+    ratio_a: Estimate  # requests/s of first over second
     ratio_b: Estimate
 
     @property
     def is_resolved(self) -> bool:
+        """Both intervals exclude 1; otherwise the other order may be noise."""
         above = self.ratio_a.low is not None and self.ratio_a.low > 1
         below = self.ratio_b.high is not None and self.ratio_b.high < 1
         return above and below
 
 
 class Comparison(msgspec.Struct, frozen=True):
-    """``flips`` are beyond the uncertainty of both; ``swaps`` have another order that may be noise."""
+    """Two benchmarks, cell by cell."""
 
     a: Measured
     b: Measured
-    cells: tuple[CellComparison, ...]
-    flips: tuple[Flip, ...]
-    swaps: tuple[Flip, ...]
+    cells: tuple[CellComparison, ...]  # in A's order
+    flips: tuple[Flip, ...]  # those that are resolved
+    swaps: tuple[Flip, ...]  # those that may be noise
 
     @property
     def valid_cells(self) -> tuple[CellComparison, ...]:

@@ -11,17 +11,13 @@ from bench.results.ratio import Ratio
 
 
 class Gate(msgspec.Struct, frozen=True):
-    """What --fail-over found; each item is a cell and a figure of it.
+    """What --fail-over found: cells, each with the figure that it is about."""
 
-    ``worse``: by more than ``share`` beyond the uncertainty. ``possible``: not shown, yet their intervals
-    reach that far. ``undecided``: no interval or no figure. ``invalid``: cells that say nothing.
-    """
-
-    share: float
-    worse: tuple[tuple[Cell, Ratio], ...]
-    possible: tuple[tuple[Cell, Ratio], ...]
-    undecided: tuple[tuple[Cell, Ratio], ...]
-    invalid: tuple[Cell, ...]
+    share: float  # 0.05 for 5 %
+    worse: tuple[tuple[Cell, Ratio], ...]  # by more than share, beyond the uncertainty
+    possible: tuple[tuple[Cell, Ratio], ...]  # that they are isn't shown, and can't be excluded
+    undecided: tuple[tuple[Cell, Ratio], ...]  # without an interval or a figure
+    invalid: tuple[Cell, ...]  # cells that say nothing of their server
 
 
 def gate(comparison: Comparison, share: float) -> Gate:

@@ -37,6 +37,7 @@ class Latency(msgspec.Struct, frozen=True):
     p99_9: Annotated[float, Quantile(0.999, "p99.9")]
     max: float  # the slowest request
     mean: float
+    p99_99: Annotated[float | None, Quantile(0.9999, "p99.99")] = None
 
     def percentiles(self) -> Iterator[tuple[Percentile, float | None]]:
         """Every percentile with its value in seconds, the lowest percentile first."""

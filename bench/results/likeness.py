@@ -1,8 +1,8 @@
 """Whether two benchmarks followed the same plan: every way in which they didn't.
 
-Names, seeds, times, environments, lock and asgibench may differ: that is what is compared. So may the number
-of blocks, which the intervals answer for. Anything else that a plan holds makes the figures of other things;
-a field that is new to a plan counts as that until it is named here.
+Names, seeds, times, environments, locked packages and asgibench's version may differ: that is what a
+comparison is for. So may the number of blocks, which only widens or narrows intervals. Whatever else differs,
+the figures are of different things. A field that is added to a plan counts as such until it is named here.
 """
 
 from __future__ import annotations
@@ -37,10 +37,10 @@ _MOST_CELLS_NAMED = 6
 
 
 class Difference(msgspec.Struct, frozen=True):
-    """``what`` is ``a`` in one benchmark and ``b`` in the other; words for a reader, a dash for none."""
+    """Something that isn't the same in two plans, in words for a reader."""
 
     what: str
-    a: str
+    a: str  # in A
     b: str
 
 
@@ -71,7 +71,7 @@ def plan_differences(a: Plan, b: Plan) -> tuple[Difference, ...]:
 
 
 def without_environment(cell: Cell) -> Cell:
-    """What a cell is on whatever hosts: by this the cells of two benchmarks are matched."""
+    """The cell on any hosts: by this the cells of two benchmarks are matched."""
     return msgspec.structs.replace(cell, environment="")
 
 
@@ -106,7 +106,7 @@ def _locustfile_shown(plan: Plan) -> str:
 
 
 def _cells(a: Plan, b: Plan) -> Iterator[Difference]:
-    """What the parts above leave open: a cell that only one of them could measure."""
+    """Cells that only one of the plans has, though servers, endpoints and load levels are the same."""
     ours, theirs = _planned(a), _planned(b)
     servers = {one.name for one in a.servers} & {one.name for one in b.servers}
     endpoints = {one.name for one in a.endpoints} & {one.name for one in b.endpoints}

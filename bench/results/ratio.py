@@ -20,17 +20,14 @@ from bench.results.run import RunResult
 
 
 class Metric(msgspec.Struct, frozen=True):
-    """A figure of a run. ``resolution`` is the relative step below which two runs can't differ.
+    """A figure that two benchmarks are compared by."""
 
-    ``is_gated``: --fail-over judges by it.
-    """
-
-    name: str
+    name: str  # with its unit
     title: str  # for readers, within a sentence
-    of: Callable[[RunResult], float | None]
+    of: Callable[[RunResult], float | None]  # None: the run has no such figure
     more_is_better: bool = False
-    resolution: float = 0.0
-    is_gated: bool = True
+    resolution: float = 0.0  # the relative step in which it is measured: 0.001 for 0.1 %
+    is_gated: bool = True  # --fail-over judges by it
 
 
 def _requests_per_second(run: RunResult) -> float | None:
@@ -50,13 +47,13 @@ def _cpu_seconds_per_request(run: RunResult) -> float | None:
 
 
 def _requests_per_second_per_core(run: RunResult) -> float | None:
-    """By the cores that the server's processes used in the window, not by those it might have used."""
+    """Per core that the server's processes used in the window, not per core that they might have used."""
     used = cores_used(run)
     return run.requests_per_second / used if used else None
 
 
 def cores_used(run: RunResult) -> float | None:
-    """Of the server's host, by its process tree's CPU time over the window; None where it isn't known."""
+    """How many cores the server's processes used on average in the window; None: not known."""
     return None if run.server_cpu is None else run.server_cpu.core_share
 
 
@@ -86,23 +83,20 @@ class Change(Enum):
 
 
 class Ratio(msgspec.Struct, frozen=True):
-    """One figure in A and in B: medians over the valid runs, and B's over A's with its 95 % interval.
-
-    None: no such figure; the interval is None with fewer than two runs on either side.
-    """
+    """One figure in A and in B, and B's over A's. None: no run has the figure."""
 
     metric: Metric
-    a: float | None
+    a: float | None  # median over the valid runs
     b: float | None
-    median: float | None
-    low: float | None
+    median: float | None  # b over a
+    low: float | None  # of the 95 % interval; None too with fewer than two runs on either side
     high: float | None
-    runs_a: int
+    runs_a: int  # how many runs have the figure
     runs_b: int
 
     @property
     def change(self) -> Change:
-        """A difference only where the whole interval lies on one side of 1."""
+        """What the interval allows to say: a difference only if it lies wholly on one side of 1."""
         if self.median is None:
             return Change.NOT_MEASURED
         if self.low is None or self.high is None:
@@ -112,20 +106,20 @@ class Ratio(msgspec.Struct, frozen=True):
         return Change.BETTER if (self.low > 1) == self.metric.more_is_better else Change.WORSE
 
     def is_worse_by(self, share: float) -> bool:
-        """Beyond the uncertainty: the whole interval is more than ``share`` worse than 1."""
+        """The whole interval is worse than 1 by more than ``share``: B is worse beyond the uncertainty."""
         if self.low is None or self.high is None:
             return False
         return self.high < 1 - share if self.metric.more_is_better else self.low > 1 + share
 
     def may_be_worse_by(self, share: float) -> bool:
-        """Some of the interval is, so that it can't be excluded."""
+        """Part of the interval is worse than 1 by more than ``share``: that B is can't be excluded."""
         if self.low is None or self.high is None:
             return False
         return self.low < 1 - share if self.metric.more_is_better else self.high > 1 + share
 
 
 def ratio_of(metric: Metric, a: Sequence[float], b: Sequence[float]) -> Ratio:
-    """``b`` over ``a``, both the figures of single runs."""
+    """``b`` over ``a``; each is a list of the figures of single runs."""
     middle_a, middle_b = (median(values) if values else None for values in (a, b))
     known = Ratio(metric, middle_a, middle_b, None, None, None, len(a), len(b))
     if not middle_a or not middle_b or middle_a < 0 or middle_b < 0:

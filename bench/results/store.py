@@ -320,4 +320,9 @@ def _check_file_name(name: str) -> None:
 def _is_plain(name: str) -> bool:
     """A name for a file that stays in its folder on Linux and macOS, with room for a prefix."""
     forbidden = set("/\\\0\n\r")
-    return bool(name) and not name.startswith(".") and not forbidden & set(name) and len(name.encode()) <= 200
+    return (
+        bool(name)
+        and not name.startswith(".")
+        and not forbidden & set(name)
+        and len(name.encode(errors="surrogateescape")) <= 200
+    )

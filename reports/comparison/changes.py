@@ -25,6 +25,10 @@ INTERVALS = (
     "Intervals are 95 %, over the repeats on these hosts; another day or another host may lie outside. "
     "Of many such figures about one in twenty lies beyond 1 by chance"
 )
+SAME = (
+    "A and B are the same runs: this is one benchmark compared with itself, so every ratio is 1 and says "
+    "nothing. Name two benchmarks of one plan"
+)
 TITLES = {
     "requests_per_second": "requests/s",
     "p99_seconds": "p99, ms",
@@ -59,6 +63,12 @@ def groups_of(comparison: Comparison) -> tuple[DifferenceGroup, ...]:
     )
 
 
+def is_same(comparison: Comparison) -> bool:
+    """A and B are one benchmark, or copies of it."""
+    a, b = comparison.a, comparison.b
+    return a.plan == b.plan and a.runs == b.runs
+
+
 def title_of(metric: Metric) -> str:
     return TITLES[metric.name]
 
@@ -82,6 +92,8 @@ def ratio_words(ratio: Ratio) -> str:
 
 def headline(comparison: Comparison) -> str:
     """The whole comparison in one line, by requests/s."""
+    if is_same(comparison):
+        return "One benchmark compared with itself: no difference can show"
     counts = Counter(cell.ratios[0].change for cell in comparison.valid_cells)
     total = counted(len(comparison.cells), "cell")
     words = {

@@ -10,12 +10,14 @@ from bench.results.ratio import METRICS, Change
 from reports.comparison.changes import (
     INTERVALS,
     NO_INTERVAL,
+    SAME,
     DifferenceGroup,
     answer,
     flip_sentences,
     gate_sentences,
     groups_of,
     headline,
+    is_same,
     worse_sentences,
 )
 from reports.comparison.figures import ratio_figure
@@ -90,6 +92,8 @@ def _differences(comparison: Comparison) -> tuple[Part, ...]:
 
 def notes(comparison: Comparison) -> tuple[str, ...]:
     """What bounds these ratios, each a clause without a full stop."""
+    if is_same(comparison):
+        return (SAME,)
     changes = {ratio.change for cell in comparison.valid_cells for ratio in cell.ratios}
     sentences = []
     if Change.NO_INTERVAL in changes:

@@ -1,4 +1,4 @@
-"""A comparison at the terminal: a table where it is wide enough, else a block for each cell."""
+"""A comparison at the terminal: a row for each cell with as many figures as fit, else a block for each."""
 
 from __future__ import annotations
 
@@ -27,19 +27,24 @@ from reports.comparison.page import notes
 _LEGEND = "B over A of medians [95 % interval]; ~ is within noise"
 _TITLES = ("", "A, req/s", "B, req/s", "requests/s", "p99", "RSS", "CPU a request", "req/s a core")
 _WHICH_WAY = {Change.BETTER: " better", Change.WORSE: " worse"}
+# Which of the titles a table has; the page has all.
+_SHOWN = ((0, 1, 2, 3, 4, 5, 6, 7), (0, 3, 4, 5, 6, 7), (0, 1, 2, 3, 4, 5), (0, 3, 4, 5))
 _LEAST = 24
+_WITHOUT_WRAPPING = 10_000
 _MOST_DIFFERENCES = 12
 _INDENT = 9
 
 
-def comparison_lines(comparison: Comparison, gate: Gate | None, width: int) -> list[str]:
-    """The comparison, without colours and paths. No line is wider than ``width`` columns, or 24."""
-    width = max(width, _LEAST)
+def comparison_lines(comparison: Comparison, gate: Gate | None, columns: int | None) -> list[str]:
+    """The comparison, without colours and paths. No line is wider than ``columns``, or 24.
+
+    ``columns`` is None where the output is no terminal: nothing is wrapped then.
+    """
+    width = _WITHOUT_WRAPPING if columns is None else max(columns, _LEAST)
     lines = [*_named("A", comparison, width), *_named("B", comparison, width)]
     lines += [*_labelled("Python", [python_sentence(comparison)[1]], width), ""]
     groups = groups_of(comparison)
-    table = _table(groups)
-    lines += table if max(map(len, table)) <= width else _blocks(groups, width)
+    lines += _table(groups, width) or _blocks(groups, width)
     lines.append("")
     lines += _labelled("Ratio", [_LEGEND], width)
     lines += _labelled("Answer", [headline(comparison)], width)
@@ -60,22 +65,45 @@ def _named(side: str, comparison: Comparison, width: int) -> list[str]:
     return _labelled(side, [text], width)
 
 
-def _table(groups: Sequence[DifferenceGroup]) -> list[str]:
-    """One line per cell with all its ratios."""
+def _table(groups: Sequence[DifferenceGroup], width: int) -> list[str]:
+    """One line per cell, with the first of its figures that fit; empty where too few do."""
+    for shown in _SHOWN:
+        lines = _lines_of(_rows(groups), shown)
+        if max(map(len, lines)) <= width:
+            return [*lines, *_reasons(groups, width)]
+    return []
+
+
+def _reasons(groups: Sequence[DifferenceGroup], width: int) -> list[str]:
+    """Why cells are invalid."""
+    invalid = [(group.label, cell) for group in groups for cell in group.cells if not cell.is_valid]
+    return [
+        line
+        for label, cell in invalid
+        for line in _wrapped(f"{label} {cell.cell.server}: {invalid_because(cell)}", width, "", "  ")
+    ]
+
+
+def _rows(groups: Sequence[DifferenceGroup]) -> list[tuple[str, ...]]:
     rows: list[tuple[str, ...]] = [_TITLES]
     for group in groups:
         rows.append((group.label,))
         rows += [_table_row(cell) for cell in group.cells]
+    return rows
+
+
+def _lines_of(rows: Sequence[tuple[str, ...]], shown: Sequence[int]) -> list[str]:
+    """The columns ``shown`` of the rows, and the short rows as they are."""
     full = [row for row in rows if len(row) == len(_TITLES)]
-    widths = [max(len(row[column]) for row in full) for column in range(len(_TITLES))]
+    widths = {column: max(len(row[column]) for row in full) for column in shown}
     lines = []
     for row in rows:
         if len(row) < len(_TITLES):
-            lines.append("  ".join(row))
+            lines.append("  ".join([f"{row[0]:<{widths[0]}}", *row[1:]]).rstrip())
             continue
         cells = [
-            f"{text:<{size}}" if column == 0 else f"{text:>{size}}"
-            for column, (text, size) in enumerate(zip(row, widths, strict=True))
+            f"{row[column]:<{size}}" if column == 0 else f"{row[column]:>{size}}"
+            for column, size in widths.items()
         ]
         lines.append("  ".join(cells).rstrip())
     return lines
@@ -84,7 +112,7 @@ def _table(groups: Sequence[DifferenceGroup]) -> list[str]:
 def _table_row(cell: CellComparison) -> tuple[str, ...]:
     name = f"  {cell.cell.server}"
     if not cell.is_valid:
-        return (name, invalid_because(cell))
+        return (name, "invalid")
     first = cell.ratios[0]
     figures = (figure_of(first.metric, first.a), figure_of(first.metric, first.b))
     return (name, *figures, *(ratio_words(ratio) for ratio in cell.ratios))

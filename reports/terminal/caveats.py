@@ -103,7 +103,7 @@ def _cause_line(reasons: Sequence[Reason], of: int) -> str:
         text = f"{worst.text[:1].upper()}{worst.text[1:]}; the like in {runs}"
     else:
         text = words.sentence.format(runs=runs) + _shares(reasons, words.share_of)
-    return f"{text}. {worst.remedy}".rstrip()
+    return f"{text}. {worst.remedy}" if worst.remedy else text
 
 
 def _shares(reasons: Sequence[Reason], share_of: str) -> str:
@@ -158,4 +158,4 @@ def _few(names: Sequence[str]) -> str:
 
 def _sentence(reason: Reason) -> str:
     text = f"{reason.text[:1].upper()}{reason.text[1:]}"
-    return f"{text}. {reason.remedy}".rstrip() if reason.remedy else text
+    return f"{text}. {reason.remedy}" if reason.remedy else text

@@ -85,10 +85,10 @@ class _ClockColumn(ProgressColumn):
 
     def __init__(self, runs: RunClock) -> None:
         super().__init__()
-        self._runs = runs
+        self.runs = runs
 
     def render(self, task: Task) -> Text:
-        runs = self._runs
+        runs = self.runs
         return Text(
             f"{runs.done}/{runs.total} runs  {clock_text(runs.elapsed)} elapsed  {clock_text(runs.left)} left"
         )
@@ -98,7 +98,7 @@ class _Display(Bars):
     """The bar, below it what runs now and the live figures."""
 
     def __init__(self, out: Console, runs: RunClock, below: Callable[[], Iterable[str]]) -> None:
-        self._runs = runs
+        self.runs = runs
         self._below = below
         self._bar: TaskID | None = None
         super().__init__(
@@ -108,14 +108,13 @@ class _Display(Bars):
             refresh_per_second=1,
             transient=True,
         )
+        self._bar = self.add_task("")
 
     def get_renderables(self) -> Iterable[RenderableType]:
-        if self._runs.total:
-            if self._bar is None:
-                self._bar = self.add_task("")
+        if self._bar is not None and self.runs.total:
             # Not update(): it may draw, which is what is being done here.
             task = self._tasks[self._bar]
-            task.total, task.completed = self._runs.total, self._runs.completed
+            task.total, task.completed = self.runs.total, self.runs.completed
             yield self.make_tasks_table([task])
         for line in self._below():
             yield Text(line, no_wrap=True, overflow="ellipsis")
@@ -126,9 +125,9 @@ class Progress:
 
     def __init__(self, out: Console | None = None, clock: Callable[[], float] = time.monotonic) -> None:
         self._console = out or console(stderr=True)
-        self._runs = RunClock(clock)
+        self.runs = RunClock(clock)
         self._clock = clock
-        self._display: _Display | None = None
+        self.display: _Display | None = None
         self._step = ""
         self._now = ""
         self._figures = ""
@@ -141,18 +140,18 @@ class Progress:
         return out.is_terminal and not out.is_dumb_terminal and not out.quiet
 
     def start(self) -> None:
-        self._runs.began = self._clock()
+        self.runs.began = self._clock()
         if self.is_live:
             self._show()
 
     def _show(self) -> None:
-        self._display = _Display(self._console, self._runs, self._lines)
-        self._display.start()
+        self.display = _Display(self._console, self.runs, self._lines)
+        self.display.start()
 
     def stop(self) -> None:
-        if self._display is not None:
-            self._display.stop()
-            self._display = None
+        if self.display is not None:
+            self.display.stop()
+            self.display = None
 
     def quiet(self, ask: Callable[[str], str] | None) -> Callable[[str], str] | None:
         """``ask``, with the redrawn lines taken away while it waits for the answer."""
@@ -160,7 +159,7 @@ class Progress:
             return None
 
         def asked(question: str) -> str:
-            was_shown = self._display is not None
+            was_shown = self.display is not None
             self.stop()
             try:
                 return ask(question)
@@ -187,10 +186,10 @@ class Progress:
 
     def begin_runs(self, done: int, total: int, left_seconds: float) -> None:
         self._step = ""
-        self._runs.begin(done, total, left_seconds)
+        self.runs.begin(done, total, left_seconds)
 
     def expect(self, left_seconds: float) -> None:
-        self._runs.expect(left_seconds)
+        self.runs.expect(left_seconds)
 
     def begin_run(self, run: PlannedRun, blocks: int, rate_per_second: float | None = None) -> None:
         """``rate_per_second`` is what a share of the server's maximum came to."""
@@ -198,7 +197,7 @@ class Progress:
         rate = f" ({rate_per_second:,.5g} requests/s)" if share else ""
         self._now = f"{run.cell.title}{rate}, block {run.block}/{blocks}"
         self._figures = ""
-        runs = self._runs
+        runs = self.runs
         runs.begin_run()
         if not self.is_live:
             self._print(
@@ -208,7 +207,7 @@ class Progress:
 
     def begin_attempt(self) -> None:
         """The run's own seconds begin, at a second try once more."""
-        self._runs.begin_run()
+        self.runs.begin_run()
         self.phase("starting", 0, 0, LiveFigures())
 
     def phase(self, name: str, second: float, length: float, figures: LiveFigures) -> None:
@@ -217,7 +216,7 @@ class Progress:
         self._figures = figures_text(figures)
 
     def end_run(self, result: RunResult) -> None:
-        self._runs.end_run()
+        self.runs.end_run()
         self._step = self._figures = ""
         if self.is_live and result.valid:
             return
@@ -235,12 +234,12 @@ class Progress:
         self._console.print(Text(line, style=style), soft_wrap=True)
 
     def _lines(self) -> Iterable[str]:
-        if self._runs.total:
+        if self.runs.total:
             yield _line("now", ", ".join(filter(None, (self._now, self._step))))
             if self._figures:
                 yield _line("live", self._figures)
         elif self._step:
-            yield _line("now", f"{self._step}  ({clock_text(self._runs.elapsed)})")
+            yield _line("now", f"{self._step}  ({clock_text(self.runs.elapsed)})")
 
 
 def _line(label: str, text: str) -> str:
@@ -254,7 +253,7 @@ def figures_text(figures: LiveFigures) -> str:
     if figures.p99_seconds is not None:
         parts.append(f"p99 {_ms(figures.p99_seconds)}")
     if figures.requests_per_second is not None:
-        parts.append(f"errors {figures.failures:,}")
+        parts.append(f"failed {figures.failures:,}")
     if figures.rss_bytes is not None:
         parts.append(f"RSS {figures.rss_bytes / 1e6:,.0f} MB")
     shares = [
@@ -264,7 +263,7 @@ def figures_text(figures: LiveFigures) -> str:
     ]
     if shares:
         parts.append("CPU " + " ".join(shares))
-    return "   ".join(parts)
+    return "  ".join(parts)
 
 
 def clock_text(seconds: float) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shutil
 from pathlib import Path
 from typing import Annotated
 
@@ -62,13 +61,14 @@ def run(options: CompareOptions) -> int:
     from bench.results.gate import gate, gate_error
     from reports.comparison.terminal import comparison_lines
     from reports.comparison.write import open_results, read_measured, write_comparison
+    from reports.terminal.screen import terminal_columns
 
     root = options.results or options.root / "results"
     stores = open_results(root, options.a), open_results(root, options.b)
     compared = compare(*map(read_measured, stores))
     judged = None if options.fail_over is None else gate(compared, options.fail_over)
     page = write_comparison(stores[1], compared, judged)
-    print("\n".join(comparison_lines(compared, judged, shutil.get_terminal_size().columns)))
+    print("\n".join(comparison_lines(compared, judged, terminal_columns())))
     error = None if judged is None else gate_error(judged)
     status = 0 if error is None else tell(error, debug=options.debug)
     print(shown(page), flush=True)

@@ -286,6 +286,7 @@ def run_result(planned: PlannedRun, profile: Profile, noise: float, system: str 
             p99_9=50 / rate * (3.4 + chance.uniform(0, 0.5)),
             max=50 / rate * (9 + chance.uniform(0, 6)),
             mean=50 / rate,
+            p99_99=50 / rate * 6,
         ),
         seconds=seconds,
         memory=_memory(profile, rss, loaded),
@@ -352,7 +353,7 @@ def at_a_rate(run: RunResult, planned: PlannedRun) -> RunResult:
 
 
 def _latency_of(p50: float) -> Latency:
-    return Latency(p50, p50 * 1.4, p50 * 3, p50 * 6, p50 * 9, p50 * 1.1)
+    return Latency(p50, p50 * 1.4, p50 * 3, p50 * 6, p50 * 9, p50 * 1.1, p50 * 7)
 
 
 def environment(system: str = "Linux", *, shared_host: bool = False) -> Environment:

@@ -272,7 +272,7 @@ def test_each_table_of_the_document_has_the_fields_once(
 def test_the_time_is_made_of_what_earlier_runs_took() -> None:
     text = told(planned(servers=("uvicorn",)), KnownCosts(9.0, 0.75, 18))
     assert "2 s warm-up + 6 s window + 1 s rests + 0.8 s to start, stop and collect" in text
-    assert "the median of 18 earlier run(s)" in text
+    assert "the median of 18 earlier runs" in text
     assert "3 runs: 29 s" in text
     assert "set-up before them: 9 s, as the last time" in text
     assert "begun now: ready at 2026-01-02" in text

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -17,6 +18,7 @@ import msgspec
 import psutil
 import pytest
 
+from reports.words.numbers import rate
 from tests.helpers.ports import free_port
 from tests.helpers.program import (
     BRIEF_PROFILE,
@@ -90,6 +92,19 @@ def test_it_ends_well_and_the_last_line_is_the_report(whole: Finished, place: Pl
     page = Path(whole.last_line).read_text()
     assert "<svg" in page
     assert "uvicorn" in page
+
+
+def test_the_end_is_a_table_with_a_row_for_each_cell(whole: Finished, place: Place) -> None:
+    title, *lines = whole.stdout.splitlines()
+    assert title.split()[:3] == ["endpoint", "server", "requests/s"] and title.endswith("verdict")
+    summary = json.loads((place.results / "whole" / "summary.json").read_text())
+    rows = {tuple(line.split()[:2]): line for line in lines[: len(summary["cells"])]}
+    assert len(rows) == len(summary["cells"])
+    for cell in summary["cells"]:
+        row = rows[cell["endpoint"], cell["server"]]
+        assert (rate(cell["requests_per_second"]["median"]) if cell["valid"] else "void: ") in row
+    assert any(re.match(r"Runs    \d+ of 9 runs valid", line) for line in lines)
+    assert "none_found" not in whole.stdout and "server_cpu" not in whole.stdout + whole.stderr
 
 
 def test_every_cell_is_measured_and_summary_json_is_as_its_schema_says(whole: Finished, place: Place) -> None:

@@ -9,7 +9,12 @@ import msgspec
 import pytest
 
 from bench.results.latency import PERCENTILES, Latency, latency_of, latency_schema, median_latency
+from bench.results.run import RunResult
+from bench.results.summarise import summarise
 from bench.wire.histogram import Histogram, index_of
+from reports.tables.latency import latency_table
+from reports.words.verdicts import contests
+from tests.helpers.results_example import QUICK, example
 
 MILLISECOND = 1_000_000
 
@@ -57,3 +62,34 @@ def test_the_schema_knows_percentiles_by_their_pattern() -> None:
     for wrong in ({**written, "p75": "fast"}, {**written, "max": None}):
         with pytest.raises(jsonschema.ValidationError):
             jsonschema.validate(wrong, defined)
+
+
+def test_a_percentile_that_older_results_lack_is_none_in_them_and_over_runs_with_them() -> None:
+    (added,) = [one for one in PERCENTILES if one.name == "p99_99"]
+    now = latency_of([[100, 1]])
+    assert now is not None and added.of(now) == now.p50
+    written = json.loads(msgspec.json.encode(now))
+    del written["p99_99"]
+    before = msgspec.convert(written, Latency)
+    assert added.of(before) is None
+    both = median_latency([before, now])
+    assert both is not None and both.p99_99 == now.p99_99
+    alone = median_latency([before])
+    assert alone is not None and alone.p99_99 is None
+    assert added.of(None) is None
+
+
+def test_a_dash_stands_for_a_percentile_that_older_results_lack() -> None:
+    def without(run: RunResult) -> RunResult:
+        assert run.latency_seconds is not None
+        return msgspec.structs.replace(
+            run, latency_seconds=msgspec.structs.replace(run.latency_seconds, p99_99=None)
+        )
+
+    before = example(QUICK).changed(lambda run: True, without)
+    names = [endpoint.name for endpoint in before.plan.endpoints]
+    summary = summarise(before.plan, before.runs)
+    labelled = [(one.endpoint, one) for one in contests(summary, before.runs, names)]
+    table = latency_table(labelled)
+    at = [column.title for column in table.columns].index("p99.99")
+    assert {row.cells[at] for row in table.rows if row.tone != "group"} == {"–"}
