@@ -69,6 +69,7 @@ def caveat_lines(summary: Summary, runs: Sequence[RunResult]) -> Iterator[tuple[
     if any(cell.requests_per_second.runs == 1 for cell in summary.cells if cell.valid):
         yield "Note", ONE_RUN
     yield "Runs", _runs_line(summary, runs)
+    yield "Report", "every run with all its remarks, and what to do about each"
 
 
 def _causes(runs: Sequence[RunResult]) -> list[list[Reason]]:

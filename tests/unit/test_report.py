@@ -322,7 +322,11 @@ def test_the_closing_table_is_aligned_and_says_its_limits() -> None:
         lines[2],
     )
     assert [sum(f"  {limit}  " in line for line in lines) for limit in ("server CPU", "none found")] == [6, 3]
-    assert lines[-2:] == ["", "Runs    45 of 45 runs valid; a load worker's CPU at most 35 %"]
+    assert lines[-3:] == [
+        "",
+        "Runs    45 of 45 runs valid; a load worker's CPU at most 35 %",
+        "Report  every run with all its remarks, and what to do about each",
+    ]
 
 
 def test_the_closing_table_without_interval_and_with_refusals() -> None:
@@ -331,7 +335,7 @@ def test_the_closing_table_without_interval_and_with_refusals() -> None:
     assert not any("[" in line for line in lines)
     assert any(line.startswith("Note    one run each: no interval") for line in lines)
     assert sum(line.endswith("not measured: it has not been run yet") for line in lines) == 2
-    assert lines[-1].startswith("Runs    7 of 7 runs valid; 2 of 9 planned missing")
+    assert lines[-2].startswith("Runs    7 of 7 runs valid; 2 of 9 planned missing")
     bad = closing_lines(summarise(BAD.plan, BAD.runs), BAD.runs)
     (void,) = (line for line in bad if "void: the load generator used 97 %" in line)
     assert void.split()[:2] == ["shortbody", "uvicorn"]

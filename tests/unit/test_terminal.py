@@ -46,6 +46,7 @@ from tests.helpers.results_example import (
     papers_method,
 )
 from tests.helpers.screens import closing_lines, console_of, text_of
+from tests.helpers.terminal import at_terminal
 
 LIMITED = msgspec.structs.replace(SERVERS[1], unsupported_endpoints={"orders": "it runs no lifespan at all"})
 EXAMPLES = {
@@ -100,7 +101,7 @@ def test_colour_is_where_it_is_wanted_and_says_nothing_of_its_own() -> None:
 
 def test_without_a_terminal_a_row_is_a_line_and_nothing_is_drawn() -> None:
     lines = ended(EXAMPLES["rates"], None)
-    assert len(lines) == 1 + 36 + 2
+    assert len(lines) == 1 + 36 + 3
     assert not any(line != line.rstrip() or "─" in line or "…" in line for line in lines)
 
 
@@ -283,6 +284,23 @@ def test_piped_together_the_error_comes_after_the_table_and_before_the_path(tmp_
     assert done.returncode == 61
     assert lines[-2].startswith("error: B is worse than A by more than 5 %: uvicorn orders (requests/s)")
     assert lines[-1].endswith("compare-a.html") and lines[0].startswith("A ")
+
+
+@pytest.mark.parametrize("columns", [80, 200])
+@pytest.mark.parametrize("env", [{}, {"NO_COLOR": "1"}])
+def test_compare_at_a_terminal_fits_it_and_is_red_where_colour_is_wanted(
+    columns: int, env: dict[str, str], tmp_path: Path
+) -> None:
+    example(name="a").save(tmp_path)
+    failing(example(name="b", noise=0.02), "daphne", "orders").save(tmp_path)
+    words = ("compare", "a", "b", "--fail-over", "5%", "--results", str(tmp_path))
+    status, shown = at_terminal([str(ROOT / "invoke"), *words], env=env, columns=columns)
+    lines = ESCAPES.sub("", shown).replace("\r", "").rstrip().split("\n")
+    assert status == 62, shown
+    assert ("\x1b[31m" in shown) == (not env)
+    assert max(len(line) for line in lines[:-1]) <= columns
+    assert lines[-1] == str(tmp_path / "b" / "compare-a.html")
+    assert sum(line.startswith("  uvicorn") for line in lines) == 3, "a row for each cell"
 
 
 # ------------------------------------------------------------- progress
