@@ -1,4 +1,4 @@
-"""Every error a user can meet, with its exit code. The tasks are the one place that turns one into the other.
+"""Every error a user can meet, with its exit code; session/commands/answer.py turns one into the other.
 
     AsgibenchError                1
       UsageError                  2   the command line: an unknown server, endpoint, profile or option

@@ -12,7 +12,7 @@ from bench.environment.calibration import write_json
 from bench.environment.readiness import Demand
 from bench.errors import AsgibenchError
 from bench.plan.dry_run import WORKDIR, dry_run_lines, known_costs
-from bench.plan.make import Prepared, make_plan
+from bench.plan.make import Prepared, check_request, make_plan
 from bench.plan.plan import Plan
 from bench.plan.rate import parse_rates
 from bench.plan.request import BenchRequest
@@ -31,8 +31,9 @@ def prepare(request: BenchRequest) -> Prepared:
     """Inventory, locks and plan. Raises UsageError, CatalogueError, InventoryError and ProvisionError."""
     if request.name and not request.resume:
         Store.check_free(request.results_root, request.name)
-    inventory = read_inventory(request.hosts, root=request.root)
     known = known_endpoints()
+    check_request(request, known)
+    inventory = read_inventory(request.hosts, root=request.root)
     locks = asked_locks(request, known)
     return Prepared(inventory, make_plan(request, inventory, known, locks), locks)
 

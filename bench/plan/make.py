@@ -43,9 +43,12 @@ def asked_servers(request: BenchRequest, known: KnownEndpoints) -> tuple[ServerS
 
     Raises UsageError or CatalogueError.
     """
-    lock = read_lock(request.root / LOCK_FILE)
     version_set = request.version_set or _profile(request).version_set
     chosen = chosen_servers(load_catalogue(known.names, request.catalogue), request.servers, version_set)
+    if not any(spec.requirements for spec in chosen):
+        return chosen
+    # Reading it takes a third of a second.
+    lock = read_lock(request.root / LOCK_FILE)
     return tuple(with_app(spec, lock) for spec in chosen)
 
 
@@ -60,20 +63,9 @@ def make_plan(
     ``own_locks`` has the lock of each of ``asked_servers`` with requirements of its own. Raises UsageError or
     CatalogueError.
     """
-    if not 0 < request.port < 65_536:
-        raise UsageError(f"there is no port {request.port}", remedy="Choose one from 1 to 65535")
-    if request.locustfile is not None and request.rates:
-        raise UsageError("a user's locustfile sets its own pace", remedy="Leave --rate out")
-    profile = _with_rates(_profile(request), request)
+    profile, specs, locustfile, endpoints = check_request(request, known)
     lock = with_own_locks(read_lock(request.root / LOCK_FILE), own_locks)
-    servers = tuple(for_version(spec, lock.version_of(spec)) for spec in asked_servers(request, known))
-    locustfile = None if request.locustfile is None else read_locustfile(request.locustfile, known.names)
-    if locustfile is not None and profile.clients != (USUAL_CLIENT,):
-        raise UsageError(
-            f"profile {profile.name} brings clients of its own, {', '.join(profile.clients)}",
-            remedy="Leave --locustfile out, or choose another profile",
-        )
-    endpoints = _endpoints(request, known, locustfile)
+    servers = tuple(for_version(spec, lock.version_of(spec)) for spec in specs)
     created = datetime.now(UTC)
     seed = request.seed if request.seed is not None else int(created.timestamp())
     runs, skipped = plan_runs(servers, endpoints, profile, inventory.name, seed)
@@ -100,6 +92,28 @@ def make_plan(
         locustfile=locustfile,
         own_locks={one.group: one.sha256 for one in own_locks},
     )
+
+
+def check_request(
+    request: BenchRequest, known: KnownEndpoints
+) -> tuple[Profile, tuple[ServerSpec, ...], UserLocustfile | None, tuple[Endpoint, ...]]:
+    """What is asked for, found out without an inventory: so a slip is told before any program is run.
+
+    Raises UsageError or CatalogueError.
+    """
+    if not 0 < request.port < 65_536:
+        raise UsageError(f"there is no port {request.port}", remedy="Choose one from 1 to 65535")
+    if request.locustfile is not None and request.rates:
+        raise UsageError("a user's locustfile sets its own pace", remedy="Leave --rate out")
+    profile = _with_rates(_profile(request), request)
+    specs = asked_servers(request, known)
+    locustfile = None if request.locustfile is None else read_locustfile(request.locustfile, known.names)
+    if locustfile is not None and profile.clients != (USUAL_CLIENT,):
+        raise UsageError(
+            f"profile {profile.name} brings clients of its own, {', '.join(profile.clients)}",
+            remedy="Leave --locustfile out, or choose another profile",
+        )
+    return profile, specs, locustfile, _endpoints(request, known, locustfile)
 
 
 def chosen_servers(

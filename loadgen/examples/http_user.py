@@ -5,7 +5,7 @@ from __future__ import annotations
 from locust import HttpUser, task
 
 
-class OrdersVisitor(HttpUser):  # type: ignore[misc]  # Locust has no types
+class Reader(HttpUser):  # type: ignore[misc]  # Locust has no types
     """Asks again as soon as it is answered. ``host`` is set to the measured server."""
 
     @task  # type: ignore[untyped-decorator]

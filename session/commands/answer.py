@@ -25,6 +25,8 @@ def answer(run: Callable[[], int], *, interrupted: str = "", debug: bool = False
     try:
         return run()
     except KeyboardInterrupt:
+        # Ctrl-C reaches us twice where a wrapper passes it on too: what follows is to be said whole.
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
         return tell(Interrupted("interrupted", remedy=interrupted), debug=debug)
     except AsgibenchError as error:
         return tell(error, debug=debug)

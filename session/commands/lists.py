@@ -61,7 +61,7 @@ def profiles(options: CatalogueOptions) -> int:
         chosen = chosen_servers(catalogue, (), profile.version_set)
         rows.append(_profile_row(profile, chosen, known))
     print_table(("profile", "connections", "a run", "blocks", "runs", "about", "what for"), rows)
-    print("\nRuns and time are of the usual servers and endpoints; `./invoke bench --dry-run` has yours.")
+    print("\nOf the usual servers and endpoints; `./invoke bench --dry-run` has yours.")
     return 0
 
 

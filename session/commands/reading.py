@@ -26,7 +26,7 @@ def find_command(name: str, commands: Iterable[Command]) -> Command:
         return known[name]
     if name.startswith("-"):
         raise UsageError(
-            f"{name} is no command, and options stand behind one",
+            f"{name} is not a command, and options stand behind the command",
             remedy="Write ./invoke bench --hosts lab, for example; `./invoke help` lists the commands",
         )
     meant = nearest(name, [*known, *(one.rpartition(".")[2] for one in known)])
@@ -103,6 +103,12 @@ def _value(one: Parameter, given: str | bool) -> object:
     try:
         return _parsed(one, given.strip())
     except ValueError as error:
+        if one.kind is tuple and given.strip(", "):
+            # The names that are there, as they have to be written.
+            joined = ",".join(given.replace(",", " ").split())
+            raise UsageError(
+                f"{one.word} {error}, not {given!r}", remedy=f"Write {one.word} {joined}"
+            ) from None
         example = one.option.example or (one.option.values[0] if isinstance(one.option.values, tuple) else "")
         raise UsageError(
             f"{one.word} {error}" + (f", not {given!r}" if given.strip() else ""),

@@ -11,7 +11,7 @@ import pytest
 from invoke.parser import Parser
 
 import tasks
-from bench.plan.request import BenchRequest, command_again
+from bench.plan.request import BenchRequest, command_again, other_than_planned
 from session.commands.command import all_commands
 from session.commands.reading import options_of, read_words
 from session.commands.shown import shown
@@ -63,6 +63,32 @@ def test_the_command_of_a_plan_has_every_option_that_is_not_at_its_default() -> 
 
 def default_of(name: str) -> object:
     return {field.name: field.default for field in msgspec.structs.fields(BenchRequest)}[name]
+
+
+@pytest.mark.parametrize(
+    ("words", "other"),
+    [
+        ("", None),
+        ("--seed 7 --servers uvicorn,daphne --profile quick --rate 500 --name again --port 9000", None),
+        ("--seed 8", ("seed", "7")),
+        ("--servers uvicorn", ("servers", "uvicorn,daphne")),
+        ("--profile review", ("profile", "quick")),
+        ("--rate 500,70%", ("rate", "500")),
+        ("--endpoints orders", ("endpoints", "")),
+        ("--set current", ("set", "")),
+        ("--arrivals poisson", ("arrivals", "")),
+        ("--catalogue mine.toml", ("catalogue", "")),
+    ],
+)
+def test_what_a_plan_settled_can_be_asked_for_only_as_it_was(
+    words: str, other: tuple[str, str] | None
+) -> None:
+    planned = ["./invoke", "bench", "--hosts", "lab", "--profile", "quick", "--seed", "7"]
+    planned += ["--servers", "uvicorn,daphne", "--rate", "500"]
+    request = read(*words.split(), "--resume")
+    assert isinstance(request, BenchRequest)
+    found = other_than_planned(request, planned)
+    assert (None if found is None else (found[0].name, found[1])) == other
 
 
 def test_the_command_of_a_plan_at_its_defaults_is_short() -> None:
