@@ -235,7 +235,7 @@ def test_a_plan_is_gone_on_with_as_it_was(root: Path, capsys: pytest.CaptureFixt
     begun(root, "--profile", "quick", "--seed", "7", "--servers", "uvicorn,daphne")
     assert invoked(root, *go_on, "--servers", "uvicorn,daphne", "--profile", "quick") == 0
     first = capsys.readouterr().out
-    assert "begun: 2 server(s)" in first and "6 runs" in first
+    assert "begun: 2 servers" in first and "6 runs" in first
     others = {
         ("--seed", "8"): "was planned with --seed 7",
         ("--endpoints", "orders"): "was planned without --endpoints",
