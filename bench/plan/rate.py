@@ -13,7 +13,7 @@ from bench.results.cell import Cell
 from bench.results.run import RunResult
 
 SIGNIFICANT_DIGITS = 3
-MOST_PERCENT = 200
+MOST_PERCENT = 300
 """Beyond it nothing but the queue is measured."""
 
 
