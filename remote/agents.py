@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Collection, Mapping
 from typing import TypeVar
 
@@ -23,12 +24,14 @@ from bench.wire.agent import (
     encode_request,
 )
 from bench.wire.codec import WireError
+from remote.guard_link import GuardRefusal
 from remote.guarded import GuardedHost
 from remote.parallel import on_all, outcomes
 
 FOLDER = "agent"
 SOCKET = f"{FOLDER}/sock"
 PROCESS_NAME = "agent"
+EXIT_REPORT_SECONDS = 1.0
 START_SECONDS = 10.0
 END_SECONDS = 15.0
 
@@ -91,7 +94,10 @@ class Agents(msgspec.Struct, frozen=True):
     ) -> Expected:
         """Raises AgentError where the agent refuses, or answers with something else."""
         guarded = self.hosts[host].guarded
-        line = guarded.tell(SOCKET, encode_request(request), patience_seconds=patience_seconds)
+        try:
+            line = guarded.tell(SOCKET, encode_request(request), patience_seconds=patience_seconds)
+        except GuardRefusal as refusal:
+            raise _no_answer(host, guarded, refusal) from refusal
         try:
             answer: Answer | None = decode_answer(line)
         except WireError:
@@ -109,6 +115,28 @@ class Agents(msgspec.Struct, frozen=True):
             remedy=f"See {guarded.workdir}/{FOLDER}/agent.log there",
             detail=line[:200],
         )
+
+
+def ended_error(host: str, guarded: GuardedHost, status: int) -> AgentError:
+    """The error of an agent that has ended by itself."""
+    return AgentError(
+        f"{host}: the agent ended in mid-run with status {status}",
+        remedy="The end of its log follows",
+        detail=guarded.tail(f"{FOLDER}/agent.log"),
+    )
+
+
+def _no_answer(host: str, guarded: GuardedHost, refusal: GuardRefusal) -> AgentError:
+    """Why a request got no answer. That a process has ended may be reported a moment later."""
+    deadline = time.monotonic() + EXIT_REPORT_SECONDS
+    while (status := guarded.exit_status(PROCESS_NAME)) is None and time.monotonic() < deadline:
+        time.sleep(0.01)
+    if status is not None:
+        return ended_error(host, guarded, status)
+    return AgentError(
+        f"{host}: the agent does not answer ({refusal.message})",
+        remedy=f"See {guarded.workdir}/{FOLDER}/agent.log there",
+    )
 
 
 def start_agents(hosts: Mapping[str, AgentHost]) -> Agents:

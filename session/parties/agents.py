@@ -6,11 +6,10 @@ from collections.abc import Collection, Mapping
 
 import msgspec
 
-from bench.errors import AgentError
 from bench.plan.placement import Cores, Placement, agent_cores
 from bench.results.evidence import AgentEvidence
 from bench.wire.agent import TreeNow
-from remote.agents import FOLDER, PROCESS_NAME, AgentHost, Agents, start_agents
+from remote.agents import PROCESS_NAME, AgentHost, Agents, ended_error, start_agents
 from remote.database import TOOLS_GROUP
 from remote.fleet import Fleet
 from remote.provision.provision import Provisioned
@@ -60,11 +59,7 @@ class AgentParty(msgspec.Struct, frozen=True):
         for name, host in self.agents.hosts.items():
             status = host.guarded.exit_status(PROCESS_NAME)
             if status is not None:
-                raise AgentError(
-                    f"{name}: the agent ended in mid-run with status {status}",
-                    remedy="The end of its log follows",
-                    detail=host.guarded.tail(f"{FOLDER}/agent.log"),
-                )
+                raise ended_error(name, host.guarded, status)
 
     def cores_on(self, host: str) -> Cores:
         """The cores that the host's agent may use; None: any."""

@@ -355,7 +355,7 @@ def test_a_party_that_ends_in_mid_run_ends_the_run_at_once(
         if process.poll() is None:
             os.killpg(process.pid, signal.SIGKILL)
             process.communicate()
-    assert f"{party} ended in mid-run with status -9" in stderr
+    assert f"{party} ended in mid-run with status -9" in stderr, stderr
     assert processes_naming(place.workdir) == []
     if status:
         assert process.returncode == status, stderr
