@@ -6,6 +6,7 @@ import msgspec
 
 from bench.judge.thresholds import Thresholds
 from bench.results.figures import Counts, DatabaseUse, OpenLoop
+from bench.results.proof import SettingProof
 from bench.spec import Arrivals
 
 
@@ -84,6 +85,7 @@ class RunFigures(msgspec.Struct, frozen=True):
     connections: int | None = None
     failures: dict[str, int] = {}  # requests by kind of failure, in the window
     processes: PidChange = PidChange()
+    proof: tuple[SettingProof, ...] = ()  # of each setting of the server
     counts: Counts | None = None
     database_use: DatabaseUse | None = None
     # What the endpoint does by its code; None if it uses no database.

@@ -23,6 +23,8 @@ from bench.results.figures import (
     Timing,
     TreeCpu,
 )
+from bench.results.proof import SettingProof
+from bench.results.prove import run_proof
 from bench.results.run import RESULT_VERSION, RunResult
 from bench.results.window import Window
 from bench.samples.cost import missed_share
@@ -44,6 +46,7 @@ class Derived(msgspec.Struct, frozen=True):
     database_cpu: TreeCpu | None  # None: the window was not sampled, or the database isn't ours
     counts: Counts
     database_use: DatabaseUse | None  # None: the endpoint doesn't use the database
+    proof: tuple[SettingProof, ...]
 
 
 Hosts = Mapping[str, HostSamples]
@@ -61,6 +64,7 @@ def run_result(evidence: RunEvidence) -> RunResult:
         database_cpu=_database_cpu(evidence, hosts),
         counts=_counts(evidence),
         database_use=_database_use(evidence.database, evidence.load),
+        proof=run_proof(evidence),
     )
     judgement = judge(_figures(evidence, hosts, derived))
     return _result(evidence, hosts, derived, judgement)
@@ -94,6 +98,7 @@ def _result(evidence: RunEvidence, hosts: Hosts, derived: Derived, judgement: Ju
         unhonoured_settings=planned.spec.unhonoured_settings,
         server_pids=server.pids,
         server_configuration=server.configuration,
+        proof=derived.proof,
         requests=window.requests,
         failures=window.failures,
         requests_per_second=window.requests_per_second,
@@ -145,6 +150,7 @@ def _figures(evidence: RunEvidence, hosts: Hosts, derived: Derived) -> RunFigure
         connections=planned.run.cell.connections,
         failures=window.failures,
         processes=_pid_change(here),
+        proof=derived.proof,
         counts=derived.counts,
         database_use=derived.database_use,
         expected_transactions_per_request=planned.endpoint.transactions_per_request,
