@@ -153,9 +153,7 @@ def _collect(
     with prompt_pool(3) as pool:
         stopped = pool.submit(stop_server)
         agents = pool.submit(parties.agents.collect, attempt.label, begun.targets)
-        load = pool.submit(
-            parties.load.collect, attempt.label, driven.data, plan.profile, attempt.rate_per_second
-        )
+        load = pool.submit(parties.load.collect, attempt.label, driven.data, plan.profile, attempt.rate)
         wait_for_all(server=stopped, agents=agents, load=load)
     database, server = stopped.result()
     return Home(server, load.result(), database, agents.result())
