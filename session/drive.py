@@ -97,9 +97,9 @@ def _load_spec(
         hash_sample_every=HASH_SAMPLE_EVERY,
         clock_offsets={worker: clock_offsets[host] for worker, host in workers.items()},
     )
-    rate = attempt.rate_per_second
-    if rate is None:
+    if attempt.rate is None:
         return closed
+    rate = attempt.rate.per_second
     return dataclasses.replace(
         closed,
         mode="open",

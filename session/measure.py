@@ -175,9 +175,7 @@ def _collect(
         clocks = pool.submit(parties.agents.read_clocks)
         stopped = pool.submit(stop_server)
         agents = pool.submit(parties.agents.collect, attempt.label, begun.targets)
-        load = pool.submit(
-            parties.load.collect, attempt.label, driven.data, plan.profile, attempt.rate_per_second
-        )
+        load = pool.submit(parties.load.collect, attempt.label, driven.data, plan.profile, attempt.rate)
         wait_for_all(clocks=clocks, server=stopped, agents=agents, load=load)
     database, server = stopped.result()
     return Home(server, load.result(), database, agents.result(), clocks.result())

@@ -75,7 +75,7 @@ def _rank(one: CellSummary | SkippedCell) -> tuple[int, float]:
         return (2, 0.0)
     if not one.valid:
         return (1, 0.0)
-    return (0, p99_seconds(one) if one.is_open_loop else -(one.requests_per_second.median or 0.0))
+    return (0, p99_seconds(one) or 0.0 if one.is_open_loop else -(one.requests_per_second.median or 0.0))
 
 
 def _measured_row(cell: CellSummary, names: dict[str, str], verdict: str) -> CellRow:

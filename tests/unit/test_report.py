@@ -491,7 +491,8 @@ def test_a_percentile_that_older_results_lack_is_a_dash_and_no_point() -> None:
             run, latency_seconds=msgspec.structs.replace(run.latency_seconds, p99_9=None)
         )
 
-    older = example(RATED).changed(lambda run: run.cell.server != "daphne", change)
+    long = msgspec.structs.replace(RATED, window_seconds=30)
+    older = example(long).changed(lambda run: run.cell.server != "daphne", change)
     summary = summarise(older.plan, older.runs)
     table = latency_table(labelled(older))
     column = [item.title for item in table.columns].index("p99.9")
@@ -503,7 +504,7 @@ def test_a_percentile_that_older_results_lack_is_a_dash_and_no_point() -> None:
     ]
     lines = list(csv.DictReader(io.StringIO(cells_csv(summary))))
     assert {line["server"] for line in lines if not line["latency_p99_9_seconds"]} == {"uvicorn", "hypercorn"}
-    whole = str(latency_figure(labelled(example(RATED)), older.plan).panels[0])
+    whole = str(latency_figure(labelled(example(long)), older.plan).panels[0])
     lacking = str(latency_figure(labelled(older), older.plan).panels[0])
     assert len(re.findall('class="mark', whole)) - len(re.findall('class="mark', lacking)) == 2
     results = Results(older.plan, older.environment, summary, older.runs)
