@@ -6,6 +6,7 @@ import msgspec
 
 from bench.judge.reason import Limit, Reason
 from bench.results.cell import Cell
+from bench.results.clocks import RunClocks
 from bench.results.figures import (
     Bytes,
     Counts,
@@ -64,6 +65,7 @@ class RunResult(msgspec.Struct, frozen=True):
     valid: bool  # no reason invalidates it
     reasons: tuple[Reason, ...]  # what a reader must know of it
     attempt: int = 1  # from 1; 2 where the first try failed or was spoilt
+    clocks: RunClocks | None = None  # what they did within the run; None: not known
     network: dict[str, NetworkUse] = {}  # by host, in the window
     open_loop: OpenLoop | None = None  # None: closed loop
 
