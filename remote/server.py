@@ -142,13 +142,32 @@ def stop_server(host: GuardedHost) -> ProcessExit:
     return host.stop(PROCESS_NAME, grace_seconds=STOP_GRACE_SECONDS)
 
 
-def read_counts(host: GuardedHost, deployment: Deployment) -> dict[str, int]:
-    """Requests answered since the start, by endpoint, as the app's own processes counted them."""
+class AppCounts(msgspec.Struct, frozen=True):
+    """Requests answered since the server's start, as the app's own processes counted them."""
+
+    by_process: dict[str, dict[str, int]]  # {process number: {endpoint: answers}}
+
+    @property
+    def totals(self) -> dict[str, int]:
+        """By endpoint."""
+        found: dict[str, int] = {}
+        for counts in self.by_process.values():
+            for endpoint, count in counts.items():
+                found[endpoint] = found.get(endpoint, 0) + count
+        return found
+
+    @property
+    def answering(self) -> int:
+        """How many processes have answered anything."""
+        return sum(any(counts.values()) for counts in self.by_process.values())
+
+
+def read_counts(host: GuardedHost, deployment: Deployment) -> AppCounts:
     done = host.run(
-        [deployment.python, "-m", "testapp.counts", f"{host.workdir}/{COUNTS}"],
+        [deployment.python, "-m", "testapp.counts", f"{host.workdir}/{COUNTS}", "--by-process"],
         cwd=deployment.app_directory,
     )
-    return msgspec.json.decode(done.stdout, type=dict[str, int])
+    return AppCounts(msgspec.json.decode(done.stdout, type=dict[str, dict[str, int]]))
 
 
 def log_tail(host: GuardedHost) -> FileTail:

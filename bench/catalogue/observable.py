@@ -12,10 +12,11 @@ from bench.spec import ServerSpec
 # The packages that testapp/behind.py knows the objects of.
 PARSER_TOLD_BY = ("uvicorn", "daphne", "hypercorn", "granian", "gunicorn")
 KEEP_ALIVE_TOLD_BY = ("uvicorn", "daphne", "hypercorn", "gunicorn")
+ONLY_LINUX = "only Linux tells a listening socket's backlog"
 
 
 def unobservable(spec: ServerSpec, system: str) -> dict[str, str]:
-    """{setting: why}. ``system`` is that of the server's host, Linux or Darwin."""
+    """{setting: why}. ``system`` is that of the server's host, Linux or Darwin, "" where it isn't known."""
     return dict(_reasons(spec, system))
 
 
@@ -27,5 +28,5 @@ def _reasons(spec: ServerSpec, system: str) -> Iterator[tuple[str, str]]:
             "keep_alive_seconds",
             f"no object of {spec.package} is known to tell it; that connections stay open is seen",
         )
-    if system != "Linux":
-        yield "backlog", "only Linux tells a listening socket's"
+    if system not in ("Linux", ""):
+        yield "backlog", ONLY_LINUX

@@ -25,14 +25,15 @@ class SettingProof(msgspec.Struct, frozen=True):
         return f"{self.setting}: asked for {self.asked}, seen {self.seen} ({self.how})"
 
 
-class LogGrowth(msgspec.Struct, frozen=True):
-    """Of a server's log over a run, from ready to its stop."""
+class AfterRun(msgspec.Struct, frozen=True):
+    """What a run leaves behind of how its server was set up."""
 
-    log_bytes: int
-    requests: int  # that the server answered meanwhile
+    log_bytes: int  # that its log grew by, from ready to its stop
+    requests: int  # that it answered meanwhile
+    answering: int  # how many of its processes have answered
 
     @property
-    def bytes_per_request(self) -> float:
+    def log_bytes_per_request(self) -> float:
         return self.log_bytes / self.requests if self.requests else 0.0
 
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection, Iterator
 import msgspec
 
 from bench.results.evidence import RunEvidence
-from bench.results.proof import LogGrowth, ProofVerdict, SettingProof
+from bench.results.proof import AfterRun, ProofVerdict, SettingProof
 from bench.spec import ServerSpec
 from bench.wire.observation import ConfigurationValue, ServerSeen
 
@@ -32,7 +32,7 @@ class Observed(msgspec.Struct, frozen=True):
     spec: ServerSpec
     workers: int  # that were asked for
     seen: ServerSeen
-    log: LogGrowth | None  # over the whole run; None: the run is still to come
+    after: AfterRun | None  # None: the run is still to come
 
     def told(self, name: str) -> tuple[ConfigurationValue, ...]:
         """What the server's processes say of ``name``, each value once."""
@@ -50,10 +50,10 @@ class _Sight(msgspec.Struct, frozen=True):
 
 
 def prove(
-    spec: ServerSpec, workers: int, seen: ServerSeen, log: LogGrowth | None = None
+    spec: ServerSpec, workers: int, seen: ServerSeen, after: AfterRun | None = None
 ) -> tuple[SettingProof, ...]:
-    """Every setting, in the order of a reader's table. ``log`` is known after a run."""
-    observed = Observed(spec, workers, seen, log)
+    """Every setting, in the order of a reader's table. ``after`` is known after a run."""
+    observed = Observed(spec, workers, seen, after)
     return tuple(
         SettingProof(name, sight.asked, sight.seen, sight.how, _verdict(spec, name, sight))
         for name, look in LOOKS.items()
@@ -66,10 +66,11 @@ def run_proof(evidence: RunEvidence) -> tuple[SettingProof, ...]:
     server, load = evidence.server, evidence.load
     if server.seen is None:
         return ()
-    log = None
-    if server.log_bytes is not None:
-        log = LogGrowth(server.log_bytes - server.seen.log_bytes, load.engine_requests)
-    return prove(evidence.planned.spec, evidence.planned.run.cell.workers, server.seen, log)
+    after = None
+    if server.log_bytes is not None and server.answering is not None:
+        growth = server.log_bytes - server.seen.log_bytes
+        after = AfterRun(growth, load.engine_requests, server.answering)
+    return prove(evidence.planned.spec, evidence.planned.run.cell.workers, server.seen, after)
 
 
 def _verdict(spec: ServerSpec, name: str, sight: _Sight) -> ProofVerdict:
@@ -124,6 +125,11 @@ def _workers(observed: Observed) -> _Sight:
     how = "processes that answer over fresh connections"
     if accepting is not None:
         how += ", and those that wait at the listening socket"
+    if observed.after is not None:
+        answering = observed.after.answering
+        how += f"; {answering} answered the load"
+        if answering > observed.workers:  # fewer may be the few connections' doing
+            found.add(answering)
     return _Sight(
         f"{observed.workers}", " and ".join(map(str, sorted(found))), how, found == {observed.workers}
     )
@@ -149,16 +155,16 @@ def _keep_alive_seconds(observed: Observed) -> _Sight:
 
 def _access_log(observed: Observed) -> _Sight:
     """On where any sign of it is seen."""
-    seen, log = observed.seen, observed.log
+    seen, after = observed.seen, observed.after
     told = observed.told("access_log")
     signs = [f"its log grew by {seen.log_lines} lines over {seen.requests} requests"]
     is_on = seen.log_lines >= LOGGED_SHARE * seen.requests
     if True in told or False in told:
         signs.append(f"its own logger is {_switch(True in told)}")
         is_on = is_on or True in told
-    if log is not None and log.requests >= LEAST_REQUESTS:
-        signs.append(f"{log.bytes_per_request:.1f} bytes of log per request over the run")
-        is_on = is_on or log.bytes_per_request >= LOGGED_BYTES_PER_REQUEST
+    if after is not None and after.requests >= LEAST_REQUESTS:
+        signs.append(f"{after.log_bytes_per_request:.1f} bytes of log per request over the run")
+        is_on = is_on or after.log_bytes_per_request >= LOGGED_BYTES_PER_REQUEST
     asked = observed.spec.settings.access_log
     return _Sight(_switch(asked), _switch(is_on), "; ".join(signs), is_on is asked)
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from statistics import median
 
 from bench.errors import ResultError
-from bench.judge.benchmark import benchmark_reasons, left_out, merged, not_run
+from bench.judge.benchmark import benchmark_reasons, left_out, merged, not_run, unranked_because
 from bench.judge.reason import Reason
 from bench.plan.plan import Plan
 from bench.results.cell import Cell
@@ -111,6 +111,7 @@ def _cell_summary(cell: Cell, all_runs: Sequence[RunResult]) -> CellSummary:
         open_loop=open_loop,
         client=cell.client,
         load_on=cell.load_on,
+        unranked_because=unranked_because(valid),
     )
 
 
@@ -130,6 +131,9 @@ def _open_loop(found: Sequence[OpenLoop]) -> OpenLoop | None:
         send_lag_seconds=median_latency(one.send_lag_seconds for one in found),
         backlog_max=max(one.backlog_max for one in found),
         backlog_dropped=max(one.backlog_dropped for one in found),
+        own_maximum_per_second=_median(
+            [one.own_maximum_per_second for one in found if one.own_maximum_per_second is not None]
+        ),
     )
 
 

@@ -127,9 +127,10 @@ class ServerParty(msgspec.Struct, frozen=True):
                 command=begun.running.command,
                 pids=begun.running.worker_pids,
                 configuration=begun.running.configuration,
-                requests=traffic.count_by_app(counts, elsewhere),
+                requests=traffic.count_by_app(counts.totals, elsewhere),
                 seen=begun.running.seen,
                 log_bytes=log.file_bytes,
+                answering=counts.answering,
             ),
             log.text,
         )

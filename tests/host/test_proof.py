@@ -1,4 +1,4 @@
-"""Proof of configuration: real servers whose command does other than their settings say, and each is found out."""
+"""Proof of configuration: real servers whose command does other than their settings ask are found out."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from bench.spec import ServerSpec
 from bench.wire.answers import ReadyOrder, ServerReady
 from remote.onhost.answers import wait_until_ready
 from tests.helpers.endpoints import load_catalogue
-from tests.helpers.environments import LOOPBACK, RunningServer, running_server
+from tests.helpers.environments import LOOPBACK, RunningServer, resolved, running_server
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="elsewhere backlog and accepting aren't seen")
 
@@ -48,6 +48,7 @@ def proof_of(
 ) -> dict[str, SettingProof]:
     """By setting. ``workers`` run, and ``asked_workers`` is what the plan has."""
     with running_server(spec, folder / "run", "", workers=workers) as server:
+        readiness_of(server, workers)  # so that none is still starting
         ready = readiness_of(server, asked_workers)
     assert ready.ready and ready.seen is not None, ready.problem
     return {one.setting: one for one in prove(server.spec, asked_workers, ready.seen)}
@@ -72,8 +73,8 @@ def contradicted(proof: Mapping[str, SettingProof]) -> set[str]:
 
 @pytest.mark.parametrize("name", CURRENT)
 def test_every_server_of_the_catalogue_is_proven_to_run_as_asked(name: str, tmp_path: Path) -> None:
-    spec = CATALOGUE.server(name)
-    proof = proof_of(spec, tmp_path)
+    spec = resolved(CATALOGUE.server(name))
+    proof = proof_of(CATALOGUE.server(name), tmp_path)
     assert not contradicted(proof), proof
     assert {one for one in proof if proof[one].verdict == "not_observable"} == set(
         unobservable(spec, "Linux")
@@ -113,7 +114,6 @@ WRONG_WORDS = {
     "uvicorn keep-alive time": ("uvicorn", ("--timeout-keep-alive", "5"), "keep_alive_seconds", "5"),
     "hypercorn keep-alive time": ("hypercorn", ("--keep-alive", "5"), "keep_alive_seconds", "5"),
     "gunicorn keep-alive time": ("gunicorn-uvicorn", ("--keep-alive", "2"), "keep_alive_seconds", "2"),
-    "granian keep-alive": ("granian", ("--no-http1-keep-alive",), "keep_alive", "off"),
     "uvicorn access log": ("uvicorn", ("--access-log", "--log-level", "info"), "access_log", "on"),
     "daphne access log": ("daphne", ("--access-log", "-"), "access_log", "on"),
     "hypercorn access log": (
@@ -157,6 +157,12 @@ def test_a_server_that_keeps_no_connection_is_caught(
     proof = proof_of(with_words(name, *words), tmp_path)
     assert contradicted(proof) == {"keep_alive", "keep_alive_seconds"}, proof
     assert "closed" in proof["keep_alive"].how
+
+
+def test_a_server_that_says_close_is_caught_by_its_header_too(tmp_path: Path) -> None:
+    proof = proof_of(with_words("granian", "--no-http1-keep-alive"), tmp_path)
+    assert contradicted(proof) == {"keep_alive", "headers"}, proof
+    assert proof["headers"].seen == "connection, date, server"
 
 
 def test_an_endpoint_strings_wrong_backlog_is_caught(tmp_path: Path) -> None:
@@ -213,6 +219,7 @@ def test_a_declared_departure_is_shown_and_an_undeclared_one_is_caught(tmp_path:
 def test_an_idle_second_worker_stays_idle_and_is_seen(tmp_path: Path) -> None:
     """The proof needs no luck: who waits at the socket is asked of the system."""
     with running_server(CATALOGUE.server("hypercorn"), tmp_path / "run", "", workers=2) as server:
+        assert readiness_of(server, 2).ready
         seen = readiness_of(server, 1).seen
         assert seen is not None and seen.accepting_pids is not None
         assert len(seen.accepting_pids) == 2
