@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+import msgspec
+
 from bench.errors import (
     AgentError,
     AsgibenchError,
@@ -14,13 +16,14 @@ from bench.errors import (
     SeveralHostsFailed,
 )
 from bench.judge.benchmark import rate_unknown, run_failed, run_repeated
-from bench.judge.judge import is_spoilt_by_machine
+from bench.judge.judge import cause_of_another_try
 from bench.judge.reason import Reason
 from bench.plan.make import OVERHEAD_GUESS_SECONDS
 from bench.plan.plan import Plan, PlannedRun
 from bench.plan.rate import offered_rate
 from bench.results.cell import Cell
 from bench.results.run import RunResult
+from bench.results.speed import usual_seconds
 from bench.results.store import Store
 from reports.terminal.progress import Progress
 from session.attempt import Attempt, RunOutcome
@@ -58,7 +61,8 @@ def run_plan(
             yield RunOutcome(run, reasons=(reason,))
             continue
         progress.begin_run(run, plan.profile.blocks, rate)
-        outcome = _run_with_retry(plan, run, rate, stage, store, progress)
+        usual = usual_seconds(one.machine_speed for one in runs)
+        outcome = _run_with_retry(plan, Attempt(run, 1, rate, usual), stage, store, progress)
         yield outcome
         if outcome.error is not None:
             in_a_row += 1
@@ -71,22 +75,21 @@ def run_plan(
             progress.expect((len(left) - index - 1) * per_run)
 
 
-def _run_with_retry(
-    plan: Plan, run: PlannedRun, rate: float | None, stage: Stage, store: Store, progress: Progress
-) -> RunOutcome:
+def _run_with_retry(plan: Plan, first: Attempt, stage: Stage, store: Store, progress: Progress) -> RunOutcome:
     """The run measured and saved, at its second try if need be, or its error."""
+    run = first.run
     reasons: tuple[Reason, ...] = ()
     for number in range(1, ATTEMPTS + 1):
         is_last = number == ATTEMPTS
-        attempt = Attempt(run, number, rate)
+        attempt = msgspec.structs.replace(first, number=number)
         try:
             _make_ready(stage, run.cell, progress)
             made = measure_run(
                 attempt, plan, stage.traffic[run.cell.endpoint], stage.parties, stage.links, progress
             )
-            if not is_last and is_spoilt_by_machine(made.result.reasons):
-                why = next(reason.text for reason in made.result.reasons if reason.invalidates)
-                progress.warn(f"{run.title}: {why}; measuring it once more")
+            cause = cause_of_another_try(made.result.reasons)
+            if not is_last and cause is not None:
+                progress.warn(f"{run.title}: {cause.text}; measuring it once more")
                 continue
             store.write_run(made.result, made.files)
         except AsgibenchError as error:

@@ -6,6 +6,7 @@ import msgspec
 
 from bench.judge.thresholds import Thresholds
 from bench.results.figures import Counts, DatabaseUse, OpenLoop
+from bench.results.speed import MachineSpeed
 from bench.spec import Arrivals
 
 
@@ -86,6 +87,7 @@ class RunFigures(msgspec.Struct, frozen=True):
     server: CpuUse | None
     load: tuple[LoadUse, ...]
     link: LinkUse | None = None
+    machine_speed: MachineSpeed | None = None  # None: no yardstick was read
     host: HostUse | None = None  # of the server's cores
     quota: QuotaUse | None = None  # None: the server has none, or it isn't known
     # By name, of the load's cores; hosts whose load is on the server's cores are left out.

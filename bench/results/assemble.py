@@ -25,7 +25,9 @@ from bench.results.figures import (
 )
 from bench.results.fixed_wait import peak_share
 from bench.results.run import RESULT_VERSION, RunResult
+from bench.results.speed import MachineSpeed, machine_speed, per_request_by_second
 from bench.results.window import Window
+from bench.samples.by_second import cpu_by_second
 from bench.samples.cost import missed_share
 from bench.samples.memory import TreeBytes
 from bench.samples.read import parse_samples
@@ -45,6 +47,7 @@ class Derived(msgspec.Struct, frozen=True):
     database_cpu: TreeCpu | None  # None: the window was not sampled, or the database isn't ours
     counts: Counts
     database_use: DatabaseUse | None  # None: the endpoint doesn't use the database
+    speed: MachineSpeed | None  # None: no yardstick was read
 
 
 Hosts = Mapping[str, HostSamples]
@@ -62,6 +65,7 @@ def run_result(evidence: RunEvidence) -> RunResult:
         database_cpu=_database_cpu(evidence, hosts),
         counts=_counts(evidence),
         database_use=_database_use(evidence.database, evidence.load),
+        speed=_speed(evidence, hosts),
     )
     judgement = judge(_figures(evidence, hosts, derived))
     return _result(evidence, hosts, derived, judgement)
@@ -116,6 +120,7 @@ def _result(evidence: RunEvidence, hosts: Hosts, derived: Derived, judgement: Ju
         limit=judgement.as_limit(),
         valid=judgement.valid,
         reasons=judgement.as_reasons(),
+        machine_speed=derived.speed,
         attempt=planned.attempt,
         network=_network(hosts),
         open_loop=load.open_loop,
@@ -134,6 +139,7 @@ def _figures(evidence: RunEvidence, hosts: Hosts, derived: Derived) -> RunFigure
         server=_server_use(derived.server_cpu, here, planned.run.cell.workers),
         load=tuple(_load_use(worker, evidence, hosts) for worker in window.workers),
         link=link_use(evidence.links, _bytes_by_host(window)),
+        machine_speed=derived.speed,
         host=_host_use(evidence, here, derived),
         load_hosts=_load_hosts(evidence, hosts),
         database=_use(derived.database_cpu) if planned.endpoint.may_use_database else None,
@@ -314,6 +320,15 @@ def _database_use(database: DatabaseEvidence, load: LoadEvidence) -> DatabaseUse
         transactions_per_request=transactions / requests if requests else 0.0,
         rows_fetched=after.tup_fetched - before.tup_fetched,
     )
+
+
+def _speed(evidence: RunEvidence, hosts: Hosts) -> MachineSpeed | None:
+    if evidence.speed is None:
+        return None
+    requests = {one.second: one.requests for one in evidence.load.seconds if one.in_window}
+    tree = hosts[evidence.server.host].tree(SERVER)
+    used = cpu_by_second(tree, evidence.timeline.epoch, requests)
+    return machine_speed(evidence.speed, per_request_by_second(used, requests))
 
 
 def _agent_shares(hosts: Hosts) -> dict[str, float]:

@@ -8,6 +8,7 @@ from bench.environment.links import Links
 from bench.plan.plan import PlannedRun
 from bench.results.figures import DatabaseCounters, OpenLoop, Second
 from bench.results.latency import Latency
+from bench.results.speed import SpeedEvidence
 from bench.results.window import Window
 from bench.spec import Endpoint, Profile, ServerSpec
 
@@ -102,3 +103,4 @@ class RunEvidence(msgspec.Struct, frozen=True):
     agents: AgentEvidence
     timeline: Timeline
     links: Links | None = None  # None: what the links carry is not known
+    speed: SpeedEvidence | None = None  # None: no yardstick was read

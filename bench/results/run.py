@@ -19,6 +19,7 @@ from bench.results.figures import (
     TreeCpu,
 )
 from bench.results.latency import Latency
+from bench.results.speed import MachineSpeed
 
 RESULT_VERSION = 1
 """Raised only by a change with which older results can't be read: the store refuses another version.
@@ -63,6 +64,7 @@ class RunResult(msgspec.Struct, frozen=True):
     limit: Limit  # what held the run back
     valid: bool  # no reason invalidates it
     reasons: tuple[Reason, ...]  # what a reader must know of it
+    machine_speed: MachineSpeed | None = None  # by the yardstick, in both rests; None: it wasn't read
     attempt: int = 1  # from 1; 2 where the first try failed or was spoilt
     network: dict[str, NetworkUse] = {}  # by host, in the window
     open_loop: OpenLoop | None = None  # None: closed loop

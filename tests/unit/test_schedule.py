@@ -25,6 +25,7 @@ from bench.errors import (
 )
 from bench.judge.judge import MACHINE_REASONS
 from bench.judge.reason import Reason
+from bench.judge.rules.speed import MachineSpeedOff
 from bench.results.cell import Cell
 from bench.results.run import RunResult
 from bench.results.store import Store
@@ -34,6 +35,7 @@ from session.attempt import Attempt, MeasuredRun, RunOutcome
 from session.schedule import run_plan
 from session.stage import Stage
 from tests.helpers.results_example import QUICK, example
+from tests.helpers.speed_example import at_speed
 
 MADE = example(QUICK)
 PLAN = MADE.plan
@@ -217,3 +219,21 @@ def test_a_run_that_other_programs_spoilt_is_measured_once_more(bed: Bed) -> Non
     bed.store = Store.create(bed.store.directory.parent, "another", PLAN)
     assert [one.result for one in bed.outcomes(1)] == [spoilt]
     assert len(bed.attempts) == 4
+
+
+def test_a_run_on_a_machine_off_its_usual_speed_is_measured_once_more_and_the_second_stands(
+    bed: Bed,
+) -> None:
+    off = Reason(MachineSpeedOff.code(), "the machine itself was slower than in the runs before")
+    first, second = (msgspec.structs.replace(run, reasons=(off,)) for run in MADE.runs[:2])
+    bed.results = [first, first, second, MADE.runs[1]]
+    assert [one.result for one in bed.outcomes(2)] == [first, MADE.runs[1]]
+    assert [(one.run.id, one.number) for one in bed.attempts] == [
+        (run.id, number) for run in PLAN.runs[:2] for number in (1, 2)
+    ]
+
+
+def test_a_run_is_held_against_the_machines_speed_in_the_runs_before(bed: Bed) -> None:
+    bed.results = [at_speed(run, seconds) for run, seconds in zip(MADE.runs, (4e-3, 6e-3), strict=False)]
+    list(bed.outcomes(3))
+    assert [one.usual_seconds for one in bed.attempts] == [None, pytest.approx(4e-3), pytest.approx(5e-3)]
