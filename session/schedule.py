@@ -60,7 +60,7 @@ def run_plan(
             progress.warn(reason.text)
             yield RunOutcome(run, reasons=(reason,))
             continue
-        progress.begin_run(run, plan.profile.blocks, rate)
+        progress.begin_run(run, plan.profile.blocks, None if rate is None else rate.per_second)
         usual = usual_seconds(one.machine_speed for one in runs)
         outcome = _run_with_retry(plan, Attempt(run, 1, rate, usual), stage, store, progress)
         yield outcome

@@ -87,9 +87,7 @@ class CoresBusyAtRest(Rule, frozen=True):
 
     before: float  # by the clock over CPU time; 1.0: it never waited
     after: float
-    remedy: str = (
-        "See what runs on the server's cores beside it; a server that is busy at rest is its own cause"
-    )
+    remedy: str = "See what else runs on the server's cores, or whether the server itself is busy at rest"
 
     @classmethod
     def find(cls, figures: RunFigures, thresholds: Thresholds) -> Iterator[CoresBusyAtRest]:
