@@ -158,7 +158,7 @@ def test_requests_that_are_never_answered_are_told_with_how_long_they_waited() -
 def drive_for(slices: int, answer: Any, connections: int, **changes: Any) -> tuple[list[Slice], Totals]:
     """Slices 0 to ``slices``, of which the last is cut short."""
     with serving(answer) as server:
-        driven = Driven(spec(server.port, epoch=time.time() + 0.1, **changes))
+        driven = Driven(spec(server.port, epoch=time.perf_counter() + 0.1, **changes))
         driven.on_slice = lambda one: driven.run.stop() if one.k == slices - 1 else None
         totals = driven.drive(connections)
     return driven.slices, totals
