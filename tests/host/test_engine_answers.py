@@ -11,7 +11,7 @@ import pytest
 
 from bench.wire.histogram import Histogram
 from bench.wire.slices import Slice, Totals
-from tests.host.test_engine import (
+from tests.helpers.driven_engine import (
     BODY,
     SECOND,
     Answer,
