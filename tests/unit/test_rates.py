@@ -22,6 +22,7 @@ from bench.results.figures import OpenLoop
 from bench.results.latency import Latency
 from bench.results.run import RunResult
 from bench.results.summarise import summarise
+from bench.verdicts.contest import contests
 from bench.wire.histogram import index_of
 from bench.wire.slices import Slice
 from loadgen.stats import cut_window, open_loop_of
@@ -31,7 +32,6 @@ from reports.page.html import page_html
 from reports.page.report import report_page
 from reports.results import Results
 from reports.words.rates import RateGroup, rate_groups, rate_sentences
-from reports.words.verdicts import contests
 from session.finish import render_again
 from tests.helpers.endpoints import ENDPOINTS
 from tests.helpers.results_example import RATED, SERVERS, Example, example
