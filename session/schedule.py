@@ -15,7 +15,7 @@ from bench.errors import (
     ServerStartError,
     SeveralHostsFailed,
 )
-from bench.judge.benchmark import rate_unknown, run_failed, run_repeated
+from bench.judge.benchmark import rate_unknown, run_failed, run_repeated, try_failed
 from bench.judge.judge import is_spoilt_by_machine
 from bench.judge.reason import Reason
 from bench.plan.make import OVERHEAD_GUESS_SECONDS
@@ -109,8 +109,7 @@ def _run_with_retry(
                 return RunOutcome(run, error=error, reasons=(*reasons, run_failed(run, error)))
             progress.warn(f"{run.title}: {error.message}; trying it once more")
             reasons = (*reasons, run_repeated(run, error))
-            why = Reason("run_repeated", error.message, error.remedy, invalidates=True)
-            earlier = (*earlier, failed_attempt(number, why))
+            earlier = (*earlier, failed_attempt(number, try_failed(error)))
         else:
             return RunOutcome(run, result=result, reasons=reasons)
     raise AssertionError("unreachable")

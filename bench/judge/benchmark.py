@@ -74,6 +74,11 @@ def run_repeated(run: PlannedRun, error: AsgibenchError) -> Reason:
     return Reason("run_repeated", f"{run.title} was run again: {error.message}", error.remedy)
 
 
+def try_failed(error: AsgibenchError) -> Reason:
+    """Why a try that was not measured to its end doesn't count; kept with the run that another try made."""
+    return Reason("run_repeated", error.message, error.remedy, invalidates=True)
+
+
 def not_run(cell: Cell, runs: Sequence[RunResult]) -> Reason:
     """Why a cell has no run among ``runs``: it is to come, or what its rate is a share of is not known."""
     closed = [run for run in runs if run.cell == cell.closed_loop]

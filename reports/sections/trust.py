@@ -55,7 +55,8 @@ def _counted(runs: Sequence[RunResult]) -> tuple[Fact, ...]:
     return (
         Fact(
             "Counts of the app and of the engine",
-            f"agree in {alike} of {counted(len(known), 'run')}; Locust’s and the spool’s are made of the engine’s",
+            f"agree in {alike} of {counted(len(known), 'run')}; "
+            "Locust’s and the spool’s are made of the engine’s",
         ),
     )
 

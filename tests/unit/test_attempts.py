@@ -20,16 +20,18 @@ from reports.tables.runs import runs_table
 from reports.terminal.closing import print_closing
 from reports.terminal.progress import Progress
 from reports.words.attempts import measured_again
-from session.schedule import run_plan
+from tests.helpers.plan_bed import PLAN, RESULTS, Bed
 from tests.helpers.results_example import QUICK, Example, example
-from tests.unit.test_schedule import PLAN, RESULTS, Bed, bed
-
-__all__ = ["bed"]
 
 WHY = "other programs took 0.64 of the 1 cores that the server may use"
 NOISE = Reason(sorted(MACHINE_REASONS)[0], WHY, "Stop what else runs", invalidates=True)
 FIRST = PLAN.runs[0]
 COUNTS = RESULTS[FIRST.id]
+
+
+@pytest.fixture
+def bed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bed:
+    return Bed(Store.create(tmp_path, PLAN.name, PLAN), monkeypatch)
 
 
 def spoilt(run: RunResult = COUNTS) -> RunResult:
@@ -151,7 +153,5 @@ def test_the_terminal_has_both_figures() -> None:
     assert f"{WHY} (it had {had:,.0f} requests/s); measuring it once more" in said.getvalue()
 
 
-def test_reading_the_tries_needs_no_folder(tmp_path: Path) -> None:
-    store = Store.create(tmp_path, PLAN.name, PLAN)
-    assert store.read_attempts(FIRST.id) == ()
-    assert list(run_plan(PLAN, (), (), Bed(store, pytest.MonkeyPatch()).stage, store, Progress())) == []
+def test_reading_the_tries_needs_no_folder(bed: Bed) -> None:
+    assert bed.store.read_attempts(FIRST.id) == ()
