@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -27,10 +26,16 @@ class CauseWords:
     """How many reasons of one kind read in one line. ``runs`` stands for ``13 of 22 runs``."""
 
     sentence: str
-    share_of: str = ""  # what the figures in the reasons' texts are shares of
+    share_of: str = ""  # what the reasons' shares are of
 
 
 CAUSES = {
+    "NotSaturated": CauseWords("Nobody was at a limit in {runs}: no maximum of the server, not ranked"),
+    "ServerNotFull": CauseWords("The server's cores were not quite full in {runs}"),
+    "FixedWait": CauseWords("Answers waited some 40 ms, not by Nagle's algorithm, in {runs}"),
+    "DelayedAckSuspected": CauseWords("Answers waited some 40 ms as by Nagle's algorithm in {runs}"),
+    "LinkMayBeSlower": CauseWords("The link may carry less than its probe found in {runs}"),
+    "PacketsAtLimit": CauseWords("The network carried no more packets in {runs}"),
     "OthersOnLoadCores": CauseWords("Other programs disturbed {runs}", "of the load's cores"),
     "OthersOnServerCores": CauseWords("Other programs disturbed {runs}", "of the server's cores"),
     "RateSpoiltByOthers": CauseWords("Other programs kept {runs} from the stated rate"),
@@ -47,7 +52,6 @@ CAUSES = {
     "SamplesIncomplete": CauseWords("Samples of memory and CPU are missing in {runs}"),
 }
 """By the code of a reason. A code that isn't here is shown by the text of its first reason."""
-_SHARE = re.compile(r"took (\d+\.\d+) of the (?:server's )?(\d+(?:\.\d+)?) cores")
 
 
 def caveat_lines(summary: Summary, runs: Sequence[RunResult]) -> Iterator[tuple[str, str]]:
@@ -108,9 +112,8 @@ def _cause_line(reasons: Sequence[Reason], of: int) -> str:
 
 
 def _shares(reasons: Sequence[Reason], share_of: str) -> str:
-    """``: 30 to 78 % of the load's cores``; empty where the texts have no such figure."""
-    found = [match for one in reasons if (match := _SHARE.search(one.text))]
-    shares = sorted(float(match[1]) / float(match[2]) for match in found if float(match[2]) > 0)
+    """``: 30 to 78 % of the load's cores``; empty where the reasons have no such figure."""
+    shares = sorted(one.share for one in reasons if one.share is not None)
     if not shares or not share_of:
         return ""
     low, high = percent(shares[0]), percent(shares[-1])
