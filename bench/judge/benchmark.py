@@ -75,6 +75,14 @@ def unknown_reason() -> Reason:
     return Reason("unknown", "no run is valid, and no reason was recorded", invalidates=True)
 
 
+def unranked_because(valid: Sequence[RunResult]) -> Reason | None:
+    """Why most of a cell's valid runs are no maximum of their server; None: most are, or there are none."""
+    no_maximum = [run for run in valid if any(reason.unranks for reason in run.reasons)]
+    if 2 * len(no_maximum) <= len(valid):
+        return None
+    return next(reason for reason in merged(no_maximum, len(valid)) if reason.unranks)
+
+
 def merged(runs: Sequence[RunResult], of: int) -> tuple[Reason, ...]:
     """One reason for each code, with how many of the cell's ``of`` runs gave it. What voids comes first."""
     by_code: dict[str, list[Reason]] = {}

@@ -17,6 +17,9 @@ class CpuUse(msgspec.Struct, frozen=True):
     # worker with one thread fills one).
     cores: float
     busiest_process: float | None = None  # core share; None where one process may fill more than a core
+    busiest_thread: float | None = None  # core share of one thread; None: not known
+    # Cores' worth of time in which its processes were ready to run and others had the core; None: not known.
+    wait_share: float | None = None
 
     @property
     def part(self) -> float:
@@ -45,6 +48,8 @@ class LinkUse(msgspec.Struct, frozen=True):
     bytes_per_second: float
     link_bytes_per_second: float | None = None
     round_trip_seconds: float | None = None
+    packets_per_second: float | None = None  # both directions
+    link_packets_per_second: float | None = None  # the most that the probe saw of it
 
 
 class HostUse(msgspec.Struct, frozen=True):
@@ -54,6 +59,17 @@ class HostUse(msgspec.Struct, frozen=True):
     busy: float  # what all programs took together
     others: float  # what programs took that are not ours
     stolen: float | None = None  # what the hypervisor gave to another machine; None: the system doesn't tell
+    # Interrupts, where the kernel keeps them apart from what processes take; None: they are in ``busy``, or
+    # it isn't known.
+    interrupts: float | None = None
+
+
+class QuotaUse(msgspec.Struct, frozen=True):
+    """What a cgroup, or one above it, allowed the server in the window."""
+
+    cores: float  # quota over period
+    periods: int  # that went by
+    throttled_periods: int  # in which it was kept from running
 
 
 class PidChange(msgspec.Struct, frozen=True):
@@ -71,6 +87,7 @@ class RunFigures(msgspec.Struct, frozen=True):
     load: tuple[LoadUse, ...]
     link: LinkUse | None = None
     host: HostUse | None = None  # of the server's cores
+    quota: QuotaUse | None = None  # None: the server has none, or it isn't known
     # By name, of the load's cores; hosts whose load is on the server's cores are left out.
     load_hosts: dict[str, HostUse] = {}
     database: CpuUse | None = None
@@ -81,6 +98,10 @@ class RunFigures(msgspec.Struct, frozen=True):
     median_latency_seconds: float | None = None
     p90_latency_seconds: float | None = None
     p99_latency_seconds: float | None = None
+    # Of the answers, those in a peak at 40 ms or at twice that: bench/results/fixed_wait.py says what one is.
+    forty_milliseconds_share: float | None = None
+    eighty_milliseconds_share: float | None = None
+    tcp_nodelay: bool | None = None  # as the server's own connection has it; None: not known
     connections: int | None = None
     failures: dict[str, int] = {}  # requests by kind of failure, in the window
     processes: PidChange = PidChange()

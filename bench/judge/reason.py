@@ -12,6 +12,8 @@ class Reason(msgspec.Struct, frozen=True):
     text: str  # what was found, without its capital and full stop
     remedy: str = ""  # what to do about it, without its full stop; "" where nothing can be done
     invalidates: bool = False  # the run, or the cell, says nothing about its server
+    # The figure stands, but it is no maximum of the server: it ranks no servers by throughput.
+    unranks: bool = False
 
 
 class Limit(msgspec.Struct, frozen=True):

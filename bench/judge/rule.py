@@ -55,6 +55,9 @@ class Rule(msgspec.Struct, frozen=True, tag=True):
     # It is what the machine did, and not we: a run that is void for it is worth another try.
     is_of_machine: ClassVar[bool] = False
 
+    # The run's figure stands, but as no maximum of its server.
+    unranks: ClassVar[bool] = False
+
     @property
     def invalidates(self) -> bool:
         """The run says nothing about its server."""
@@ -82,4 +85,4 @@ class Rule(msgspec.Struct, frozen=True, tag=True):
 
     def as_reason(self) -> Reason:
         """As results keep it."""
-        return Reason(self.code(), self.text, self.remedy, self.invalidates)
+        return Reason(self.code(), self.text, self.remedy, self.invalidates, self.unranks)

@@ -23,6 +23,7 @@ from bench.results.figures import (
     Timing,
     TreeCpu,
 )
+from bench.results.fixed_wait import peak_share
 from bench.results.run import RESULT_VERSION, RunResult
 from bench.results.window import Window
 from bench.samples.cost import missed_share
@@ -142,6 +143,9 @@ def _figures(evidence: RunEvidence, hosts: Hosts, derived: Derived) -> RunFigure
         median_latency_seconds=latency.p50 if latency else None,
         p90_latency_seconds=latency.p90 if latency else None,
         p99_latency_seconds=latency.p99 if latency else None,
+        forty_milliseconds_share=peak_share(window.histogram),
+        eighty_milliseconds_share=peak_share(window.histogram, waits=2),
+        tcp_nodelay=_tcp_nodelay(server.configuration),
         connections=planned.run.cell.connections,
         failures=window.failures,
         processes=_pid_change(here),
@@ -156,6 +160,12 @@ def _figures(evidence: RunEvidence, hosts: Hosts, derived: Derived) -> RunFigure
         arrivals=evidence.timeline.profile.arrivals,
         generator_is_measured=planned.run.cell.is_of_method,
     )
+
+
+def _tcp_nodelay(configuration: Mapping[str, object]) -> bool | None:
+    """None where the server didn't tell, or couldn't."""
+    told = configuration.get("tcp_nodelay")
+    return told if isinstance(told, bool) else None
 
 
 def _use(cpu: TreeCpu | None) -> CpuUse | None:

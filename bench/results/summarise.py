@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from statistics import median
 
 from bench.errors import ResultError
-from bench.judge.benchmark import benchmark_reasons, left_out, merged, not_run
+from bench.judge.benchmark import benchmark_reasons, left_out, merged, not_run, unranked_because
 from bench.judge.reason import Reason
 from bench.plan.plan import Plan
 from bench.results.cell import Cell
@@ -111,6 +111,7 @@ def _cell_summary(cell: Cell, all_runs: Sequence[RunResult]) -> CellSummary:
         open_loop=open_loop,
         client=cell.client,
         load_on=cell.load_on,
+        unranked_because=unranked_because(valid),
     )
 
 

@@ -48,6 +48,8 @@ class CellSummary(msgspec.Struct, frozen=True):
     open_loop: OpenLoop | None = None  # None: closed loop
     client: Client = USUAL_CLIENT
     load_on: LoadPlace = "loadgen"
+    # Why a valid cell's throughput is no maximum of its server, so that it ranks none; None: it is one.
+    unranked_because: Reason | None = None
 
     @property
     def cell(self) -> Cell:
@@ -68,6 +70,11 @@ class CellSummary(msgspec.Struct, frozen=True):
     @property
     def is_open_loop(self) -> bool:
         return self.cell.is_open_loop
+
+    @property
+    def is_ranked(self) -> bool:
+        """Its throughput may be said to be more or less than another server's."""
+        return self.valid and self.unranked_because is None and not self.is_open_loop
 
 
 class Summary(msgspec.Struct, frozen=True):
