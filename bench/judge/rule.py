@@ -13,17 +13,25 @@ from bench.judge.reason import Reason
 from bench.judge.thresholds import Thresholds
 
 LimitName = Literal[
-    "server_cpu", "load_generator", "database", "network", "latency", "offered_rate", "none_found"
+    "server_cpu",
+    "cpu_quota",
+    "load_generator",
+    "database",
+    "network",
+    "latency",
+    "offered_rate",
+    "none_found",
 ]
 
 
 class Priority(IntEnum):
     """The order in which rules are asked and their reasons listed.
 
-    The first reason found that names a limit names the run's. The generator comes first: while it is at its
-    limit, no other figure holds.
+    The first reason found that names a limit names the run's. What stops processes comes first, and then the
+    generator: while it is at its limit, no other figure holds.
     """
 
+    QUOTA = 5
     GENERATOR = 10
     NETWORK = 20
     DATABASE = 30

@@ -19,6 +19,7 @@ from bench.results.figures import (
     TreeCpu,
 )
 from bench.results.latency import Latency
+from bench.results.quota import QuotaUse
 
 RESULT_VERSION = 1
 """Raised only by a change with which older results can't be read: the store refuses another version.
@@ -64,5 +65,6 @@ class RunResult(msgspec.Struct, frozen=True):
     valid: bool  # no reason invalidates it
     reasons: tuple[Reason, ...]  # what a reader must know of it
     attempt: int = 1  # from 1; 2 where the first try failed or was spoilt
+    quotas: tuple[QuotaUse, ...] = ()  # CPU quotas that held any of our processes in the window
     network: dict[str, NetworkUse] = {}  # by host, in the window
     open_loop: OpenLoop | None = None  # None: closed loop

@@ -80,7 +80,7 @@ def throttling(text: bytes) -> tuple[int, int, float]:
     return int(found.get(b"nr_periods", 0)), int(found.get(b"nr_throttled", 0)), seconds
 
 
-class Group:
+class ControlGroup:
     """One control group, its files held open."""
 
     def __init__(self, folder: str) -> None:
@@ -127,21 +127,21 @@ class Quotas:
 
     def __init__(self, mount: Mount | None) -> None:
         self._mount = mount
-        self._groups: dict[str, Group] = {}
-        self._chains: dict[bytes, tuple[Group, ...]] = {}
+        self._groups: dict[str, ControlGroup] = {}
+        self._chains: dict[bytes, tuple[ControlGroup, ...]] = {}
 
     def rows(self, cgroups: Iterable[bytes]) -> tuple[QuotaRow, ...]:
         """Of each group with a quota that holds any of these processes: what their /proc/PID/cgroup have."""
         groups = dict.fromkeys(group for cgroup in cgroups for group in self._chain(cgroup))
         return tuple(row for group in groups if (row := group.row()) is not None)
 
-    def _chain(self, cgroup: bytes) -> tuple[Group, ...]:
+    def _chain(self, cgroup: bytes) -> tuple[ControlGroup, ...]:
         known = self._chains.get(cgroup)
         if known is None:
             known = self._chains[cgroup] = self._found(cgroup)
         return known
 
-    def _found(self, cgroup: bytes) -> tuple[Group, ...]:
+    def _found(self, cgroup: bytes) -> tuple[ControlGroup, ...]:
         if self._mount is None:
             return ()
         path = group_of(os.fsdecode(cgroup), self._mount.version)
@@ -150,7 +150,7 @@ class Quotas:
         folders = folders_of(path, self._mount)
         for folder in folders:
             if folder not in self._groups:
-                self._groups[folder] = Group(folder)
+                self._groups[folder] = ControlGroup(folder)
         return tuple(self._groups[folder] for folder in folders)
 
     def close(self) -> None:

@@ -15,6 +15,7 @@ _NAMED_LABELS = 4
 _SAME = 0.005
 LIMITS = {
     "server_cpu": "server CPU",
+    "cpu_quota": "CPU quota",
     "load_generator": "load generator",
     "database": "database",
     "network": "network",
