@@ -6,7 +6,7 @@ import threading
 
 import msgspec
 
-from bench.results.latency import NANOSECONDS
+from bench.results.latency import P99, quantile_seconds
 from bench.wire.histogram import Histogram
 from bench.wire.slices import Slice
 
@@ -16,7 +16,7 @@ class LiveSecond(msgspec.Struct, frozen=True):
 
     second: int  # since the epoch
     requests: int  # the good ones
-    p99_seconds: float | None  # None: there was no good request
+    p99_seconds: float | None  # None: too few good requests for it
     core_share: float  # the busiest load worker's, both of its processes; 1.0 is one core in full
 
 
@@ -51,6 +51,6 @@ def _live_second(k: int, rows: list[Slice]) -> LiveSecond:
     return LiveSecond(
         second=k,
         requests=sum(row.requests for row in rows),
-        p99_seconds=merged.quantile(0.99) / NANOSECONDS if merged.count else None,
+        p99_seconds=quantile_seconds(merged, P99),
         core_share=max(row.engine_work_seconds + row.locust_cpu_seconds for row in rows),
     )

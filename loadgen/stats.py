@@ -7,6 +7,7 @@ from statistics import median
 
 import msgspec
 
+from bench.plan.rate import OfferedRate
 from bench.results.figures import LoadWorker, OpenLoop, Second
 from bench.results.latency import latency_of
 from bench.results.window import Window
@@ -53,15 +54,16 @@ def cut_window(
     )
 
 
-def open_loop_of(window: Window, offered_rate_per_second: float) -> OpenLoop:
+def open_loop_of(window: Window, offered: OfferedRate) -> OpenLoop:
     """What an open loop adds to its window's figures."""
     return OpenLoop(
-        offered_rate_per_second=offered_rate_per_second,
+        offered_rate_per_second=offered.per_second,
         achieved_rate_per_second=window.requests_per_second,
         service_latency_seconds=latency_of(window.service_histogram),
         send_lag_seconds=latency_of(window.send_lag),
         backlog_max=window.backlog_max,
         backlog_dropped=window.backlog_dropped,
+        own_maximum_per_second=offered.own_maximum_per_second,
     )
 
 

@@ -47,7 +47,8 @@ class Traffic(ABC):
     ) -> LoadSpec:
         """A closed loop of these requests to ``host``:``port``.
 
-        ``epoch`` is when second 0 begins, on the controller's clock. ``clock_offsets`` are of load workers.
+        ``epoch`` is when second 0 begins, on the controller's monotonic clock. ``clock_offsets`` are as in
+        LoadSpec.
         """
 
     @abstractmethod

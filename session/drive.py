@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import time
+from collections.abc import Mapping
 
 import msgspec
 
@@ -26,7 +27,7 @@ HASH_SAMPLE_EVERY = 100
 
 
 class Driven(msgspec.Struct, frozen=True):
-    """The load's data, and when it was made, in seconds since 1970 on our clock."""
+    """The load's data, and when it was made, in seconds on our monotonic clock."""
 
     data: StoppedRun
     epoch: float  # its second 0
@@ -35,31 +36,39 @@ class Driven(msgspec.Struct, frozen=True):
 
 
 def drive_load(
-    attempt: Attempt, plan: Plan, traffic: Traffic, server: BegunServer, parties: Parties, progress: Progress
+    attempt: Attempt,
+    plan: Plan,
+    traffic: Traffic,
+    server: BegunServer,
+    parties: Parties,
+    clock_offsets: Mapping[str, float],
+    progress: Progress,
 ) -> Driven:
     """Make the load of warm-up and window, and watch every party meanwhile.
+
+    ``clock_offsets`` are of the hosts' monotonic clocks, each minus ours, in seconds.
 
     Raises the error of a party that ended, and LoadError where the load began too late.
     """
     profile = plan.profile
     load = parties.load
     live = LiveSeconds(len(load.worker_hosts))
-    epoch = time.time() + EPOCH_LEAD_SECONDS
+    epoch = time.monotonic() + EPOCH_LEAD_SECONDS
     end = epoch + profile.warmup_seconds + profile.window_seconds
-    spec = _load_spec(attempt, plan, traffic, parties, epoch)
+    spec = _load_spec(attempt, plan, traffic, parties, clock_offsets, epoch)
     try:
         load.begin(attempt.label, spec, attempt.run.cell.connections, live.take)
-        _check_ramp(time.time() - epoch, profile)
-        while (now := time.time()) < end:
+        _check_ramp(time.monotonic() - epoch, profile)
+        while (now := time.monotonic()) < end:
             parties.check(server)
             _show(live, parties, profile, now - epoch, progress)
-            time.sleep(min(WATCH_SECONDS, max(0.0, end - time.time())))
-        stopped = time.time()
+            time.sleep(min(WATCH_SECONDS, max(0.0, end - time.monotonic())))
+        stopped = time.monotonic()
         data = load.stop()
     except BaseException:
         load.abandon()
         raise
-    return Driven(data, epoch, stopped, time.time())
+    return Driven(data, epoch, stopped, time.monotonic())
 
 
 def _check_ramp(took_seconds: float, profile: Profile) -> None:
@@ -71,19 +80,26 @@ def _check_ramp(took_seconds: float, profile: Profile) -> None:
         )
 
 
-def _load_spec(attempt: Attempt, plan: Plan, traffic: Traffic, parties: Parties, epoch: float) -> LoadSpec:
-    """What the load workers are to send; ``epoch`` is second 0 on our clock."""
+def _load_spec(
+    attempt: Attempt,
+    plan: Plan,
+    traffic: Traffic,
+    parties: Parties,
+    clock_offsets: Mapping[str, float],
+    epoch: float,
+) -> LoadSpec:
+    """What the load workers are to send; ``epoch`` is second 0 on our monotonic clock."""
     workers = parties.load.worker_hosts
     closed = traffic.load_spec(
         parties.server.address,
         parties.server.port,
         epoch=epoch,
         hash_sample_every=HASH_SAMPLE_EVERY,
-        clock_offsets={worker: parties.agents.clock_offsets[host] for worker, host in workers.items()},
+        clock_offsets={worker: clock_offsets[host] for worker, host in workers.items()},
     )
-    rate = attempt.rate_per_second
-    if rate is None:
+    if attempt.rate is None:
         return closed
+    rate = attempt.rate.per_second
     return dataclasses.replace(
         closed,
         mode="open",

@@ -18,7 +18,7 @@ from bench.judge.judge import is_spoilt_by_machine
 from bench.judge.reason import Reason
 from bench.plan.make import OVERHEAD_GUESS_SECONDS
 from bench.plan.plan import Plan, PlannedRun
-from bench.plan.rate import offered_rate
+from bench.plan.rate import OfferedRate, offered_rate
 from bench.results.cell import Cell
 from bench.results.run import RunResult
 from bench.results.store import Store
@@ -57,7 +57,7 @@ def run_plan(
             progress.warn(reason.text)
             yield RunOutcome(run, reasons=(reason,))
             continue
-        progress.begin_run(run, plan.profile.blocks, rate)
+        progress.begin_run(run, plan.profile.blocks, None if rate is None else rate.per_second)
         outcome = _run_with_retry(plan, run, rate, stage, store, progress)
         yield outcome
         if outcome.error is not None:
@@ -72,7 +72,7 @@ def run_plan(
 
 
 def _run_with_retry(
-    plan: Plan, run: PlannedRun, rate: float | None, stage: Stage, store: Store, progress: Progress
+    plan: Plan, run: PlannedRun, rate: OfferedRate | None, stage: Stage, store: Store, progress: Progress
 ) -> RunOutcome:
     """The run measured and saved, at its second try if need be, or its error."""
     reasons: tuple[Reason, ...] = ()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from bench.judge.thresholds import Thresholds
+from bench.results.clocks import RunClocks
 from bench.results.figures import Counts, DatabaseUse, OpenLoop
 from bench.results.quota import QuotaUse
 from bench.spec import Arrivals
@@ -104,6 +105,7 @@ class RunFigures(msgspec.Struct, frozen=True):
     database_use: DatabaseUse | None = None
     # What the endpoint does by its code; None if it uses no database.
     expected_transactions_per_request: float | None = None
+    clocks: RunClocks | None = None
     samples_complete: bool = True  # every agent's file has its end
     samples_missed_share: float = 0.0  # of the slots of the agent's schedule, on the worst host
     slices_missing: dict[str, int] = {}  # seconds of the window without figures, by load worker

@@ -115,8 +115,8 @@ def _share_lines(plan: Plan) -> Iterator[str]:
     count = sum(run.cell.rate_share is not None for run in plan.runs)
     if count:
         yield (
-            f"{count} of these are at a share of the server's own maximum: its closed-loop run, listed too, "
-            "comes first in each block. Where no such run is valid, they are skipped."
+            f"{count} of these are at a share of the server's own maximum: of the median of its closed-loop "
+            "runs, which come first; one rate for all blocks. Where no such run is valid, they are skipped."
         )
 
 

@@ -11,6 +11,7 @@ from bench.clients import client_of
 from bench.environment.links import link_use
 from bench.judge.figures import CpuUse, HostUse, LinkUse, LoadUse, PidChange, RunFigures
 from bench.judge.judge import Judgement, judge
+from bench.results.clocks import RunClocks, run_clocks
 from bench.results.evidence import DatabaseEvidence, LoadEvidence, RunEvidence, Timeline
 from bench.results.figures import (
     Bytes,
@@ -47,6 +48,7 @@ class Derived(msgspec.Struct, frozen=True):
     counts: Counts
     database_use: DatabaseUse | None  # None: the endpoint doesn't use the database
     quotas: tuple[QuotaUse, ...]
+    clocks: RunClocks
 
 
 Hosts = Mapping[str, HostSamples]
@@ -65,14 +67,15 @@ def run_result(evidence: RunEvidence) -> RunResult:
         counts=_counts(evidence),
         database_use=_database_use(evidence.database, evidence.load),
         quotas=tuple(use for host, samples in hosts.items() for use in samples.quotas(host)),
+        clocks=run_clocks(evidence.clocks, {host: one.samples for host, one in hosts.items()}),
     )
     judgement = judge(_figures(evidence, hosts, derived))
     return _result(evidence, hosts, derived, judgement)
 
 
 def _hosts(evidence: RunEvidence) -> dict[str, HostSamples]:
-    """All times in the samples are on the controller's clock from here on."""
-    offsets, window = evidence.agents.clock_offsets, evidence.timeline.window
+    """All times in the samples are on the controller's monotonic clock from here on."""
+    offsets, window = evidence.clocks.offsets, evidence.timeline.window
     return {
         host: HostSamples(parse_samples(data, offsets[host]), window)
         for host, data in evidence.agents.samples.items()
@@ -91,7 +94,7 @@ def _result(evidence: RunEvidence, hosts: Hosts, derived: Derived, judgement: Ju
         cell=planned.run.cell,
         block=planned.run.block,
         position=planned.run.position,
-        started_at=datetime.fromtimestamp(timeline.began, UTC).isoformat(timespec="seconds"),
+        started_at=datetime.fromtimestamp(timeline.started_at, UTC).isoformat(timespec="seconds"),
         server_version=server.version,
         server_command=server.command,
         server_settings=msgspec.to_builtins(planned.spec.settings),
@@ -121,6 +124,7 @@ def _result(evidence: RunEvidence, hosts: Hosts, derived: Derived, judgement: Ju
         reasons=judgement.as_reasons(),
         attempt=planned.attempt,
         quotas=derived.quotas,
+        clocks=derived.clocks,
         network=_network(hosts),
         open_loop=load.open_loop,
     )
@@ -157,6 +161,7 @@ def _figures(evidence: RunEvidence, hosts: Hosts, derived: Derived) -> RunFigure
         counts=derived.counts,
         database_use=derived.database_use,
         expected_transactions_per_request=planned.endpoint.transactions_per_request,
+        clocks=derived.clocks,
         samples_complete=all(one.samples.complete for one in hosts.values()),
         samples_missed_share=max(missed_share(one.samples) for one in hosts.values()),
         slices_missing={worker: len(seconds) for worker, seconds in window.gaps.items()},

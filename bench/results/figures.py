@@ -137,6 +137,8 @@ class OpenLoop(msgspec.Struct, frozen=True):
     send_lag_seconds: Latency | None  # from due to sent
     backlog_max: int  # requests
     backlog_dropped: int  # requests that found it full: they were not sent, and are in no latency
+    # What the same cell reached in closed loop when its rate was fixed; a share is of it. None: not known.
+    own_maximum_per_second: float | None = None
 
 
 class Timing(msgspec.Struct, frozen=True):

@@ -3,6 +3,9 @@
 A percentile is a field of ``Latency`` that is annotated with its quantile. Everything else follows from
 ``PERCENTILES``: what is read from a histogram, medians over runs, tables, charts, the CSV and the schema. To
 add one, add a field at the end; it is None in results that were measured before it was added.
+
+A percentile needs requests beyond it: with fewer than ten it is the figure of one or two of them, or the
+maximum under another name. It is None then, and nothing is said of it.
 """
 
 from __future__ import annotations
@@ -16,6 +19,8 @@ import msgspec
 from bench.wire.histogram import Histogram
 
 NANOSECONDS = 1e9
+REQUESTS_BEYOND = 10
+"""Slower requests that a percentile needs: p50 from 20 requests, p90 from 100, p99 from 1,000 and so on."""
 
 
 class Quantile(msgspec.Struct, frozen=True):
@@ -28,13 +33,14 @@ class Quantile(msgspec.Struct, frozen=True):
 class Latency(msgspec.Struct, frozen=True):
     """Seconds, from the merged histogram of all load workers in the window (0.1 % resolution).
 
-    A percentile is None where the result was written before that percentile was measured.
+    A percentile is None where the requests are too few for it (see Percentile.least_count), or where the
+    result was written before that percentile was measured.
     """
 
-    p50: Annotated[float, Quantile(0.5, "p50")]
-    p90: Annotated[float, Quantile(0.9, "p90")]
-    p99: Annotated[float, Quantile(0.99, "p99")]
-    p99_9: Annotated[float, Quantile(0.999, "p99.9")]
+    p50: Annotated[float | None, Quantile(0.5, "p50")]
+    p90: Annotated[float | None, Quantile(0.9, "p90")]
+    p99: Annotated[float | None, Quantile(0.99, "p99")]
+    p99_9: Annotated[float | None, Quantile(0.999, "p99.9")]
     max: float  # the slowest request
     mean: float
     p99_99: Annotated[float | None, Quantile(0.9999, "p99.99")] = None
@@ -51,8 +57,13 @@ class Percentile(msgspec.Struct, frozen=True):
     fraction: float  # 0.999
     title: str  # p99.9
 
+    @property
+    def least_count(self) -> int:
+        """How many requests it needs: 10,000 for p99.9."""
+        return round(REQUESTS_BEYOND / (1 - self.fraction))
+
     def of(self, latency: Latency | None) -> float | None:
-        """Its value in seconds; None where there is no latency, or the result lacks this percentile."""
+        """Its value in seconds; None where there is no latency, or it lacks this percentile."""
         return None if latency is None else getattr(latency, self.name)
 
 
@@ -75,8 +86,26 @@ def latency_of(pairs: Iterable[Sequence[int]]) -> Latency | None:
     histogram = Histogram.from_pairs(pairs)
     if histogram.count == 0:
         return None
-    values = {one.name: histogram.quantile(one.fraction) / NANOSECONDS for one in PERCENTILES}
+    values = {one.name: quantile_seconds(histogram, one) for one in PERCENTILES}
     return Latency(**values, max=histogram.maximum / NANOSECONDS, mean=histogram.mean / NANOSECONDS)
+
+
+def quantile_seconds(histogram: Histogram, percentile: Percentile) -> float | None:
+    """The percentile of all requests in the histogram; None where they are too few for it."""
+    if histogram.count < percentile.least_count:
+        return None
+    return histogram.quantile(percentile.fraction) / NANOSECONDS
+
+
+P99 = next(one for one in PERCENTILES if one.name == "p99")
+
+
+def borne_by(latency: Latency | None, count: int) -> Latency | None:
+    """Without the percentiles that ``count`` requests are too few for: older results have them."""
+    if latency is None:
+        return None
+    too_few = {one.name: None for one in PERCENTILES if count < one.least_count}
+    return msgspec.structs.replace(latency, **too_few) if too_few else latency
 
 
 def median_latency(runs: Iterable[Latency | None]) -> Latency | None:

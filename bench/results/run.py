@@ -6,6 +6,7 @@ import msgspec
 
 from bench.judge.reason import Limit, Reason
 from bench.results.cell import Cell
+from bench.results.clocks import RunClocks
 from bench.results.figures import (
     Bytes,
     Counts,
@@ -18,7 +19,7 @@ from bench.results.figures import (
     Timing,
     TreeCpu,
 )
-from bench.results.latency import Latency
+from bench.results.latency import Latency, borne_by
 from bench.results.quota import QuotaUse
 
 RESULT_VERSION = 1
@@ -66,5 +67,19 @@ class RunResult(msgspec.Struct, frozen=True):
     reasons: tuple[Reason, ...]  # what a reader must know of it
     attempt: int = 1  # from 1; 2 where the first try failed or was spoilt
     quotas: tuple[QuotaUse, ...] = ()  # CPU quotas that held any of our processes in the window
+    clocks: RunClocks | None = None  # what they did within the run; None: not known
     network: dict[str, NetworkUse] = {}  # by host, in the window
     open_loop: OpenLoop | None = None  # None: closed loop
+
+
+def borne_run(run: RunResult) -> RunResult:
+    """The run without the percentiles that its requests are too few for, which older results have."""
+    count = run.requests + sum(run.failures.values())
+    found = run.open_loop
+    if found is not None:
+        found = msgspec.structs.replace(
+            found,
+            service_latency_seconds=borne_by(found.service_latency_seconds, count),
+            send_lag_seconds=borne_by(found.send_lag_seconds, count),
+        )
+    return msgspec.structs.replace(run, latency_seconds=borne_by(run.latency_seconds, count), open_loop=found)

@@ -24,7 +24,7 @@ import msgspec
 from bench.errors import DiskFull, ResultError, UsageError
 from bench.nearest import guess
 from bench.plan.plan import PLAN_VERSION, Environment, Plan
-from bench.results.run import RESULT_VERSION, RunResult
+from bench.results.run import RESULT_VERSION, RunResult, borne_run
 from bench.results.summary import SUMMARY_VERSION, Summary
 
 CHECKSUMS = "checksums.json"
@@ -196,7 +196,7 @@ class Store:
         run = _decode(folder / RUN, RunResult, RESULT_VERSION)
         if run.run_id != folder.name:
             raise ResultError(f"{folder / RUN} is of run {run.run_id}", remedy=_measure_again(folder))
-        return run
+        return borne_run(run)
 
 
 def result_names(root: Path) -> tuple[str, ...]:

@@ -131,6 +131,9 @@ def _open_loop(found: Sequence[OpenLoop]) -> OpenLoop | None:
         send_lag_seconds=median_latency(one.send_lag_seconds for one in found),
         backlog_max=max(one.backlog_max for one in found),
         backlog_dropped=max(one.backlog_dropped for one in found),
+        own_maximum_per_second=_median(
+            [one.own_maximum_per_second for one in found if one.own_maximum_per_second is not None]
+        ),
     )
 
 

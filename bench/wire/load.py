@@ -40,7 +40,7 @@ class LoadSpec:
     host: str  # a name or an address; an IPv6 address without brackets
     port: int
     path: str
-    # The controller's clock, in seconds since 1970, at which slice 0 begins.
+    # The controller's monotonic clock, in seconds, at which slice 0 begins.
     epoch: float
 
     # What is sent. Host and Content-Length are added to the headers.
@@ -58,7 +58,8 @@ class LoadSpec:
     hash_sample_every: int = 1000  # one request in so many has its whole body hashed
     timeout_seconds: float = 10  # for each request, and for each connect
 
-    # {load worker: seconds} to add to the controller's clock to get the worker's; a worker left out has 0.
+    # {load worker: seconds} to add to the controller's monotonic clock to get that of the worker's host; a
+    # worker left out has 0.
     clock_offsets: dict[str, float] = field(default_factory=dict)
     # The paths whose answers the measured app counts; read where a user's own locustfile sends.
     counted_paths: tuple[str, ...] = ()

@@ -28,7 +28,7 @@ def latency_figure(contests: Labelled, plan: Plan) -> Figure:
     panels = []
     for label, contest in contests:
         known = [
-            (cell.server, cell.latency_seconds) for cell in contest.ranked if cell.latency_seconds is not None
+            (cell.server, cell.latency_seconds) for cell in contest.valid if cell.latency_seconds is not None
         ]
         series = tuple(
             Series(
@@ -47,9 +47,7 @@ def latency_figure(contests: Labelled, plan: Plan) -> Figure:
         y = Axis("ms", tuple((t, f"{t:g}") for t in ticks), ticks[0], ticks[-1], is_log=True)
         x = Axis("share of requests that were faster", _TICKS, -0.2, _MAX_AT + 0.2)
         heard = "; ".join(
-            f"{server} p50 {latency.p50 * 1e3:.3g} ms, p99 {latency.p99 * 1e3:.3g} ms, "
-            f"max {latency.max * 1e3:.3g} ms"
-            for server, latency in known
+            f"{server} {_heard(latency)}max {latency.max * 1e3:.3g} ms" for server, latency in known
         )
         panels.append(
             line_panel(
@@ -68,6 +66,12 @@ def latency_figure(contests: Labelled, plan: Plan) -> Figure:
         tuple(panels),
         (latency_table(contests),),
     )
+
+
+def _heard(latency: Latency) -> str:
+    """``p50 0.8 ms, p99 2.1 ms, ``; without those that the latency lacks."""
+    known = [(one.title, one.of(latency)) for one in PERCENTILES if one.name in ("p50", "p99")]
+    return "".join(f"{title} {value * 1e3:.3g} ms, " for title, value in known if value is not None)
 
 
 def _points(latency: Latency) -> tuple[tuple[float, float], ...]:

@@ -40,8 +40,9 @@ def _by_server(group: RateGroup) -> dict[str, list[tuple[float, float, float]]]:
     found: dict[str, list[tuple[float, float, float]]] = {}
     for cell in with_latency(group.cells):
         offered, achieved = cell.rate_per_second, achieved_rate(cell)
-        if offered is not None and achieved is not None and p99_seconds(cell) > 0:
-            found.setdefault(cell.server, []).append((offered, p99_seconds(cell) * 1e3, achieved / offered))
+        p99 = p99_seconds(cell)
+        if offered is not None and achieved is not None and p99:
+            found.setdefault(cell.server, []).append((offered, p99 * 1e3, achieved / offered))
     return {server: sorted(points) for server, points in found.items()}
 
 

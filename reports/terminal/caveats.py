@@ -67,7 +67,7 @@ def caveat_lines(summary: Summary, runs: Sequence[RunResult]) -> Iterator[tuple[
         yield "Hosts", f"{counted(len(of_hosts) - MOST_HOSTS, 'more remark')}: in the report"
     yield from _wide_line(summary.cells)
     if any(cell.requests_per_second.runs == 1 for cell in summary.cells if cell.valid):
-        yield "Note", ONE_RUN
+        yield "Note", f"{ONE_RUN}; --profile review repeats"
     yield "Runs", _runs_line(summary, runs)
     yield "Report", "every run with all its remarks, and what to do about each"
 

@@ -16,6 +16,7 @@ from rich.progress import Progress as Bars
 from rich.text import Text
 
 from bench.plan.plan import PlannedRun
+from bench.results.latency import P99
 from bench.results.run import RunResult
 from reports.terminal.consoles import console
 from reports.terminal.screen import LABEL_COLUMNS, labelled
@@ -220,7 +221,8 @@ class Progress:
         self._step = self._figures = ""
         if self.is_live and result.valid:
             return
-        latency = "" if result.latency_seconds is None else f"p99 {_ms(result.latency_seconds.p99)}  "
+        p99 = P99.of(result.latency_seconds)
+        latency = "" if p99 is None else f"p99 {_ms(p99)}  "
         reasons = "; ".join(reason.text for reason in result.reasons if reason.invalidates)
         self.note(
             "Run" if result.valid else "Void",

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from bench.plan.plan import Plan
+from bench.results.latency import P99
 from bench.results.summary import CellSummary, Summary
 from reports.words.numbers import counted, listed, milliseconds, rate
 
@@ -65,7 +66,7 @@ def _telling_level(levels: Mapping[float, Sequence[CellSummary]]) -> float | Non
 
 def _tail_sentence(load: str, cells: Sequence[CellSummary]) -> str:
     """p99 of each server in words, the slowest first."""
-    shown = sorted(with_latency(cells), key=lambda cell: -p99_seconds(cell))
+    shown = sorted(with_latency(cells), key=lambda cell: -(p99_seconds(cell) or 0.0))
     first, *others = shown
     slowest = milliseconds(p99_seconds(first))
     text = f"At {load} one request in 100 to {_who(first)} took longer than {slowest} ms"
@@ -104,15 +105,15 @@ def _share_words(level: float) -> str:
 
 
 def with_latency(cells: Sequence[CellSummary]) -> list[CellSummary]:
-    return [cell for cell in cells if cell.valid and cell.latency_seconds is not None]
+    return [cell for cell in cells if cell.valid and p99_seconds(cell) is not None]
 
 
 def is_behind(cell: CellSummary) -> bool:
     return any(reason.code == BEHIND for reason in cell.reasons)
 
 
-def p99_seconds(cell: CellSummary) -> float:
-    return 0.0 if cell.latency_seconds is None else cell.latency_seconds.p99
+def p99_seconds(cell: CellSummary) -> float | None:
+    return P99.of(cell.latency_seconds)
 
 
 def achieved_rate(cell: CellSummary) -> float | None:

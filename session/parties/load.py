@@ -11,6 +11,7 @@ from bench.clients import Client
 from bench.errors import AsgibenchError, LoadError
 from bench.plan.placement import Placement, place_on_server
 from bench.plan.plan import Plan
+from bench.plan.rate import OfferedRate
 from bench.results.cell import Cell
 from bench.results.evidence import LoadEvidence
 from bench.results.latency import latency_of
@@ -123,9 +124,9 @@ class LoadParty:
             self._cluster.abort_run()
 
     def collect(
-        self, label: str, stopped: StoppedRun, profile: Profile, rate_per_second: float | None
+        self, label: str, stopped: StoppedRun, profile: Profile, rate: OfferedRate | None
     ) -> LoadEvidence:
-        """Cut to the window. ``rate_per_second`` is what was offered in open loop. Raises LoadError."""
+        """Cut to the window. ``rate`` is what was offered in open loop. Raises LoadError."""
         window = cut_window(
             stopped.slices,
             self._cluster.worker_hosts,
@@ -142,7 +143,7 @@ class LoadParty:
             in_flight_at_stop=sum(one.in_flight_at_stop for one in stopped.totals.values()),
             locust_requests=stopped.locust.requests,
             spool_requests=self._read_spools(label),
-            open_loop=None if rate_per_second is None else open_loop_of(window, rate_per_second),
+            open_loop=None if rate is None else open_loop_of(window, rate),
         )
 
     def _read_spools(self, label: str) -> int:

@@ -29,7 +29,7 @@ from bench.results.figures import (
     TreeCpu,
 )
 from bench.results.latency import Latency
-from bench.results.run import RESULT_VERSION, RunResult
+from bench.results.run import RESULT_VERSION, RunResult, borne_run
 from bench.results.store import Store
 from bench.spec import Profile, ServerSpec, Settings
 from tests.helpers.endpoints import ENDPOINTS
@@ -144,7 +144,7 @@ def example(
     return Example(
         plan,
         environment(system, shared_host=shared_host),
-        tuple(run_result(planned, profile, noise, system) for planned in runs),
+        tuple(borne_run(run_result(planned, profile, noise, system)) for planned in runs),
     )
 
 
@@ -335,20 +335,23 @@ def run_result(planned: PlannedRun, profile: Profile, noise: float, system: str 
 def at_a_rate(run: RunResult, planned: PlannedRun) -> RunResult:
     """The closed-loop run's server at a stated rate: quick below its maximum, overloaded above it."""
     maximum = run.requests_per_second
-    offered = planned.cell.rate_per_second or round((planned.cell.rate_share or 1.0) * maximum)
+    own = RATES[run.cell.server, run.cell.endpoint]
+    offered = planned.cell.rate_per_second or round((planned.cell.rate_share or 1.0) * own)
     achieved = min(float(offered), maximum)
     is_behind = achieved < 0.98 * offered
-    service = _latency_of(1 / maximum / max(0.02, 1 - achieved / maximum))
+    quick = 1 / maximum / max(0.02, 1 - achieved / maximum)
+    service = _latency_of(quick)
     lag = _latency_of(0.8 if is_behind else 2e-5)
     behind = ServerBehindRate(float(offered), achieved, "using 1.00 of 1 cores")
     return msgspec.structs.replace(
         run,
         cell=planned.cell,
+        requests=round(achieved * run.timing.window_seconds),
         requests_per_second=achieved,
-        latency_seconds=_latency_of(0.8 if is_behind else service.p50),
+        latency_seconds=_latency_of(0.8 if is_behind else quick),
         limit=Limit("server_cpu" if is_behind else "offered_rate", "as the rate has it"),
         reasons=(behind.as_reason(),) if is_behind else (),
-        open_loop=OpenLoop(float(offered), achieved, service, lag, 3, 12 if is_behind else 0),
+        open_loop=OpenLoop(float(offered), achieved, service, lag, 3, 12 if is_behind else 0, own),
     )
 
 

@@ -153,7 +153,7 @@ def ok(body: bytes = BODY, *headers: str, status: str = "200 OK") -> bytes:
 def spec(port: int, **changes: Any) -> dict[str, Any]:
     expect = {"status": 200, "length": len(BODY), "body_sha256": [hashlib.sha256(BODY).hexdigest()]}
     basis = {"host": "127.0.0.1", "port": port, "path": "/", "expect": expect, "hash_sample_every": 3}
-    return {**basis, "epoch": time.time(), "timeout_seconds": 5, **changes}
+    return {**basis, "epoch": time.monotonic(), "timeout_seconds": 5, **changes}
 
 
 class Bell(Watched):
@@ -566,7 +566,7 @@ def test_whatever_is_served_in_whatever_pieces_is_counted_right(script: list[Any
 
 def test_the_number_of_connections_follows_what_it_is_set_to() -> None:
     with serving(lambda request: [ok()]) as server:
-        driven = Driven(spec(server.port, epoch=time.time() + 0.3))
+        driven = Driven(spec(server.port, epoch=time.monotonic() + 0.3))
         steps = iter([9, 2, 5])
 
         def next_step(slice_: Slice) -> None:
@@ -586,13 +586,13 @@ def test_the_number_of_connections_follows_what_it_is_set_to() -> None:
 def test_slices_are_seconds_of_the_controllers_clock() -> None:
     offset = 3_600.0
     with serving(lambda request: [ok()]) as server:
-        epoch = time.time() + 0.5
+        epoch = time.monotonic() + 0.5
         load = spec(server.port, epoch=epoch - offset, clock_offsets={"w": offset})
         driven = Driven(load)
         ended: list[float] = []
 
         def note(slice_: Slice) -> None:
-            ended.append(time.time() - epoch)
+            ended.append(time.monotonic() - epoch)
             if slice_.k == 1:
                 driven.run.stop()
 

@@ -121,7 +121,7 @@ def test_latency_and_memory_over_runs() -> None:
     found = cell(summarise(made.plan, made.runs), "daphne", "orders")
     latencies = [run.latency_seconds for run in runs if run.latency_seconds is not None]
     assert found.latency_seconds is not None
-    assert found.latency_seconds.p99 == sorted(latency.p99 for latency in latencies)[2]
+    assert found.latency_seconds.p99 == sorted(latency.p99 or 0 for latency in latencies)[2]
     assert found.latency_seconds.max == max(latency.max for latency in latencies)
     assert found.rss_bytes.peak == max(run.rss_bytes.peak or 0 for run in runs)
     assert found.rss_bytes.median == sorted(run.rss_bytes.median or 0 for run in runs)[2]

@@ -3,7 +3,9 @@
 Nothing needs to hold such a run back: a rate met with CPU to spare has the limit ``offered_rate``. One that
 is missed names who fell behind. A saturated server did, and so did one whose answers took so long that nearly
 all connections waited for one (Little's law: the rate times the mean service time): both are findings and
-count, with the latency that the waiting costs. Where no party's CPU was used up and other programs held the
+count, with the latency that the waiting costs. They don't where the same cell's closed loop reached more than
+the rate: a server that falls behind keeps all of its connections busy, as a closed loop does, and would be as
+fast as there. The machine was slower. Where no party's CPU was used up and other programs held the
 hosts up, who fell behind is not known, and the run is void. Otherwise connections were free while requests
 were due: the generator sent too late, and the run is void.
 """
@@ -80,6 +82,24 @@ class ServerBehindRate(_MissedRate, frozen=True):
         return f"{self._missed}: the server did not keep up, {self.at_limit}"
 
 
+class MissedBelowMaximum(_MissedRate, frozen=True):
+    """The server fell behind a rate below what it reached itself in the same cell's closed loop."""
+
+    priority: ClassVar[Priority] = Priority.RATE
+    is_of_machine: ClassVar[bool] = True
+
+    own_maximum_per_second: float
+    invalidates: bool = True
+    remedy: str = "See what else runs on these hosts or beside them, and measure again when they are quiet"
+
+    @property
+    def text(self) -> str:
+        return (
+            f"{self._missed}, though the same server reached {self.own_maximum_per_second:,.4g} in closed "
+            "loop: the machine was slower in this run"
+        )
+
+
 class LoadBehindRate(_MissedRate, frozen=True):
     """The load generator sent fewer requests than were due, or too late, while the server could have more."""
 
@@ -145,7 +165,7 @@ class SentLate(Rule, frozen=True):
             return
         worker = max(figures.load, key=lambda one: one.loop_lag_seconds)
         lag = found.send_lag_seconds.p99
-        if min(lag, worker.loop_lag_seconds) >= SEND_LAG_PART * latency:
+        if lag is not None and min(lag, worker.loop_lag_seconds) >= SEND_LAG_PART * latency:
             yield cls(worker.worker, worker.loop_lag_seconds, lag, latency)
 
     @property
@@ -187,7 +207,7 @@ def _who_fell_behind(figures: RunFigures, thresholds: Thresholds) -> _MissedRate
         return None
     rates = (found.offered_rate_per_second, found.achieved_rate_per_second)
     if server is not None and figures.is_server_saturated(thresholds):
-        return ServerBehindRate(*rates, f"using {server.core_share:.2f} of {server.cores:g} cores")
+        return _server_behind(found, f"using {server.core_share:.2f} of {server.cores:g} cores")
     if is_load_at_limit(figures, thresholds):
         return LoadBehindRate(*rates, "its cores were used up")
     if any(DatabaseAtLimit.find(figures, thresholds)):
@@ -199,7 +219,7 @@ def _who_fell_behind(figures: RunFigures, thresholds: Thresholds) -> _MissedRate
 
 def _behind_with_cpu_to_spare(
     figures: RunFigures, thresholds: Thresholds, found: OpenLoop
-) -> ServerBehindRate | LoadBehindRate | RateSpoiltByOthers:
+) -> ServerBehindRate | MissedBelowMaximum | LoadBehindRate | RateSpoiltByOthers:
     rates = (found.offered_rate_per_second, found.achieved_rate_per_second)
     others, waiting = figures.others_share, _busy_connections(found)
     is_waiting = waiting >= CONNECTIONS_BUSY * (figures.connections or math.inf)
@@ -207,12 +227,20 @@ def _behind_with_cpu_to_spare(
     if others >= (thresholds.others_void if is_waiting else thresholds.others_reported):
         return RateSpoiltByOthers(*rates, others)
     if is_waiting:
-        return ServerBehindRate(
-            *rates, f"{waiting:.0f} of {figures.connections} connections waited for its answers"
+        return _server_behind(
+            found, f"{waiting:.0f} of {figures.connections} connections waited for its answers"
         )
-    lag = found.send_lag_seconds
-    late = "" if lag is None else f" ({lag.p99 * 1e3:.1f} ms at p99)"
+    lag = None if found.send_lag_seconds is None else found.send_lag_seconds.p99
+    late = "" if lag is None else f" ({lag * 1e3:.1f} ms at p99)"
     return LoadBehindRate(*rates, f"it sent late{late} while connections were free")
+
+
+def _server_behind(found: OpenLoop, at_limit: str) -> ServerBehindRate | MissedBelowMaximum:
+    rates = (found.offered_rate_per_second, found.achieved_rate_per_second)
+    maximum = found.own_maximum_per_second
+    if maximum is not None and found.offered_rate_per_second < (1 - RATE_MISSED_SHARE) * maximum:
+        return MissedBelowMaximum(*rates, maximum)
+    return ServerBehindRate(*rates, at_limit)
 
 
 def _busy_connections(found: OpenLoop) -> float:

@@ -127,14 +127,15 @@ class SliceSums:
 
 
 class SliceClock:
-    """Where the seconds of a run begin, on the monotonic clock.
+    """Where the seconds of a run begin, by time.perf_counter_ns().
 
-    The wall clock is read once, here: one that is set while a run is under way does no harm.
+    ``epoch`` is on the controller's monotonic clock, and the offset is this host's monotonic clock minus that
+    one, in seconds: the time of day, which may be set at any moment, has no part in it.
     """
 
     def __init__(self, epoch: float, clock_offset_seconds: float) -> None:
-        monotonic, wall = time.perf_counter_ns(), time.time_ns()
-        self.epoch_nanoseconds = monotonic + round((epoch + clock_offset_seconds) * SECOND) - wall
+        counter, monotonic = time.perf_counter_ns(), time.monotonic_ns()
+        self.epoch_nanoseconds = counter + round((epoch + clock_offset_seconds) * SECOND) - monotonic
 
     def tally_at(self, now: int) -> Tally:
         """An empty tally for the slice that ``now`` is in."""

@@ -140,8 +140,11 @@ class ProcHandle:
         fields = stat_fields(read_again(self._stat, 1024))
         return round((int(fields[13]) + int(fields[14])) * self._reader.tick_seconds, 2)
 
-    def group(self) -> bytes:
-        return read_file(f"{self._folder}/cgroup")
+    def group(self) -> bytes | None:
+        try:
+            return read_file(f"{self._folder}/cgroup")
+        except Gone:  # so it is said of the file where a kernel has no control groups
+            return None
 
     def _open_files(self) -> int:
         try:

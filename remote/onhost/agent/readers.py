@@ -27,7 +27,7 @@ class Handle(Protocol):
         """Raises Gone."""
 
     def group(self) -> bytes | None:
-        """What ``Reader.quotas`` knows its CPU quotas by; None: there are none. Raises Gone, Unreadable."""
+        """What ``Reader.quotas`` knows its CPU quotas by; None: there are none. Raises Unreadable."""
 
     def close(self) -> None: ...
 

@@ -152,7 +152,8 @@ class SampledRun:
         return Sample(
             monotonic_seconds=now,
             processes=rows,
-            wall_seconds=time.time(),
+            # Of the moment ``now``, which reading the trees has left behind.
+            wall_seconds=time.time() - (time.monotonic() - now),
             agent_cpu_seconds=time.process_time(),
             late_seconds=late,
             missed=self.schedule.missed,
@@ -190,7 +191,7 @@ class SampledRun:
         return tuple(rows), tuple(threads)
 
     def _group_of(self, pid: int, handle: Handle) -> set[bytes]:
-        """Empty where the system has none. Raises Gone."""
+        """Empty where the system has none."""
         try:
             group = handle.group()
         except Unreadable as error:
