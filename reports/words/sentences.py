@@ -18,6 +18,7 @@ _SAME = 0.005
 LIMITS = {
     "server_cpu": "server CPU",
     "cpu_quota": "CPU quota",
+    "server_and_database_cpu": "server and database CPU",
     "load_generator": "load generator",
     "database": "database",
     "network": "network",
