@@ -18,7 +18,7 @@ from bench.samples.quotas import quota_use
 from bench.samples.read import parse_samples
 from bench.samples.view import HostSamples
 from remote.onhost.quota import Mount, Quotas, cfs_cores, cpu_mount, folders_of, group_of, max_cores
-from tests.helpers.samples_example import WALL, end, head, sample
+from tests.helpers.samples_example import MONOTONIC, WALL, end, head, sample
 
 SECOND = "30 23 0:26 / /sys/fs/cgroup rw,nosuid shared:4 - cgroup2 cgroup2 rw,nsdelegate\n"
 FIRST = (
@@ -127,14 +127,14 @@ def test_the_windows_own_throttling_counts_and_who_is_in_the_group() -> None:
         alone = ["/g/all/server", 0.5, 10 * second, 9 * second, 0.4 * second]
         lines += quota_sample(second, server=[alone, above], **{"h/0": [above]})
     samples = parse_samples(lines + end(7))
-    own, shared = quota_use(samples, "there", (WALL + 1, WALL + 4))
+    own, shared = quota_use(samples, "there", (MONOTONIC + 1, MONOTONIC + 4))
     assert (own.group, own.parties, own.cores) == ("/g/all/server", ("server",), 0.5)
     assert (own.periods, own.throttled_periods) == (30, 27)
     assert own.throttled_seconds == pytest.approx(1.2)
     assert (shared.parties, shared.periods, shared.throttled_periods) == (("server", "load"), 30, 3)
     assert own.throttled_share == pytest.approx(0.9)
     # A window in which one reading lies has the ones beside it.
-    (found, _) = HostSamples(samples, (WALL + 1.8, WALL + 2.4)).quotas("there")
+    (found, _) = HostSamples(samples, (MONOTONIC + 1.8, MONOTONIC + 2.4)).quotas("there")
     assert found.periods == 20
 
 
