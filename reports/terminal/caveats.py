@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from bench.judge.reason import Reason
 from bench.results.run import RunResult
 from bench.results.summary import CellSummary, Summary, added_warnings
-from reports.words.numbers import counted, listed, percent
+from reports.words.numbers import counted, listed, percent, rate
 from reports.words.rates import BEHIND
 from reports.words.sentences import ONE_RUN
 from reports.words.shares import load_share
@@ -146,7 +146,7 @@ def _runs_line(summary: Summary, runs: Sequence[RunResult]) -> str:
     parts = [f"{valid} of {counted(len(runs), 'run')} valid"]
     if not summary.complete:
         parts.append(f"{summary.runs_planned - summary.runs_done} of {summary.runs_planned} planned missing")
-    again = [f"{run.cell.title}, block {run.block}" for run in runs if run.attempt > 1]
+    again = [_tried_again(run) for run in runs if run.attempt > 1]
     if again:
         tried = "was tried a second time" if len(again) == 1 else "were tried a second time"
         names = f" ({listed(again)})" if len(again) <= MOST_NAMES else ""
@@ -155,6 +155,12 @@ def _runs_line(summary: Summary, runs: Sequence[RunResult]) -> str:
     if shares:
         parts.append(f"a load worker's CPU at most {percent(max(shares))}")
     return "; ".join(parts)
+
+
+def _tried_again(run: RunResult) -> str:
+    name = f"{run.cell.title}, block {run.block}"
+    had = [one.requests_per_second for one in run.earlier_attempts if one.requests_per_second is not None]
+    return f"{name}: {rate(had[-1])} requests/s, then {rate(run.requests_per_second)}" if had else name
 
 
 def _few(names: Sequence[str]) -> str:
