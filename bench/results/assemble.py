@@ -12,6 +12,7 @@ from bench.clients import client_of
 from bench.environment.links import link_use
 from bench.judge.figures import CpuUse, HostUse, LoadUse, PidChange, RunFigures
 from bench.judge.judge import Judgement, judge
+from bench.results.answers import AnswersSeen, answers_of
 from bench.results.clocks import RunClocks, run_clocks
 from bench.results.evidence import DatabaseEvidence, LoadEvidence, RunEvidence, Timeline
 from bench.results.figures import (
@@ -45,6 +46,7 @@ class Derived(msgspec.Struct, frozen=True):
 
     server_cpu: TreeCpu | None  # None: the window was not sampled
     database_cpu: TreeCpu | None  # None: the window was not sampled, or the database isn't ours
+    answers: AnswersSeen
     counts: Counts
     database_use: DatabaseUse | None  # None: the endpoint doesn't use the database
     clocks: RunClocks
@@ -63,6 +65,7 @@ def run_result(evidence: RunEvidence) -> RunResult:
     derived = Derived(
         server_cpu=_tree_cpu(hosts[evidence.server.host], SERVER, evidence.cores.server_fills),
         database_cpu=_database_cpu(evidence, hosts),
+        answers=answers_of(evidence.load.window, evidence.load.seconds),
         counts=_counts(evidence),
         database_use=_database_use(evidence.database, evidence.load),
         clocks=run_clocks(evidence.clocks, {host: one.samples for host, one in hosts.items()}),
@@ -124,6 +127,7 @@ def _result(evidence: RunEvidence, hosts: Hosts, derived: Derived, judgement: Ju
         clocks=derived.clocks,
         network=_network(hosts),
         open_loop=load.open_loop,
+        answers=derived.answers,
     )
 
 
@@ -155,6 +159,7 @@ def _figures(evidence: RunEvidence, hosts: Hosts, derived: Derived) -> RunFigure
         tcp_nodelay=_tcp_nodelay(server.configuration),
         connections=planned.run.cell.connections,
         failures=window.failures,
+        answers=derived.answers,
         processes=_pid_change(here),
         counts=derived.counts,
         database_use=derived.database_use,
