@@ -27,6 +27,8 @@ from bench.results.figures import (
     TreeCpu,
 )
 from bench.results.fixed_wait import peak_share
+from bench.results.proof import SettingProof
+from bench.results.prove import run_proof
 from bench.results.quota import QuotaUse
 from bench.results.run import RESULT_VERSION, RunResult
 from bench.results.speed import MachineSpeed, machine_speed, per_request_by_second
@@ -52,6 +54,7 @@ class Derived(msgspec.Struct, frozen=True):
     answers: AnswersSeen
     counts: Counts
     database_use: DatabaseUse | None  # None: the endpoint doesn't use the database
+    proof: tuple[SettingProof, ...]
     quotas: tuple[QuotaUse, ...]
     speed: MachineSpeed | None  # None: no yardstick was read
     clocks: RunClocks
@@ -73,6 +76,7 @@ def run_result(evidence: RunEvidence) -> RunResult:
         answers=answers_of(evidence.load.window, evidence.load.seconds),
         counts=_counts(evidence),
         database_use=_database_use(evidence.database, evidence.load),
+        proof=run_proof(evidence),
         quotas=tuple(use for host, samples in hosts.items() for use in samples.quotas(host)),
         speed=_speed(evidence, hosts),
         clocks=run_clocks(evidence.clocks, {host: one.samples for host, one in hosts.items()}),
@@ -109,6 +113,7 @@ def _result(evidence: RunEvidence, hosts: Hosts, derived: Derived, judgement: Ju
         unhonoured_settings=planned.spec.unhonoured_settings,
         server_pids=server.pids,
         server_configuration=server.configuration,
+        proof=derived.proof,
         requests=window.requests,
         failures=window.failures,
         requests_per_second=window.requests_per_second,
@@ -172,6 +177,7 @@ def _figures(evidence: RunEvidence, hosts: Hosts, derived: Derived) -> RunFigure
         failures=window.failures,
         answers=derived.answers,
         processes=_pid_change(here),
+        proof=derived.proof,
         counts=derived.counts,
         database_use=derived.database_use,
         expected_transactions_per_request=planned.endpoint.transactions_per_request,
