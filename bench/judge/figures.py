@@ -7,6 +7,7 @@ import msgspec
 from bench.judge.thresholds import Thresholds
 from bench.results.clocks import RunClocks
 from bench.results.figures import Counts, DatabaseUse, OpenLoop
+from bench.results.invariants import Contradiction
 from bench.spec import Arrivals
 
 # A worker of one thread never takes more than its core, but for the sampling's ticks.
@@ -134,6 +135,7 @@ class RunFigures(msgspec.Struct, frozen=True):
     # What the endpoint does by its code; None if it uses no database.
     expected_transactions_per_request: float | None = None
     clocks: RunClocks | None = None
+    contradictions: tuple[Contradiction, ...] = ()  # between figures that must be alike
     samples_complete: bool = True  # every agent's file has its end
     samples_missed_share: float = 0.0  # of the slots of the agent's schedule, on the worst host
     slices_missing: dict[str, int] = {}  # seconds of the window without figures, by load worker

@@ -31,6 +31,7 @@ class Priority(IntEnum):
     limit, no other figure holds.
     """
 
+    INVARIANTS = 5
     GENERATOR = 10
     NETWORK = 20
     DATABASE = 30
