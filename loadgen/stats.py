@@ -9,7 +9,7 @@ import msgspec
 
 from bench.plan.rate import OfferedRate
 from bench.results.figures import LoadWorker, OpenLoop, Second
-from bench.results.invariants import Spool
+from bench.results.invariants import ReadSpool
 from bench.results.latency import latency_of
 from bench.results.window import Window
 from bench.wire.histogram import Histogram
@@ -93,11 +93,11 @@ def per_second(
     return tuple(rows)
 
 
-def parse_spool(data: bytes) -> Spool:
+def parse_spool(data: bytes) -> ReadSpool:
     """A worker's own file of a run. Raises msgspec.MsgspecError where it is damaged or has no totals."""
     first, *lines = data.rstrip().split(b"\n")
     last = lines.pop() if lines else b""
-    return Spool(
+    return ReadSpool(
         head=msgspec.json.decode(first, type=SpoolHead),
         slices=tuple(_SLICES.decode(line) for line in lines),
         totals=msgspec.json.decode(last, type=SpoolTotals).totals,

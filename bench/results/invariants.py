@@ -31,7 +31,7 @@ class Contradiction(msgspec.Struct, frozen=True):
     expected: int  # at most, or exactly
 
 
-class Spool(msgspec.Struct, frozen=True):
+class ReadSpool(msgspec.Struct, frozen=True):
     """A load worker's own file of a run, read back."""
 
     head: SpoolHead
@@ -43,7 +43,7 @@ def contradictions(
     run: str,
     slices: Mapping[str, Sequence[Slice]],
     totals: Mapping[str, Totals],
-    spools: Mapping[str, Spool],
+    spools: Mapping[str, ReadSpool],
 ) -> tuple[Contradiction, ...]:
     """Of each load worker: its seconds against its own totals, and both against its own file.
 
@@ -132,7 +132,7 @@ def _of_sums(worker: str, rows: Sequence[Slice], total: Totals) -> Iterator[Cont
 
 
 def _of_spool(
-    worker: str, run: str, rows: Sequence[Slice], total: Totals, spool: Spool
+    worker: str, run: str, rows: Sequence[Slice], total: Totals, spool: ReadSpool
 ) -> Iterator[Contradiction]:
     """The worker's own file has what it sent, and of this run alone."""
     if (spool.head.run, spool.head.worker) != (run, worker):

@@ -14,7 +14,7 @@ from bench.plan.plan import Plan
 from bench.plan.rate import OfferedRate
 from bench.results.cell import Cell
 from bench.results.evidence import LoadEvidence
-from bench.results.invariants import Spool, contradictions, window_contradictions
+from bench.results.invariants import ReadSpool, contradictions, window_contradictions
 from bench.results.latency import latency_of
 from bench.spec import LoadPlace, Profile
 from bench.wire.load import LoadSpec
@@ -141,7 +141,7 @@ class LoadParty:
         self,
         label: str,
         stopped: StoppedRun,
-        spools: Mapping[str, Spool],
+        spools: Mapping[str, ReadSpool],
         profile: Profile,
         rate: OfferedRate | None,
     ) -> LoadEvidence:
@@ -171,10 +171,10 @@ class LoadParty:
             ),
         )
 
-    def _read_spools(self, label: str) -> dict[str, Spool]:
+    def _read_spools(self, label: str) -> dict[str, ReadSpool]:
         """The load workers' own files by worker; the files are removed. Raises LoadError."""
 
-        def read_one(host: LoadHost) -> dict[str, Spool]:
+        def read_one(host: LoadHost) -> dict[str, ReadSpool]:
             found = {}
             for index, name in enumerate(host.worker_names):
                 path = f"{spool_folder(index)}/{label}.jsonl"

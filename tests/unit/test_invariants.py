@@ -13,7 +13,7 @@ from bench.judge.figures import RunFigures
 from bench.judge.judge import is_spoilt_by_machine, judge
 from bench.judge.reason import Reason
 from bench.results.figures import Counts
-from bench.results.invariants import NOT_SUMS, Contradiction, Spool, contradictions, window_contradictions
+from bench.results.invariants import NOT_SUMS, Contradiction, ReadSpool, contradictions, window_contradictions
 from bench.wire.codec import encode_line
 from bench.wire.slices import Slice, Totals
 from bench.wire.worker import SpoolFailure, SpoolHead, SpoolTotals
@@ -48,7 +48,7 @@ class Run(msgspec.Struct):
 
     slices: dict[str, list[Slice]]
     totals: dict[str, Totals]
-    spools: dict[str, Spool]
+    spools: dict[str, ReadSpool]
 
     def broken(self) -> list[Contradiction]:
         cut = {"warmup_seconds": WARMUP, "window_seconds": WINDOW}
@@ -65,7 +65,9 @@ class Run(msgspec.Struct):
 def run() -> Run:
     slices = {name: [one_slice(k) for k in range(-1, WARMUP + WINDOW + 1)] for name in WORKERS}
     totals = {name: totals_of(name, rows) for name, rows in slices.items()}
-    spools = {name: Spool(SpoolHead(RUN, name), tuple(rows), totals[name]) for name, rows in slices.items()}
+    spools = {
+        name: ReadSpool(SpoolHead(RUN, name), tuple(rows), totals[name]) for name, rows in slices.items()
+    }
     return Run(slices, totals, spools)
 
 
