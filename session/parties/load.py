@@ -158,7 +158,7 @@ class LoadParty:
         answered = sum(one.answered for one in stopped.totals.values())
         return LoadEvidence(
             window=window,
-            latency=latency_of(window.histogram),
+            latency=latency_of(window.histogram, window.waited),
             seconds=seconds,
             engine_requests=answered,
             in_flight_at_stop=sum(one.in_flight_at_stop for one in stopped.totals.values()),
