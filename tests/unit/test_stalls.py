@@ -150,6 +150,13 @@ def test_a_second_without_an_answer_is_named_whoever_was_kept_from_looking() -> 
     assert "for 2.0 s from second 2 on" in found["StoppedAnswering"].text
 
 
+def test_seconds_of_wrong_answers_are_no_silence() -> None:
+    wrong = tuple(Second(k, True, 0 if k > 5 else 5_000, 5_000, None, None, None) for k in range(LENGTH))
+    assert list(reasons(window(failures={"bad_body": 10_000}, bodies_checked=50_000), wrong)) == [
+        "WrongAnswers"
+    ]
+
+
 def test_few_and_slow_answers_are_no_silence() -> None:
     """Ten connections whose answers take 0.4 s, all at once; and two requests per second."""
     slow: Pairs = ((index_of(400 * MILLISECOND), 200),)
