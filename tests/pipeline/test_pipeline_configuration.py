@@ -1,4 +1,4 @@
-"""A server that doesn't run as its settings ask: refused before any load, or its run void. Whole benchmarks."""
+"""A server that runs otherwise than its settings ask is refused before any load, or its run is void."""
 
 from __future__ import annotations
 
