@@ -133,7 +133,7 @@ def test_a_full_worker_beside_an_idle_one_is_said() -> None:
     found = result(None, core_shares=(0.99, 0.2))
     assert (found.limit.name, codes(found)) == ("server_cpu", {"ServerWorkersUneven"})
     assert "0.99 of a core" in found.reasons[-1].text + found.reasons[0].text
-    assert codes(result(None, core_shares=(0.6, 0.59))) == set()
+    assert codes(result(None, core_shares=(0.6, 0.59))) == {"NotSaturated"}
 
 
 def by(workers: tuple[LoadWorker, ...]) -> RunResult:
@@ -153,7 +153,7 @@ def test_engine_and_locust_fill_their_core_together(locust: float, is_at_limit: 
     assert ("LoadWorkerAtLimit" in codes(found)) == is_at_limit
     # What the report and the terminal show is the figure that the verdict was made of.
     assert load_share(found) == pytest.approx(0.80 + locust)
-    assert f"{0.80 + locust:.2f} of 1 cores" in found.limit.text
+    assert f"{0.80 + locust:.2f} of 1 core;" in found.limit.text
 
 
 def test_a_worker_of_an_older_result_has_its_mean_for_the_median() -> None:

@@ -278,7 +278,7 @@ def test_other_programs_that_held_everybody_up_void_the_run_and_it_is_worth_anot
     others = HostUse(cores=1, busy=0.87, others=0.48)
     for service in (0.02, 0.001):
         found = judged(780.0, server=0.39, service=service, lag=0.4, host=others)
-        assert codes(found) == {"RateSpoiltByOthers": True, "OthersOnServerCores": False}
+        assert codes(found) == {"RateSpoiltByOthers": True, "OthersOnServerCores": True}
         assert is_spoilt_by_machine(found.as_reasons())
         assert found.limit == "none_found"
     few = HostUse(cores=1, busy=0.5, others=0.05)
