@@ -5,7 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 
-from bench.results.estimate import t_cumulative
+from bench.results.estimate import CONFIDENCE, t_cumulative
+
+FALSE_CLAIMS = 1 - CONFIDENCE
+"""The probability of claiming any difference that isn't there, over all that are judged together."""
 
 
 def two_sided_p(t: float, degrees: int) -> float:

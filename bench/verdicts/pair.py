@@ -12,15 +12,12 @@ from enum import Enum
 
 import msgspec
 
-from bench.results.estimate import CONFIDENCE
 from bench.results.pairs import PairRatio
-from bench.results.significance import first_true, holm, is_beyond
+from bench.results.significance import FALSE_CLAIMS, first_true, holm, is_beyond
 from bench.results.summary import CellSummary
 
 LEVEL_MARGIN = 1.05
 """Servers whose ratio surely lies between 1/1.05 and 1.05 are called level: no reason to choose by."""
-FALSE_CLAIMS = 1 - CONFIDENCE
-"""The probability of claiming any difference that isn't there, over all pairs that are judged together."""
 MOST_BLOCKS = 1_000
 
 
