@@ -23,7 +23,8 @@ from session.parties.server import BegunServer
 
 EPOCH_LEAD_SECONDS = 0.1
 WATCH_SECONDS = 0.5
-HASH_SAMPLE_EVERY = 100
+# Of long bodies: to hash one takes the load worker as long as five to ten others.
+HASH_SAMPLE_EVERY = 1_000
 
 
 class Driven(msgspec.Struct, frozen=True):

@@ -14,6 +14,7 @@ from bench.judge.thresholds import Thresholds
 
 LimitName = Literal[
     "server_cpu",
+    "cpu_quota",
     "server_and_database_cpu",
     "load_generator",
     "database",
@@ -27,10 +28,11 @@ LimitName = Literal[
 class Priority(IntEnum):
     """The order in which rules are asked and their reasons listed.
 
-    The first reason found that names a limit names the run's. The generator comes first: while it is at its
-    limit, no other figure holds.
+    The first reason found that names a limit names the run's. What stops processes comes first, and then the
+    generator: while it is at its limit, no other figure holds.
     """
 
+    QUOTA = 5
     GENERATOR = 10
     NETWORK = 20
     DATABASE = 30
@@ -63,6 +65,8 @@ class Rule(msgspec.Struct, frozen=True, tag=True):
     priority: ClassVar[Priority] = Priority.REMARK
     # It is what the machine did, and not we: a run that is void for it is worth another try.
     is_of_machine: ClassVar[bool] = False
+    # Such a run is measured once more though it counts, by something that the server has no part in.
+    is_worth_another_try: ClassVar[bool] = False
 
     # The run's figure stands, but as no maximum of its server.
     unranks: ClassVar[bool] = False

@@ -9,8 +9,10 @@ from statistics import median
 from bench.errors import ResultError
 from bench.judge.benchmark import benchmark_reasons, left_out, merged, not_run, unranked_because
 from bench.judge.reason import Reason
+from bench.judge.speed import cell_speed_reasons
 from bench.plan.plan import Plan
 from bench.results.cell import Cell
+from bench.results.course import cell_speed
 from bench.results.estimate import estimate
 from bench.results.figures import Bytes, OpenLoop
 from bench.results.latency import median_latency
@@ -111,6 +113,7 @@ def _cell_summary(cell: Cell, all_runs: Sequence[RunResult]) -> CellSummary:
         open_loop=open_loop,
         client=cell.client,
         load_on=cell.load_on,
+        speed=cell_speed(used),
         unranked_because=unranked_because(valid),
     )
 
@@ -145,7 +148,12 @@ def _cell_reasons(cell: Cell, runs: Sequence[RunResult], all_runs: Sequence[RunR
     if not valid:
         return merged(runs, len(runs))
     void = merged([run for run in runs if not run.valid], len(runs))
-    return (*merged(valid, len(runs)), *(left_out(reason) for reason in void if reason.invalidates))
+    of_speed = cell_speed_reasons(cell_speed(valid))
+    return (
+        *merged(valid, len(runs)),
+        *of_speed,
+        *(left_out(reason) for reason in void if reason.invalidates),
+    )
 
 
 def _bytes(values: Sequence[Bytes]) -> Bytes | None:
