@@ -3,7 +3,7 @@
 It passes only where every gated figure of every cell is shown to be within the share, by its whole interval.
 If any is in truth worse by more, it passes in at most 2.5 % of cases, however many figures there are. It
 fails where Holm's method lets some figure stand, among all of them, as worse by more: if none is, in at most
-2.5 % of cases. Otherwise it is undecided. docs/gate.md has its power.
+2.5 % of cases. Otherwise it is undecided. docs/verdicts.md has its power.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """How often ``compare --fail-over 5%`` passes, fails and can't tell, by noise, blocks and what is so.
 
 Nine cells with three figures each (27), each run's figure log-normal with this noise, memory with a tenth of
-it, as many blocks in A as in B. Prints the tables of docs/gate.md in some ten minutes; the same seed gives the
-same tables.
+it, as many blocks in A as in B. Prints the tables of docs/verdicts.md in some ten minutes; the same seed
+gives the same tables.
 
     .venv/bin/python -m tests.studies.gate_power
 """
