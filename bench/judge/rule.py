@@ -32,6 +32,7 @@ class Priority(IntEnum):
     generator: while it is at its limit, no other figure holds.
     """
 
+    INVARIANTS = 1
     QUOTA = 5
     GENERATOR = 10
     NETWORK = 20
@@ -42,6 +43,7 @@ class Priority(IntEnum):
     RATE = 70
     # From here on: reasons against a run that name no limit.
     NO_ANSWER = 100
+    CONFIGURATION = 105
     PROCESSES = 110
     OTHERS = 120
     FAILURES = 130

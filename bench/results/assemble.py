@@ -12,6 +12,7 @@ from bench.clients import client_of
 from bench.environment.links import link_use
 from bench.judge.figures import CpuUse, HostUse, LinkUse, LoadUse, PidChange, RunFigures
 from bench.judge.judge import Judgement, judge
+from bench.results.answers import AnswersSeen, answers_of
 from bench.results.clocks import RunClocks, run_clocks
 from bench.results.evidence import DatabaseEvidence, LoadEvidence, RunEvidence, Timeline
 from bench.results.figures import (
@@ -26,6 +27,8 @@ from bench.results.figures import (
     TreeCpu,
 )
 from bench.results.fixed_wait import peak_share
+from bench.results.proof import SettingProof
+from bench.results.prove import run_proof
 from bench.results.quota import QuotaUse
 from bench.results.run import RESULT_VERSION, RunResult
 from bench.results.speed import MachineSpeed, machine_speed, per_request_by_second
@@ -48,8 +51,10 @@ class Derived(msgspec.Struct, frozen=True):
 
     server_cpu: TreeCpu | None  # None: the window was not sampled
     database_cpu: TreeCpu | None  # None: the window was not sampled, or the database isn't ours
+    answers: AnswersSeen
     counts: Counts
     database_use: DatabaseUse | None  # None: the endpoint doesn't use the database
+    proof: tuple[SettingProof, ...]
     quotas: tuple[QuotaUse, ...]
     speed: MachineSpeed | None  # None: no yardstick was read
     clocks: RunClocks
@@ -68,8 +73,10 @@ def run_result(evidence: RunEvidence) -> RunResult:
     derived = Derived(
         server_cpu=_tree_cpu(hosts[evidence.server.host], SERVER, evidence.cores.server_fills),
         database_cpu=_database_cpu(evidence, hosts),
+        answers=answers_of(evidence.load.window, evidence.load.seconds),
         counts=_counts(evidence),
         database_use=_database_use(evidence.database, evidence.load),
+        proof=run_proof(evidence),
         quotas=tuple(use for host, samples in hosts.items() for use in samples.quotas(host)),
         speed=_speed(evidence, hosts),
         clocks=run_clocks(evidence.clocks, {host: one.samples for host, one in hosts.items()}),
@@ -106,6 +113,7 @@ def _result(evidence: RunEvidence, hosts: Hosts, derived: Derived, judgement: Ju
         unhonoured_settings=planned.spec.unhonoured_settings,
         server_pids=server.pids,
         server_configuration=server.configuration,
+        proof=derived.proof,
         requests=window.requests,
         failures=window.failures,
         requests_per_second=window.requests_per_second,
@@ -133,6 +141,7 @@ def _result(evidence: RunEvidence, hosts: Hosts, derived: Derived, judgement: Ju
         clocks=derived.clocks,
         network=_network(hosts),
         open_loop=load.open_loop,
+        answers=derived.answers,
     )
 
 
@@ -166,11 +175,14 @@ def _figures(evidence: RunEvidence, hosts: Hosts, derived: Derived) -> RunFigure
         tcp_nodelay=_tcp_nodelay(server.configuration),
         connections=planned.run.cell.connections,
         failures=window.failures,
+        answers=derived.answers,
         processes=_pid_change(here),
+        proof=derived.proof,
         counts=derived.counts,
         database_use=derived.database_use,
         expected_transactions_per_request=planned.endpoint.transactions_per_request,
         clocks=derived.clocks,
+        contradictions=load.contradictions,
         samples_complete=all(one.samples.complete for one in hosts.values()),
         samples_missed_share=max(missed_share(one.samples) for one in hosts.values()),
         slices_missing={worker: len(seconds) for worker, seconds in window.gaps.items()},
@@ -217,7 +229,7 @@ def _with_packets(link: LinkUse, evidence: RunEvidence, here: HostSamples) -> Li
     sent, received = network.sent_packets_per_second, network.received_packets_per_second
     if sent is None or received is None:
         return link
-    return msgspec.structs.replace(link, packets_per_second=sent + received)
+    return msgspec.structs.replace(link, packets_per_second=max(sent, received))
 
 
 def _bytes_by_host(window: Window) -> dict[str, float]:

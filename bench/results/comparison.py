@@ -11,6 +11,7 @@ from itertools import combinations
 import msgspec
 
 from bench.plan.plan import Environment, Plan
+from bench.results.at_one_speed import SpeedChange, ratios_at_one_speed, speed_change
 from bench.results.cell import Cell
 from bench.results.likeness import check_alike, without_environment
 from bench.results.pairs import PairRatio, paired_ratio, valid_runs
@@ -37,6 +38,8 @@ class CellComparison(msgspec.Struct, frozen=True):
     a: CellSummary
     b: CellSummary
     ratios: tuple[Ratio, ...]  # in the order of METRICS; empty where the cell is invalid in either
+    # In the order of SPEED_METRICS: the same, each run at one speed of the machine; () where it isn't known.
+    at_one_speed: tuple[Ratio, ...] = ()
 
     @property
     def is_valid(self) -> bool:
@@ -71,6 +74,7 @@ class Comparison(msgspec.Struct, frozen=True):
     cells: tuple[CellComparison, ...]  # in A's order
     flips: tuple[Flip, ...]  # those that are resolved
     swaps: tuple[Flip, ...]  # those that may be noise
+    speed: SpeedChange | None = None  # of the machines; None: no yardstick was read in either
 
     @property
     def valid_cells(self) -> tuple[CellComparison, ...]:
@@ -88,33 +92,45 @@ def compare(a: Measured, b: Measured) -> Comparison:
     pairs = [(cell, theirs[without_environment(cell.cell)]) for cell in summarise(a.plan, a.runs).cells]
     cells = _claimed(tuple(_cell(ours, other, a.runs, b.runs) for ours, other in pairs))
     flips, swaps = _changed_orders(cells, a.runs, b.runs)
-    return Comparison(a, b, cells, flips, swaps)
+    return Comparison(a, b, cells, flips, swaps, speed_change(a.runs, b.runs))
 
 
 def _cell(
     a: CellSummary, b: CellSummary, runs_a: Sequence[RunResult], runs_b: Sequence[RunResult]
 ) -> CellComparison:
     ratios: tuple[Ratio, ...] = ()
+    at_one_speed: tuple[Ratio, ...] = ()
     if a.valid and b.valid:
         ours, theirs = valid_runs(a, runs_a), valid_runs(b, runs_b)
         ratios = tuple(
             ratio_of(metric, figures_of(metric, ours), figures_of(metric, theirs)) for metric in METRICS
         )
-    return CellComparison(without_environment(a.cell), a, b, ratios)
+        at_one_speed = ratios_at_one_speed(a, b, ours, theirs)
+    return CellComparison(without_environment(a.cell), a, b, ratios, at_one_speed)
 
 
 def _claimed(cells: Sequence[CellComparison]) -> tuple[CellComparison, ...]:
-    """With Holm's word on every difference, over all figures of all cells."""
-    adjusted = iter(holm([ratio.p for cell in cells for ratio in cell.ratios if ratio.p is not None]))
-
-    def judged(ratio: Ratio) -> Ratio:
-        if ratio.p is None:
-            return ratio
-        return msgspec.structs.replace(ratio, is_claimed=next(adjusted) <= FALSE_CLAIMS)
-
+    """With Holm's word on every difference, over all figures of all cells; at one speed, over all of those."""
+    as_measured = iter(_judged([ratio for cell in cells for ratio in cell.ratios]))
+    at_one_speed = iter(_judged([ratio for cell in cells for ratio in cell.at_one_speed]))
     return tuple(
-        msgspec.structs.replace(cell, ratios=tuple(judged(ratio) for ratio in cell.ratios)) for cell in cells
+        msgspec.structs.replace(
+            cell,
+            ratios=tuple(next(as_measured) for _ in cell.ratios),
+            at_one_speed=tuple(next(at_one_speed) for _ in cell.at_one_speed),
+        )
+        for cell in cells
     )
+
+
+def _judged(ratios: Sequence[Ratio]) -> list[Ratio]:
+    adjusted = iter(holm([ratio.p for ratio in ratios if ratio.p is not None]))
+    return [
+        ratio
+        if ratio.p is None
+        else msgspec.structs.replace(ratio, is_claimed=next(adjusted) <= FALSE_CLAIMS)
+        for ratio in ratios
+    ]
 
 
 def _changed_orders(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from bench.judge.reason import Limit, Reason
+from bench.results.answers import AnswersSeen
 from bench.results.attempts import EarlierAttempt
 from bench.results.cell import Cell
 from bench.results.clocks import RunClocks
@@ -21,6 +22,7 @@ from bench.results.figures import (
     TreeCpu,
 )
 from bench.results.latency import Latency, borne_by
+from bench.results.proof import SettingProof
 from bench.results.quota import QuotaUse
 from bench.results.speed import MachineSpeed
 
@@ -50,7 +52,8 @@ class RunResult(msgspec.Struct, frozen=True):
     failures: dict[str, int]  # requests by kind of failure, in the window
     requests_per_second: float  # answered in full, over the window
     bytes_per_second: float  # received by the load workers, over the window
-    latency_seconds: Latency | None  # of good requests in the window; None: there was none
+    # Of good requests in the window, and of those that never got an answer; None: there was no good one.
+    latency_seconds: Latency | None
     seconds: tuple[Second, ...]  # of the warm-up and the window
     memory: tuple[MemoryPoint, ...]  # from idle to after the load, a few a second
     rss_bytes: Bytes
@@ -67,6 +70,7 @@ class RunResult(msgspec.Struct, frozen=True):
     limit: Limit  # what held the run back
     valid: bool  # no reason invalidates it
     reasons: tuple[Reason, ...]  # what a reader must know of it
+    proof: tuple[SettingProof, ...] = ()  # of each setting of the server; empty: not known
     machine_speed: MachineSpeed | None = None  # by the yardstick, in both rests; None: it wasn't read
     attempt: int = 1  # from 1; 2 where the first try failed or was spoilt
     quotas: tuple[QuotaUse, ...] = ()  # CPU quotas that held any of our processes in the window
@@ -74,6 +78,7 @@ class RunResult(msgspec.Struct, frozen=True):
     clocks: RunClocks | None = None  # what they did within the run; None: not known
     network: dict[str, NetworkUse] = {}  # by host, in the window
     open_loop: OpenLoop | None = None  # None: closed loop
+    answers: AnswersSeen | None = None  # in the window; None: not known
 
     def as_earlier_attempt(self) -> EarlierAttempt:
         """What is kept of it where another try counts in its place."""

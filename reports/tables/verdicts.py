@@ -7,7 +7,8 @@ from itertools import pairwise
 
 from bench.results.summary import CellSummary
 from reports.tables.table import Table, TableRow, group, numbers, words
-from reports.words.numbers import MISSING, megabytes, milliseconds, rate, rate_interval
+from reports.words.latency import latency_ms, latency_notes
+from reports.words.numbers import MISSING, megabytes, rate, rate_interval
 from reports.words.sentences import LIMITS, against_next, refused_because, unranked_because
 from reports.words.verdicts import Labelled
 
@@ -44,6 +45,7 @@ def _notes(contests: Labelled) -> Iterator[str]:
             "Servers are in the order of their ratio over the blocks that both have, which isn’t that of the "
             "medians where runs are missing or spread."
         )
+    yield from latency_notes([cell for _, contest in contests for cell in contest.valid])
 
 
 def _is_out_of_order(cells: tuple[CellSummary, ...]) -> bool:
@@ -52,14 +54,14 @@ def _is_out_of_order(cells: tuple[CellSummary, ...]) -> bool:
 
 
 def _row(cell: CellSummary, against: str, tone: str = "") -> TableRow:
-    figures, latency = cell.requests_per_second, cell.latency_seconds
+    figures = cell.requests_per_second
     return TableRow(
         (
             cell.server,
             rate(figures.median),
             rate_interval(figures),
             against,
-            milliseconds(latency.p99 if latency else None),
+            latency_ms(cell.latency_seconds, "p99"),
             megabytes(cell.rss_bytes.median),
             LIMITS.get(cell.limit, cell.limit),
         ),
