@@ -110,7 +110,7 @@ def _cell(
 
 
 def _claimed(cells: Sequence[CellComparison]) -> tuple[CellComparison, ...]:
-    """With Holm's word on every difference, over all figures of all cells; at one speed, over all of those."""
+    """With Holm's word on every difference, over all figures of all cells, and over all at one speed."""
     as_measured = iter(_judged([ratio for cell in cells for ratio in cell.ratios]))
     at_one_speed = iter(_judged([ratio for cell in cells for ratio in cell.at_one_speed]))
     return tuple(
