@@ -65,7 +65,7 @@ def measure_run(
         load = drive_load(attempt, plan, traffic, begun.server, parties, progress)
         time.sleep(profile.after_rest_seconds)
         rested = time.time()
-        home = _collect(attempt, plan, traffic, parties, begun, load)
+        home = _collect(attempt, traffic, parties, begun, load)
         stopped = time.time()
     timeline = Timeline(
         began=began,
@@ -76,7 +76,7 @@ def measure_run(
         load_collected=load.collected,
         rested=rested,
         stopped=stopped,
-        profile=profile,
+        profile=load.profile,
     )
     evidence = RunEvidence(
         planned=Planned(attempt.run, attempt.number, begun.server.deployment.spec, traffic.endpoint),
@@ -135,7 +135,6 @@ class Home(msgspec.Struct, frozen=True):
 
 def _collect(
     attempt: Attempt,
-    plan: Plan,
     traffic: Traffic,
     parties: Parties,
     begun: BegunRun,
@@ -153,7 +152,14 @@ def _collect(
     with prompt_pool(3) as pool:
         stopped = pool.submit(stop_server)
         agents = pool.submit(parties.agents.collect, attempt.label, begun.targets)
-        load = pool.submit(parties.load.collect, attempt.label, driven.data, plan.profile, attempt.rate)
+        load = pool.submit(
+            parties.load.collect,
+            attempt.label,
+            driven.data,
+            driven.profile,
+            attempt.rate,
+            ended_early=driven.ended_early,
+        )
         wait_for_all(server=stopped, agents=agents, load=load)
     database, server = stopped.result()
     return Home(server, load.result(), database, agents.result())

@@ -7,11 +7,12 @@ from collections.abc import Callable, Sequence
 from statistics import median
 
 from bench.errors import ResultError
-from bench.judge.benchmark import benchmark_reasons, left_out, merged, not_run, unranked_because
+from bench.judge.benchmark import benchmark_reasons, left_out, merged, not_run, unlike_rates, unranked_because
 from bench.judge.reason import Reason
+from bench.judge.rules.rates import has_missed_its_rate
 from bench.plan.plan import Plan
 from bench.results.cell import Cell
-from bench.results.estimate import estimate
+from bench.results.estimate import Estimate, estimate
 from bench.results.figures import Bytes, OpenLoop
 from bench.results.latency import median_latency
 from bench.results.run import RunResult
@@ -94,7 +95,7 @@ def _cell_summary(cell: Cell, all_runs: Sequence[RunResult]) -> CellSummary:
         workers=cell.workers,
         connections=cell.connections,
         environment=cell.environment,
-        requests_per_second=estimate([run.requests_per_second for run in used]),
+        requests_per_second=_throughput(used),
         latency_seconds=median_latency(run.latency_seconds for run in used),
         rss_bytes=_bytes([run.rss_bytes for run in used]) or Bytes(None, None, None),
         pss_bytes=_bytes([run.pss_bytes for run in used if run.pss_bytes is not None]),
@@ -113,6 +114,15 @@ def _cell_summary(cell: Cell, all_runs: Sequence[RunResult]) -> CellSummary:
         load_on=cell.load_on,
         unranked_because=unranked_because(valid),
     )
+
+
+def _throughput(runs: Sequence[RunResult]) -> Estimate:
+    """A rate that was stated and met has no interval: nobody's speed is in it."""
+    found = estimate([run.requests_per_second for run in runs])
+    offered = {run.open_loop.offered_rate_per_second for run in runs if run.open_loop is not None}
+    if not offered or (len(offered) == 1 and any(has_missed_its_rate(run.reasons) for run in runs)):
+        return found
+    return Estimate(found.median, None, None, found.runs)
 
 
 def _rate(cell: Cell, open_loop: OpenLoop | None) -> float | None:
@@ -134,6 +144,9 @@ def _open_loop(found: Sequence[OpenLoop]) -> OpenLoop | None:
         own_maximum_per_second=_median(
             [one.own_maximum_per_second for one in found if one.own_maximum_per_second is not None]
         ),
+        ended_after_seconds=min(
+            (one.ended_after_seconds for one in found if one.ended_after_seconds is not None), default=None
+        ),
     )
 
 
@@ -145,7 +158,11 @@ def _cell_reasons(cell: Cell, runs: Sequence[RunResult], all_runs: Sequence[RunR
     if not valid:
         return merged(runs, len(runs))
     void = merged([run for run in runs if not run.valid], len(runs))
-    return (*merged(valid, len(runs)), *(left_out(reason) for reason in void if reason.invalidates))
+    return (
+        *merged(valid, len(runs)),
+        *unlike_rates(valid),
+        *(left_out(reason) for reason in void if reason.invalidates),
+    )
 
 
 def _bytes(values: Sequence[Bytes]) -> Bytes | None:

@@ -124,9 +124,19 @@ class LoadParty:
             self._cluster.abort_run()
 
     def collect(
-        self, label: str, stopped: StoppedRun, profile: Profile, rate: OfferedRate | None
+        self,
+        label: str,
+        stopped: StoppedRun,
+        profile: Profile,
+        rate: OfferedRate | None,
+        *,
+        ended_early: bool,
     ) -> LoadEvidence:
-        """Cut to the window. ``rate`` is what was offered in open loop. Raises LoadError."""
+        """Cut to the window of ``profile``. ``rate`` is what was offered in open loop. Raises LoadError.
+
+        ``ended_early``: the window is what showed that the rate can't be met, and nothing came after it.
+        """
+        ended_after = profile.warmup_seconds + profile.window_seconds if ended_early else None
         window = cut_window(
             stopped.slices,
             self._cluster.worker_hosts,
@@ -143,7 +153,7 @@ class LoadParty:
             in_flight_at_stop=sum(one.in_flight_at_stop for one in stopped.totals.values()),
             locust_requests=stopped.locust.requests,
             spool_requests=self._read_spools(label),
-            open_loop=None if rate is None else open_loop_of(window, rate),
+            open_loop=None if rate is None else open_loop_of(window, rate, ended_after),
         )
 
     def _read_spools(self, label: str) -> int:
