@@ -11,7 +11,8 @@ from bench.plan.plan import Environment, Plan
 from bench.results.run import RunResult
 from bench.results.store import Store
 from bench.results.summary import Summary
-from reports.words.verdicts import Labelled, contests, label_of
+from bench.verdicts.contest import contests
+from reports.words.verdicts import Labelled, label_of
 
 
 @dataclass(frozen=True)

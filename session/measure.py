@@ -13,11 +13,13 @@ from collections.abc import Iterator
 
 import msgspec
 
+from bench.environment.clocks import ClockReading
 from bench.environment.links import Links
 from bench.plan.placement import load_cores, load_on_server_cores, may_share, server_core_count
 from bench.plan.plan import Plan
 from bench.results.assemble import run_result
 from bench.results.cell import Cell
+from bench.results.clocks import ClockEvidence
 from bench.results.evidence import (
     AgentEvidence,
     CoresGiven,
@@ -56,18 +58,23 @@ def measure_run(
     profile = plan.profile
     progress.begin_attempt()
     with _abandoned_on_failure(parties):
-        began = time.time()
+        began = time.monotonic()
+        leads = [_wall_lead()]
         begun = _begin(attempt.run.cell, traffic.endpoint, parties)
-        ready = time.time()
+        ready = time.monotonic()
         parties.agents.begin(attempt.label, begun.targets, plan.run_seconds)
         time.sleep(profile.idle_rest_seconds)
-        load_began = time.time()
-        load = drive_load(attempt, plan, traffic, begun.server, parties, progress)
+        leads.append(_wall_lead())
+        load_began = time.monotonic()
+        load = drive_load(attempt, plan, traffic, begun.server, parties, begun.offsets, progress)
         time.sleep(profile.after_rest_seconds)
-        rested = time.time()
+        rested = time.monotonic()
+        leads.append(_wall_lead())
         home = _collect(attempt, traffic, parties, begun, load)
-        stopped = time.time()
+        leads.append(_wall_lead())
+        stopped = time.monotonic()
     timeline = Timeline(
+        started_at=began + leads[0],
         began=began,
         ready=ready,
         load_began=load_began,
@@ -86,9 +93,15 @@ def measure_run(
         database=home.database,
         agents=home.agents,
         timeline=timeline,
+        clocks=ClockEvidence(begun.clocks, home.clocks, tuple(leads)),
         links=links,
     )
     return MeasuredRun(run_result(evidence), _files(home))
+
+
+def _wall_lead() -> float:
+    """Our time of day minus our monotonic clock: it changes only where somebody sets the time of day."""
+    return time.time() - time.monotonic()
 
 
 @contextlib.contextmanager
@@ -108,20 +121,27 @@ class BegunRun(msgspec.Struct, frozen=True):
     server: BegunServer
     counters: DatabaseCounters | None
     targets: Targets  # the process trees of the run
+    clocks: dict[str, ClockReading]  # by host
+
+    @property
+    def offsets(self) -> dict[str, float]:
+        """{host: its monotonic clock minus ours} in seconds."""
+        return {host: one.monotonic_offset for host, one in self.clocks.items()}
 
 
 def _begin(cell: Cell, endpoint: Endpoint, parties: Parties) -> BegunRun:
-    """Start the cell's server, and read the database's counts beside it."""
-    with prompt_pool(2) as pool:
+    """Start the cell's server, and read the database's counts and every host's clocks beside it."""
+    with prompt_pool(3) as pool:
         # The server's own first transactions, a few, may fall on either side of this reading.
         counters = pool.submit(parties.database.begin, endpoint)
         server = pool.submit(parties.server.begin, cell, parties.load.placement.server)
-        wait_for_all(server=server, database=counters)
+        clocks = pool.submit(parties.agents.read_clocks)
+        wait_for_all(server=server, database=counters, clocks=clocks)
     targets: Targets = {parties.server.host.host.name: {"server": server.result().running.pid}}
     for more in (parties.database.targets(), parties.load.targets()):
         for host, pids in more.items():
             targets[host] = {**targets.get(host, {}), **pids}
-    return BegunRun(server.result(), counters.result(), targets)
+    return BegunRun(server.result(), counters.result(), targets, clocks.result())
 
 
 class Home(msgspec.Struct, frozen=True):
@@ -131,6 +151,7 @@ class Home(msgspec.Struct, frozen=True):
     load: LoadEvidence
     database: DatabaseEvidence
     agents: AgentEvidence
+    clocks: dict[str, ClockReading]  # by host, after the load
 
 
 def _collect(
@@ -149,7 +170,8 @@ def _collect(
         elsewhere = sum(one.elsewhere for one in driven.data.totals.values())
         return database, parties.server.collect(begun.server, traffic, elsewhere)
 
-    with prompt_pool(3) as pool:
+    with prompt_pool(4) as pool:
+        clocks = pool.submit(parties.agents.read_clocks)
         stopped = pool.submit(stop_server)
         agents = pool.submit(parties.agents.collect, attempt.label, begun.targets)
         load = pool.submit(
@@ -160,9 +182,9 @@ def _collect(
             attempt.rate,
             ended_early=driven.ended_early,
         )
-        wait_for_all(server=stopped, agents=agents, load=load)
+        wait_for_all(clocks=clocks, server=stopped, agents=agents, load=load)
     database, server = stopped.result()
-    return Home(server, load.result(), database, agents.result())
+    return Home(server, load.result(), database, agents.result(), clocks.result())
 
 
 def _cores_given(cell: Cell, parties: Parties) -> CoresGiven:

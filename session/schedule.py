@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+import msgspec
+
 from bench.errors import (
     AgentError,
     AsgibenchError,
@@ -13,12 +15,13 @@ from bench.errors import (
     ServerStartError,
     SeveralHostsFailed,
 )
-from bench.judge.benchmark import rate_unknown, run_failed, run_repeated
+from bench.judge.benchmark import rate_unknown, run_failed, run_repeated, try_failed
 from bench.judge.judge import is_spoilt_by_machine
 from bench.judge.reason import Reason
 from bench.plan.make import OVERHEAD_GUESS_SECONDS
 from bench.plan.plan import Plan, PlannedRun
 from bench.plan.rate import OfferedRate, offered_rate
+from bench.results.attempts import failed_attempt
 from bench.results.cell import Cell
 from bench.results.run import RunResult
 from bench.results.store import Store
@@ -74,10 +77,16 @@ def run_plan(
 def _run_with_retry(
     plan: Plan, run: PlannedRun, rate: OfferedRate | None, stage: Stage, store: Store, progress: Progress
 ) -> RunOutcome:
-    """The run measured and saved, at its second try if need be, or its error."""
+    """The run measured and saved, at its second try if need be, or its error.
+
+    A first try that the machine spoilt is saved too, apart from the runs. It counts as a try when --resume
+    goes on: nobody gets a third by interrupting.
+    """
     reasons: tuple[Reason, ...] = ()
-    for number in range(1, ATTEMPTS + 1):
-        is_last = number == ATTEMPTS
+    earlier = tuple(one.as_earlier_attempt() for one in store.read_attempts(run.id))
+    first = len(earlier) + 1
+    for number in range(first, max(ATTEMPTS, first) + 1):
+        is_last = number >= ATTEMPTS
         attempt = Attempt(run, number, rate)
         try:
             _make_ready(stage, run.cell, progress)
@@ -85,10 +94,12 @@ def _run_with_retry(
                 attempt, plan, stage.traffic[run.cell.endpoint], stage.parties, stage.links, progress
             )
             if not is_last and is_spoilt_by_machine(made.result.reasons):
-                why = next(reason.text for reason in made.result.reasons if reason.invalidates)
-                progress.warn(f"{run.title}: {why}; measuring it once more")
+                store.write_attempt(made.result, made.files)
+                earlier = (*earlier, made.result.as_earlier_attempt())
+                progress.again(run, earlier[-1])
                 continue
-            store.write_run(made.result, made.files)
+            result = msgspec.structs.replace(made.result, earlier_attempts=earlier)
+            store.write_run(result, made.files)
         except AsgibenchError as error:
             causes = _causes(error)
             if any(isinstance(one, LEAVES_HOSTS_UNREADY) for one in causes):
@@ -98,8 +109,9 @@ def _run_with_retry(
                 return RunOutcome(run, error=error, reasons=(*reasons, run_failed(run, error)))
             progress.warn(f"{run.title}: {error.message}; trying it once more")
             reasons = (*reasons, run_repeated(run, error))
+            earlier = (*earlier, failed_attempt(number, try_failed(error)))
         else:
-            return RunOutcome(run, result=made.result, reasons=reasons)
+            return RunOutcome(run, result=result, reasons=reasons)
     raise AssertionError("unreachable")
 
 

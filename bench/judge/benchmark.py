@@ -15,7 +15,7 @@ from bench.plan.plan import Plan, PlannedRun
 from bench.results.cell import Cell
 from bench.results.run import RunResult
 
-DERIVED_CODES = ("incomplete", "one_block", "invalid_runs")
+DERIVED_CODES = ("incomplete", "one_block", "invalid_runs", "measured_again")
 """The codes of ``benchmark_reasons``: plan and runs give them again, whatever was kept."""
 _STATE_A_RATE = "state a rate in requests/s"
 
@@ -31,6 +31,28 @@ def benchmark_reasons(plan: Plan, runs: Sequence[RunResult]) -> Iterator[Reason]
     invalid = sum(not run.valid for run in runs)
     if invalid:
         yield Reason("invalid_runs", f"{invalid} of {len(runs)} runs say nothing about their server")
+    yield from _measured_again(runs)
+
+
+def _measured_again(runs: Sequence[RunResult]) -> Iterator[Reason]:
+    """How the tries that count compare with the void ones before them: a reader sees whether that selects."""
+    ratios = sorted(
+        earlier.requests_per_second / run.requests_per_second
+        for run in runs
+        for earlier in run.earlier_attempts
+        if earlier.requests_per_second is not None and run.requests_per_second
+    )
+    if not ratios:
+        return
+    low, high = f"{ratios[0]:.2f}", f"{ratios[-1]:.2f}"
+    shown = low if low == high else f"{low} to {high}"
+    was, their = ("was", "its") if len(ratios) == 1 else ("were", "their")
+    yield Reason(
+        "measured_again",
+        f"{len(ratios)} of {len(runs)} runs {was} measured again, because {their} first try was void for "
+        f"what else the machine did: it had {shown} times the requests/s of the try that counts",
+        "See the runs' table, which has both tries",
+    )
 
 
 def rate_unknown(run: PlannedRun) -> Reason:
@@ -50,6 +72,11 @@ def run_failed(run: PlannedRun, error: AsgibenchError) -> Reason:
 def run_repeated(run: PlannedRun, error: AsgibenchError) -> Reason:
     """A run whose first try failed."""
     return Reason("run_repeated", f"{run.title} was run again: {error.message}", error.remedy)
+
+
+def try_failed(error: AsgibenchError) -> Reason:
+    """Why a try that was not measured to its end doesn't count; kept with the run that another try made."""
+    return Reason("run_repeated", error.message, error.remedy, invalidates=True)
 
 
 def not_run(cell: Cell, runs: Sequence[RunResult]) -> Reason:

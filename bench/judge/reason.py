@@ -14,6 +14,8 @@ class Reason(msgspec.Struct, frozen=True):
     invalidates: bool = False  # the run, or the cell, says nothing about its server
     # The figure stands, but it is no maximum of the server: it ranks no servers by throughput.
     unranks: bool = False
+    # Of the cores that it is about, what was found taken, to two places; None: it is about no cores.
+    share: float | None = None
 
 
 class Limit(msgspec.Struct, frozen=True):

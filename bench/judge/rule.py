@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from enum import IntEnum
 from typing import ClassVar, Literal, Self
 
@@ -13,7 +13,14 @@ from bench.judge.reason import Reason
 from bench.judge.thresholds import Thresholds
 
 LimitName = Literal[
-    "server_cpu", "load_generator", "database", "network", "latency", "offered_rate", "none_found"
+    "server_cpu",
+    "server_and_database_cpu",
+    "load_generator",
+    "database",
+    "network",
+    "latency",
+    "offered_rate",
+    "none_found",
 ]
 
 
@@ -39,6 +46,8 @@ class Priority(IntEnum):
     COUNTS = 140
     LATE = 150
     SAMPLES = 160
+    SATURATION = 170
+    NOBODY = 180  # asked last: whether any other has found what held the run back
     REMARK = 200
 
 
@@ -64,6 +73,11 @@ class Rule(msgspec.Struct, frozen=True, tag=True):
         return False
 
     @property
+    def share(self) -> float | None:
+        """Of the cores that it is about, what was found taken; None: it is about no cores."""
+        return None
+
+    @property
     def remedy(self) -> str:
         """What to do about it: one sentence without its full stop."""
         raise NotImplementedError
@@ -79,10 +93,18 @@ class Rule(msgspec.Struct, frozen=True, tag=True):
         raise NotImplementedError
 
     @classmethod
+    def find_beside(
+        cls, figures: RunFigures, thresholds: Thresholds, found: Sequence[Rule]
+    ) -> Iterator[Self]:
+        """The same, for a rule that depends on what those before it have ``found``."""
+        return cls.find(figures, thresholds)
+
+    @classmethod
     def code(cls) -> str:
         """As results keep it."""
         return cls.__name__
 
     def as_reason(self) -> Reason:
         """As results keep it."""
-        return Reason(self.code(), self.text, self.remedy, self.invalidates, self.unranks)
+        share = None if self.share is None else round(self.share, 2)
+        return Reason(self.code(), self.text, self.remedy, self.invalidates, self.unranks, share)

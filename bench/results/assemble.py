@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from statistics import mean, stdev
 
 import msgspec
 
@@ -11,6 +12,7 @@ from bench.clients import client_of
 from bench.environment.links import link_use
 from bench.judge.figures import CpuUse, HostUse, LoadUse, PidChange, RunFigures
 from bench.judge.judge import Judgement, judge
+from bench.results.clocks import RunClocks, run_clocks
 from bench.results.evidence import DatabaseEvidence, LoadEvidence, RunEvidence, Timeline
 from bench.results.figures import (
     Bytes,
@@ -45,6 +47,7 @@ class Derived(msgspec.Struct, frozen=True):
     database_cpu: TreeCpu | None  # None: the window was not sampled, or the database isn't ours
     counts: Counts
     database_use: DatabaseUse | None  # None: the endpoint doesn't use the database
+    clocks: RunClocks
 
 
 Hosts = Mapping[str, HostSamples]
@@ -62,14 +65,15 @@ def run_result(evidence: RunEvidence) -> RunResult:
         database_cpu=_database_cpu(evidence, hosts),
         counts=_counts(evidence),
         database_use=_database_use(evidence.database, evidence.load),
+        clocks=run_clocks(evidence.clocks, {host: one.samples for host, one in hosts.items()}),
     )
     judgement = judge(_figures(evidence, hosts, derived))
     return _result(evidence, hosts, derived, judgement)
 
 
 def _hosts(evidence: RunEvidence) -> dict[str, HostSamples]:
-    """All times in the samples are on the controller's clock from here on."""
-    offsets, window = evidence.agents.clock_offsets, evidence.timeline.window
+    """All times in the samples are on the controller's monotonic clock from here on."""
+    offsets, window = evidence.clocks.offsets, evidence.timeline.window
     return {
         host: HostSamples(parse_samples(data, offsets[host]), window)
         for host, data in evidence.agents.samples.items()
@@ -88,7 +92,7 @@ def _result(evidence: RunEvidence, hosts: Hosts, derived: Derived, judgement: Ju
         cell=planned.run.cell,
         block=planned.run.block,
         position=planned.run.position,
-        started_at=datetime.fromtimestamp(timeline.began, UTC).isoformat(timespec="seconds"),
+        started_at=datetime.fromtimestamp(timeline.started_at, UTC).isoformat(timespec="seconds"),
         server_version=server.version,
         server_command=server.command,
         server_settings=msgspec.to_builtins(planned.spec.settings),
@@ -117,6 +121,7 @@ def _result(evidence: RunEvidence, hosts: Hosts, derived: Derived, judgement: Ju
         valid=judgement.valid,
         reasons=judgement.as_reasons(),
         attempt=planned.attempt,
+        clocks=derived.clocks,
         network=_network(hosts),
         open_loop=load.open_loop,
     )
@@ -129,13 +134,14 @@ def _figures(evidence: RunEvidence, hosts: Hosts, derived: Derived) -> RunFigure
     planned, server, load = evidence.planned, evidence.server, evidence.load
     window, latency = load.window, load.latency
     here = hosts[server.host]
+    load_hosts = _load_hosts(evidence, hosts)
     return RunFigures(
         requests=window.requests,
         server=_server_use(derived.server_cpu, here, planned.run.cell.workers),
-        load=tuple(_load_use(worker, evidence, hosts) for worker in window.workers),
+        load=tuple(_load_use(worker, evidence, hosts, load_hosts) for worker in window.workers),
         link=link_use(evidence.links, _bytes_by_host(window)),
         host=_host_use(evidence, here, derived),
-        load_hosts=_load_hosts(evidence, hosts),
+        load_hosts=load_hosts,
         database=_use(derived.database_cpu) if planned.endpoint.may_use_database else None,
         database_is_foreign=not evidence.database.host,
         database_on_server_cores=evidence.database.host == server.host,
@@ -145,6 +151,7 @@ def _figures(evidence: RunEvidence, hosts: Hosts, derived: Derived) -> RunFigure
         p99_latency_seconds=latency.p99 if latency else None,
         forty_milliseconds_share=peak_share(window.histogram),
         eighty_milliseconds_share=peak_share(window.histogram, waits=2),
+        second_spread=_second_spread(load.seconds),
         tcp_nodelay=_tcp_nodelay(server.configuration),
         connections=planned.run.cell.connections,
         failures=window.failures,
@@ -152,6 +159,7 @@ def _figures(evidence: RunEvidence, hosts: Hosts, derived: Derived) -> RunFigure
         counts=derived.counts,
         database_use=derived.database_use,
         expected_transactions_per_request=planned.endpoint.transactions_per_request,
+        clocks=derived.clocks,
         samples_complete=all(one.samples.complete for one in hosts.values()),
         samples_missed_share=max(missed_share(one.samples) for one in hosts.values()),
         slices_missing={worker: len(seconds) for worker, seconds in window.gaps.items()},
@@ -166,6 +174,14 @@ def _tcp_nodelay(configuration: Mapping[str, object]) -> bool | None:
     """None where the server didn't tell, or couldn't."""
     told = configuration.get("tcp_nodelay")
     return told if isinstance(told, bool) else None
+
+
+def _second_spread(seconds: Sequence[Second]) -> float | None:
+    """The deviation of requests per second over their mean; None without two seconds of the window."""
+    answered = [one.requests for one in seconds if one.in_window]
+    if len(answered) < 2 or not any(answered):
+        return None
+    return stdev(answered) / mean(answered)
 
 
 def _use(cpu: TreeCpu | None) -> CpuUse | None:
@@ -187,15 +203,20 @@ def _bytes_by_host(window: Window) -> dict[str, float]:
     return found
 
 
-def _load_use(worker: LoadWorker, evidence: RunEvidence, hosts: Hosts) -> LoadUse:
-    """How busy a load worker was, and how long it waited for its core if that wait is its own limit."""
+def _load_use(
+    worker: LoadWorker, evidence: RunEvidence, hosts: Hosts, load_hosts: Mapping[str, HostUse]
+) -> LoadUse:
+    """How busy a load worker was, and how long it waited for its core."""
     wait = worker.core_wait_share_median + _stolen_share(worker, evidence, hosts)
+    of_host = load_hosts.get(worker.host)
     return LoadUse(
         worker=worker.name,
         core_share=worker.work_share,
-        core_wait_share=wait if _is_wait_its_limit(worker, evidence) else 0.0,
+        core_wait_share=wait if _is_wait_its_own(worker, evidence) else 0.0,
+        interrupt_share=0.0 if of_host is None else (of_host.interrupts or 0.0) / of_host.cores,
         on_server_cores=worker.name in evidence.cores.load_workers_on_server,
         loop_lag_seconds=worker.loop_lag_seconds_max,
+        host=worker.host,
     )
 
 
@@ -206,18 +227,14 @@ def _is_by_engine(evidence: RunEvidence) -> bool:
     )
 
 
-def _is_wait_its_limit(worker: LoadWorker, evidence: RunEvidence) -> bool:
-    """Whether a worker that waits for its core is short of CPU by itself, and not because of the server.
+def _is_wait_its_own(worker: LoadWorker, evidence: RunEvidence) -> bool:
+    """Whether a worker that waits for its core does so beside other workers or programs, not the server.
 
-    An engine is, where it shares its core with others of its host; Locust's clients are wherever they run.
     On the server's own cores, where the plan wants them, the shares of the cores say who took them.
     """
     if evidence.planned.run.cell.load_on == "server":
         return False
-    if not _is_by_engine(evidence):
-        return True
-    beside = sum(other.host == worker.host for other in evidence.load.window.workers)
-    return beside > len(evidence.cores.load.get(worker.host, ()))
+    return not _is_by_engine(evidence) or worker.name not in evidence.cores.load_workers_on_server
 
 
 def _stolen_share(worker: LoadWorker, evidence: RunEvidence, hosts: Hosts) -> float:

@@ -12,9 +12,8 @@ import msgspec
 
 from bench.plan.plan import Environment, Plan
 from bench.results.cell import Cell
-from bench.results.estimate import Estimate
 from bench.results.likeness import check_alike, without_environment
-from bench.results.pairs import paired_ratio, valid_runs
+from bench.results.pairs import PairRatio, paired_ratio, valid_runs
 from bench.results.ratio import METRICS, Ratio, figures_of, ratio_of
 from bench.results.run import RunResult
 from bench.results.summarise import summarise
@@ -49,8 +48,8 @@ class Flip(msgspec.Struct, frozen=True):
     contest: Cell  # what both were measured at: a cell without server and environment
     first: str  # the server that is ahead in A
     second: str
-    ratio_a: Estimate  # requests/s of first over second
-    ratio_b: Estimate
+    ratio_a: PairRatio  # requests/s of first over second
+    ratio_b: PairRatio
 
     @property
     def is_resolved(self) -> bool:
@@ -130,9 +129,9 @@ def _flip(
     runs_b: Sequence[RunResult],
 ) -> Flip | None:
     in_a, in_b = paired_ratio(one.a, other.a, runs_a), paired_ratio(one.b, other.b, runs_b)
-    if in_a.median is None or in_b.median is None or (in_a.median - 1) * (in_b.median - 1) >= 0:
+    if in_a.mean is None or in_b.mean is None or (in_a.mean - 1) * (in_b.mean - 1) >= 0:
         return None
-    if in_a.median < 1:
+    if in_a.mean < 1:
         one, other = other, one
         in_a, in_b = paired_ratio(one.a, other.a, runs_a), paired_ratio(one.b, other.b, runs_b)
     return Flip(contest, one.cell.server, other.cell.server, in_a, in_b)

@@ -6,6 +6,7 @@ import msgspec
 
 from bench.environment.links import Links
 from bench.plan.plan import PlannedRun
+from bench.results.clocks import ClockEvidence
 from bench.results.figures import DatabaseCounters, OpenLoop, Second
 from bench.results.latency import Latency
 from bench.results.window import Window
@@ -68,12 +69,12 @@ class AgentEvidence(msgspec.Struct, frozen=True):
     """What the hosts' agents sampled."""
 
     samples: dict[str, bytes]  # by host: the agent's JSON lines
-    clock_offsets: dict[str, float]  # by host: its clock minus the controller's, in seconds
 
 
 class Timeline(msgspec.Struct, frozen=True):
-    """When each part of a run began, in seconds since 1970 on the controller's clock."""
+    """When each part of a run began, in seconds on the controller's monotonic clock."""
 
+    started_at: float  # the time of day at the run's begin, in seconds since 1970; for readers alone
     began: float  # the server's start
     ready: float  # the server answers; it rests from here on
     load_began: float
@@ -101,4 +102,5 @@ class RunEvidence(msgspec.Struct, frozen=True):
     database: DatabaseEvidence
     agents: AgentEvidence
     timeline: Timeline
+    clocks: ClockEvidence
     links: Links | None = None  # None: what the links carry is not known

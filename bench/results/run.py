@@ -5,7 +5,9 @@ from __future__ import annotations
 import msgspec
 
 from bench.judge.reason import Limit, Reason
+from bench.results.attempts import EarlierAttempt
 from bench.results.cell import Cell
+from bench.results.clocks import RunClocks
 from bench.results.figures import (
     Bytes,
     Counts,
@@ -64,8 +66,24 @@ class RunResult(msgspec.Struct, frozen=True):
     valid: bool  # no reason invalidates it
     reasons: tuple[Reason, ...]  # what a reader must know of it
     attempt: int = 1  # from 1; 2 where the first try failed or was spoilt
+    earlier_attempts: tuple[EarlierAttempt, ...] = ()  # in their order; () also in older results
+    clocks: RunClocks | None = None  # what they did within the run; None: not known
     network: dict[str, NetworkUse] = {}  # by host, in the window
     open_loop: OpenLoop | None = None  # None: closed loop
+
+    def as_earlier_attempt(self) -> EarlierAttempt:
+        """What is kept of it where another try counts in its place."""
+        latency = self.latency_seconds
+        return EarlierAttempt(
+            attempt=self.attempt,
+            started_at=self.started_at,
+            requests_per_second=self.requests_per_second,
+            p99_seconds=None if latency is None else latency.p99,
+            cpu_seconds_per_request=self.cpu_seconds_per_request,
+            failures=sum(self.failures.values()),
+            limit=self.limit.name,
+            reasons=tuple(sorted(self.reasons, key=lambda reason: not reason.invalidates)),
+        )
 
 
 def borne_run(run: RunResult) -> RunResult:

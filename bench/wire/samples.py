@@ -5,8 +5,9 @@ then a Footer. A file without a Footer was cut off. A field's key on the disk is
 ``key`` of its metadata. Rows of processes and cores are arrays, in the order of their fields.
 
 CPU seconds are user and system time together, over all threads. ``monotonic_seconds`` is of the host's
-monotonic clock; the Header has both clocks of the same moment, so ``wall + (m - monotonic)`` is a sample's
-time. None stands for what could not be read.
+monotonic clock, by which all samples are placed in time; where ``wall_seconds`` is there too, both are of the
+same moment, so that one sees whether the time of day was set meanwhile. None stands for what could not be
+read.
 """
 
 from __future__ import annotations

@@ -11,8 +11,8 @@ On a load host::
 
     link_probe.py measure --address A --port P --seconds S [--upload] [--at T]
 
-prints a LinkMeasured (bench/wire/links.py). It begins at T on the host's own clock (seconds since 1970), else
-at once.
+prints a LinkMeasured (bench/wire/links.py). It begins at T on the host's own monotonic clock, in seconds,
+else at once.
 
 Bytes are those of the TCP streams, headers left out, counted where they arrive, after a run-up. Where the
 busiest thread at either end has nearly a whole core, it was the probe that was measured, and the link carries
@@ -250,13 +250,13 @@ def upload(peer: socket.socket, seconds: float) -> StreamEnd:
 def streams(address: str, port: int, order: LinkOrder, at: float) -> Iterator[list[socket.socket]]:
     """The receiver's first byte starts its clock: orders are given when it is time."""
     with contextlib.ExitStack() as stack:
-        time.sleep(max(0.0, min(at - time.time(), PATIENCE_SECONDS)))
+        time.sleep(max(0.0, min(at - time.monotonic(), PATIENCE_SECONDS)))
         yield [stack.enter_context(ordered(address, port, order)) for _ in range(STREAMS)]
 
 
 def measure_download(address: str, port: int, order: LinkOrder, at: float) -> Transfer:
     # With a moment agreed on, the intervals of several hosts are the same one.
-    count = Count(order.seconds, at - time.time() + time.monotonic() if at else None)
+    count = Count(order.seconds, at or None)
     with streams(address, port, order, at) as peers, ThreadPoolExecutor(STREAMS) as pool:
         busiest = max(pool.map(lambda peer: download(peer, count), peers))
     return Transfer(count.bytes_per_second(), busiest, order.seconds)

@@ -28,7 +28,7 @@ def latency_figure(contests: Labelled, plan: Plan) -> Figure:
     panels = []
     for label, contest in contests:
         known = [
-            (cell.server, cell.latency_seconds) for cell in contest.ranked if cell.latency_seconds is not None
+            (cell.server, cell.latency_seconds) for cell in contest.valid if cell.latency_seconds is not None
         ]
         series = tuple(
             Series(

@@ -240,7 +240,7 @@ def slug(label: str) -> str:
 
 
 def server_keys(styles: Mapping[str, Style], contests: Labelled) -> tuple[Key, ...]:
-    shown = {cell.server for _, contest in contests for cell in contest.ranked}
+    shown = {cell.server for _, contest in contests for cell in contest.valid}
     return tuple(
         line_key(style.line_class, name, style.shape, style.mark_class)
         for name, style in styles.items()

@@ -10,8 +10,8 @@ import msgspec
 
 from bench.results.cell import Cell
 from bench.results.comparison import CellComparison, Comparison, Flip
-from bench.results.estimate import Estimate
 from bench.results.gate import Gate
+from bench.results.pairs import PairRatio
 from bench.results.ratio import Change, Metric, Ratio
 from bench.results.summary import CellSummary
 from reports.words.numbers import MISSING, counted, listed, megabytes, microseconds, milliseconds, rate, times
@@ -139,7 +139,7 @@ def flip_sentence(flip: Flip) -> str:
     return (
         f"The ranking flips on {label}{_workers(flip.contest)}: in A, {flip.first} serves "
         f"{_of(flip.ratio_a)} the requests/s of {flip.second}; in B, {flip.second} serves "
-        f"{_of(_inverted(flip.ratio_b))} those of {flip.first}."
+        f"{_of_inverse(flip.ratio_b)} those of {flip.first}."
     )
 
 
@@ -251,14 +251,13 @@ def _reason(summary: CellSummary) -> str:
     return refused_because(summary)
 
 
-def _of(ratio: Estimate) -> str:
-    if ratio.median is None or ratio.low is None or ratio.high is None:
+def _of(ratio: PairRatio) -> str:
+    if ratio.mean is None or ratio.low is None or ratio.high is None:
         return "an unknown part of"
-    return f"{times(ratio.median)} times ({times(ratio.low)} to {times(ratio.high)})"
+    return f"{times(ratio.mean)} times ({times(ratio.low)} to {times(ratio.high)})"
 
 
-def _inverted(ratio: Estimate) -> Estimate:
-    low, middle, high = (
-        None if value is None else 1 / value for value in (ratio.high, ratio.median, ratio.low)
-    )
-    return Estimate(middle, low, high, ratio.runs)
+def _of_inverse(ratio: PairRatio) -> str:
+    if ratio.mean is None or ratio.low is None or ratio.high is None:
+        return "an unknown part of"
+    return f"{times(1 / ratio.mean)} times ({times(1 / ratio.high)} to {times(1 / ratio.low)})"

@@ -13,7 +13,7 @@ from reports.results import Results
 from reports.tables.ceilings import ceilings_table
 from reports.tables.table import Fact
 from reports.words.cautions import cautions
-from reports.words.numbers import duration, percent
+from reports.words.numbers import counted, duration, percent
 from reports.words.sentences import validity
 from reports.words.shares import agent_shares, load_share, overhead_share
 
@@ -40,9 +40,25 @@ def _validity(results: Results) -> Facts:
     facts = (
         Fact("Runs", validity(summary, valid)),
         Fact("Load worker’s CPU, at most", percent(max(shares, default=None))),
+        *_counted(runs),
         Fact("Failures", f"{failures:,} beside {requests:,} requests answered in the windows"),
     )
     return Facts(facts, is_bad=not summary.complete or valid < len(runs))
+
+
+def _counted(runs: Sequence[RunResult]) -> tuple[Fact, ...]:
+    """The app and the engine count by themselves; all other counts are made of the engine's."""
+    known = [run.counts for run in runs if run.counts.server is not None]
+    if not known:
+        return ()
+    alike = sum(0 <= (one.server or 0) - one.engine <= one.in_flight_at_stop for one in known)
+    return (
+        Fact(
+            "Counts of the app and of the engine",
+            f"agree in {alike} of {counted(len(known), 'run')}; "
+            "Locust’s and the spool’s are made of the engine’s",
+        ),
+    )
 
 
 def _cautions(results: Results) -> tuple[Part, ...]:

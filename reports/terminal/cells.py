@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,10 +11,10 @@ from bench.results.cell import Cell, SkippedCell
 from bench.results.pairs import runs_of
 from bench.results.run import RunResult
 from bench.results.summary import CellSummary, Summary
+from bench.verdicts.contest import contests
 from reports.words.numbers import counted, megabytes, milliseconds, rate
 from reports.words.rates import achieved_rate, is_behind, p99_seconds
-from reports.words.sentences import LIMITS, against_next, refused_because
-from reports.words.verdicts import contests
+from reports.words.sentences import LIMITS, against_next, refused_because, unranked_because
 
 
 @dataclass(frozen=True)
@@ -43,18 +43,15 @@ def cell_rows(summary: Summary, runs: Sequence[RunResult]) -> list[CellRow]:
     cells = [one.cell for one in asked]
     endpoints = list(dict.fromkeys(cell.endpoint for cell in cells))
     load_of = _load_words(cells)
-    against = {
-        step.better.cell: against_next(step)
-        for contest in contests(summary, runs, endpoints)
-        for step in contest.steps
-    }
-    ranked = {one.cell for one in summary.closed_loop_cells}
+    found = contests(summary, runs, endpoints)
+    against = {step.better.cell: against_next(step) for contest in found for step in contest.steps}
+    places = {cell.cell: place for contest in found for place, cell in enumerate(contest.cells)}
 
     def place(one: CellSummary | SkippedCell) -> tuple[Any, ...]:
         cell = one.cell
         load = (cell.is_of_method, cell.load_on, cell.client, cell.workers, cell.connections)
         rates = (cell.is_open_loop, cell.rate_share or 0.0, cell.rate_per_second or 0.0)
-        return (endpoints.index(cell.endpoint), load, rates, *_rank(one))
+        return (endpoints.index(cell.endpoint), load, rates, *_rank(one, places))
 
     rows = []
     for one in sorted(asked, key=place):
@@ -64,17 +61,19 @@ def cell_rows(summary: Summary, runs: Sequence[RunResult]) -> list[CellRow]:
         elif not one.valid:
             rows.append(_void_row(one, names, summary))
         else:
-            verdict = _verdict(one, against.get(one.cell, ""), is_ranked=one.cell in ranked)
+            verdict = _verdict(one, against.get(one.cell, ""), in_contest=one.cell in places)
             rows.append(_measured_row(one, names, verdict + _left_out(one, runs)))
     return rows
 
 
-def _rank(one: CellSummary | SkippedCell) -> tuple[int, float]:
-    """Valid before void before skipped; the fastest first, at a rate the one of the shortest tail."""
+def _rank(one: CellSummary | SkippedCell, places: Mapping[Cell, int]) -> tuple[int, float]:
+    """Valid before void before skipped; as ranked, at a rate the one of the shortest tail first."""
     if isinstance(one, SkippedCell):
         return (2, 0.0)
     if not one.valid:
         return (1, 0.0)
+    if one.cell in places:
+        return (0, places[one.cell])
     return (0, p99_seconds(one) or 0.0 if one.is_open_loop else -(one.requests_per_second.median or 0.0))
 
 
@@ -106,14 +105,14 @@ def _void_row(cell: CellSummary, names: dict[str, str], summary: Summary) -> Cel
     return CellRow(**names, verdict=f"not measured: {why}", tone="void")
 
 
-def _verdict(cell: CellSummary, against: str, *, is_ranked: bool) -> str:
+def _verdict(cell: CellSummary, against: str, *, in_contest: bool) -> str:
     if is_behind(cell):
         return f"did not keep up: {rate(achieved_rate(cell))} requests/s answered"
     if cell.is_open_loop:
         return "kept up"
-    if not is_ranked:
+    if not in_contest:
         return "valid, of server and load generator together"
-    return against or "valid"
+    return unranked_because(cell) or against or "valid"
 
 
 def _left_out(cell: CellSummary, runs: Sequence[RunResult]) -> str:

@@ -16,6 +16,7 @@ from rich.progress import Progress as Bars
 from rich.text import Text
 
 from bench.plan.plan import PlannedRun
+from bench.results.attempts import EarlierAttempt
 from bench.results.latency import P99
 from bench.results.run import RunResult
 from reports.terminal.consoles import console
@@ -215,6 +216,12 @@ class Progress:
         """``length`` 0: it isn't known."""
         self._step = f"{name} {min(second, length):.0f}/{length:.0f} s" if length else name
         self._figures = figures_text(figures)
+
+    def again(self, run: PlannedRun, spoilt: EarlierAttempt) -> None:
+        """A try at a run is void, and another is made."""
+        had = spoilt.requests_per_second
+        figure = "" if had is None else f" (it had {had:,.0f} requests/s)"
+        self.warn(f"{run.title}: {spoilt.why}{figure}; measuring it once more")
 
     def end_run(self, result: RunResult) -> None:
         self.runs.end_run()

@@ -12,9 +12,9 @@ import pytest
 from bench.results.latency import PERCENTILES, Latency, latency_of, latency_schema, median_latency
 from bench.results.run import RunResult
 from bench.results.summarise import summarise
+from bench.verdicts.contest import contests
 from bench.wire.histogram import Histogram, index_of
 from reports.tables.latency import latency_table
-from reports.words.verdicts import contests
 from tests.helpers.results_example import QUICK, example
 
 MILLISECOND = 1_000_000

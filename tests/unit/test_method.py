@@ -16,11 +16,11 @@ from bench.plan.plan import plan_runs
 from bench.results.cell import Cell
 from bench.results.run import RunResult
 from bench.results.summarise import summarise
+from bench.verdicts.contest import contests
 from reports.exporters.csv import cells_csv
 from reports.paper import figures as paper
 from reports.paper.method import Method, method_of
 from reports.tables.table import Table
-from reports.words.verdicts import contests
 from session.finish import render_again
 from tests.helpers.endpoints import ENDPOINTS
 from tests.helpers.results_example import PAPER, QUICK, SERVERS, environment, example, papers_method

@@ -26,6 +26,7 @@ from bench.results.latency import Latency
 from bench.results.run import RunResult
 from bench.results.summarise import summarise
 from bench.results.summary import Summary
+from bench.verdicts.contest import contests
 from bench.wire.histogram import index_of
 from bench.wire.slices import Slice
 from loadgen.stats import cut_window, open_loop_of
@@ -36,7 +37,6 @@ from reports.page.report import report_page
 from reports.results import Results
 from reports.terminal.cells import cell_rows
 from reports.words.rates import RateGroup, is_behind, rate_groups, rate_sentences
-from reports.words.verdicts import contests
 from session.finish import render_again
 from tests.helpers.endpoints import ENDPOINTS
 from tests.helpers.results_example import RATED, SERVERS, Example, example
@@ -283,7 +283,7 @@ def test_other_programs_that_held_everybody_up_void_the_run_and_it_is_worth_anot
     others = HostUse(cores=1, busy=0.87, others=0.48)
     for service in (0.02, 0.001):
         found = judged(780.0, server=0.39, service=service, lag=0.4, host=others)
-        assert codes(found) == {"RateSpoiltByOthers": True, "OthersOnServerCores": False}
+        assert codes(found) == {"RateSpoiltByOthers": True, "OthersOnServerCores": True}
         assert is_spoilt_by_machine(found.as_reasons())
         assert found.limit == "none_found"
     few = HostUse(cores=1, busy=0.5, others=0.05)

@@ -21,6 +21,8 @@ from bench.judge.reason import Limit, Reason
 from bench.results.run import RunResult
 from bench.results.store import Store
 from bench.results.summarise import summarise
+from bench.verdicts.contest import Contest, contests
+from bench.verdicts.pair import Verdict
 from reports.charts.latency import latency_figure
 from reports.charts.svg import Scale, log_ticks, nice_ticks, panel, text
 from reports.exporters.csv import cells_csv
@@ -36,7 +38,7 @@ from reports.words import numbers
 from reports.words.cautions import cautions
 from reports.words.rates import rate_groups
 from reports.words.sentences import ONE_RUN, answer, headline
-from reports.words.verdicts import Contest, Labelled, Verdict, contests, label_of
+from reports.words.verdicts import Labelled, label_of
 from session.finish import render_again
 from tests.helpers.results_example import (
     QUICK,
@@ -121,7 +123,7 @@ def test_not_resolved_says_how_many_more_blocks() -> None:
     assert contest.steps[0].more_blocks is not None and contest.steps[0].more_blocks > 0
     said = answer(contest, "shortbody")
     assert re.fullmatch(
-        r"On shortbody, uvicorn or hypercorn: not resolved, ratio 1\.06 "
+        r"On shortbody, uvicorn or hypercorn: not resolved, ratio 1\.07 "
         r"\(95 % interval 0\.\d\d to 1\.\d\d; 5 blocks\); about \d+ more blocks needed\.",
         said.sentence,
     )
@@ -151,7 +153,9 @@ def test_one_block_claims_no_interval() -> None:
         assert ONE_RUN in said.sentence
         assert "95 %" not in said.sentence
         assert said.tone == "open"
-    assert headline(found) == "uvicorn served the most on shortbody, longbody and orders, without an interval"
+    assert headline(found) == (
+        "uvicorn answered the most requests on shortbody, longbody and orders (single runs: a first look)"
+    )
 
 
 def test_a_generator_at_its_limit_refuses_the_ranking() -> None:
@@ -207,14 +211,14 @@ def test_void_runs_drop_out_of_the_pairs() -> None:
     made = example()
     void = {run.run_id for run in made.runs if is_cell("daphne", "shortbody")(run) and run.block <= 3}
     made = made.changed(lambda run: run.run_id in void, lambda run: msgspec.structs.replace(run, valid=False))
-    assert contest_of(made).steps[0].ratio.runs == 2
+    assert contest_of(made).steps[0].ratio.blocks == 2
 
 
 def test_several_worker_counts_are_contests_of_their_own() -> None:
     profile = msgspec.structs.replace(QUICK, server_workers=(1, 2))
     made = example(profile, servers=(SERVERS[0], SERVERS[2]))
     assert [label for label, _ in labelled(made)][:2] == ["shortbody, 1 worker", "shortbody, 2 workers"]
-    assert headline(labelled(made)).endswith("6 of 6 comparisons, without an interval")
+    assert headline(labelled(made)).endswith("6 of 6 comparisons (single runs: a first look)")
 
 
 # ------------------------------------------------------------------ the paper
@@ -313,7 +317,7 @@ def test_the_closing_table_is_aligned_and_says_its_limits() -> None:
     lines = closing_lines(summarise(made.plan, made.runs), made.runs)
     assert re.fullmatch(
         r"shortbody  uvicorn        15,\d{3}  \[15,\d{3}, 16,\d{3}\]     \d\.\d\d     \d\.\d\d     62\.\d  "
-        r"server CPU  3\.81 times the next \[3\.75, 3\.90\]",
+        r"server CPU  3\.82 times the next \[3\.75, 3\.90\]",
         lines[1],
     )
     assert re.fullmatch(

@@ -147,7 +147,8 @@ class SampledRun:
         return Sample(
             monotonic_seconds=now,
             processes=rows,
-            wall_seconds=time.time(),
+            # Of the moment ``now``, which reading the trees has left behind.
+            wall_seconds=time.time() - (time.monotonic() - now),
             agent_cpu_seconds=time.process_time(),
             late_seconds=late,
             missed=self.schedule.missed,
