@@ -7,6 +7,7 @@ import msgspec
 from bench.judge.thresholds import Thresholds
 from bench.results.clocks import RunClocks
 from bench.results.figures import Counts, DatabaseUse, OpenLoop
+from bench.results.quota import QuotaUse
 from bench.spec import Arrivals
 
 # A worker of one thread never takes more than its core, but for the sampling's ticks.
@@ -87,14 +88,6 @@ class HostUse(msgspec.Struct, frozen=True):
         return self.cores - self.busy - (self.stolen or 0.0) - (self.interrupts or 0.0) >= 1.0
 
 
-class QuotaUse(msgspec.Struct, frozen=True):
-    """What a cgroup, or one above it, allowed the server in the window."""
-
-    cores: float  # quota over period
-    periods: int  # that went by
-    throttled_periods: int  # in which it was kept from running
-
-
 class PidChange(msgspec.Struct, frozen=True):
     """Processes of the server that came or went in the window, by pid."""
 
@@ -110,7 +103,9 @@ class RunFigures(msgspec.Struct, frozen=True):
     load: tuple[LoadUse, ...]
     link: LinkUse | None = None
     host: HostUse | None = None  # of the server's cores
-    quota: QuotaUse | None = None  # None: the server has none, or it isn't known
+    # CPU quotas of control groups that any of our processes is in, the most throttled first; () also where
+    # they aren't known.
+    quotas: tuple[QuotaUse, ...] = ()
     # By name, of the load's cores; hosts whose load is on the server's cores are left out.
     load_hosts: dict[str, HostUse] = {}
     database: CpuUse | None = None

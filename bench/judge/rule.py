@@ -14,6 +14,7 @@ from bench.judge.thresholds import Thresholds
 
 LimitName = Literal[
     "server_cpu",
+    "cpu_quota",
     "server_and_database_cpu",
     "load_generator",
     "database",
@@ -27,10 +28,11 @@ LimitName = Literal[
 class Priority(IntEnum):
     """The order in which rules are asked and their reasons listed.
 
-    The first reason found that names a limit names the run's. The generator comes first: while it is at its
-    limit, no other figure holds.
+    The first reason found that names a limit names the run's. What stops processes comes first, and then the
+    generator: while it is at its limit, no other figure holds.
     """
 
+    QUOTA = 5
     GENERATOR = 10
     NETWORK = 20
     DATABASE = 30

@@ -10,7 +10,7 @@ import msgspec
 
 from bench.clients import client_of
 from bench.environment.links import link_use
-from bench.judge.figures import CpuUse, HostUse, LoadUse, PidChange, RunFigures
+from bench.judge.figures import CpuUse, HostUse, LinkUse, LoadUse, PidChange, RunFigures
 from bench.judge.judge import Judgement, judge
 from bench.results.clocks import RunClocks, run_clocks
 from bench.results.evidence import DatabaseEvidence, LoadEvidence, RunEvidence, Timeline
@@ -26,6 +26,7 @@ from bench.results.figures import (
     TreeCpu,
 )
 from bench.results.fixed_wait import peak_share
+from bench.results.quota import QuotaUse
 from bench.results.run import RESULT_VERSION, RunResult
 from bench.results.window import Window
 from bench.samples.cost import missed_share
@@ -47,6 +48,7 @@ class Derived(msgspec.Struct, frozen=True):
     database_cpu: TreeCpu | None  # None: the window was not sampled, or the database isn't ours
     counts: Counts
     database_use: DatabaseUse | None  # None: the endpoint doesn't use the database
+    quotas: tuple[QuotaUse, ...]
     clocks: RunClocks
 
 
@@ -65,6 +67,7 @@ def run_result(evidence: RunEvidence) -> RunResult:
         database_cpu=_database_cpu(evidence, hosts),
         counts=_counts(evidence),
         database_use=_database_use(evidence.database, evidence.load),
+        quotas=tuple(use for host, samples in hosts.items() for use in samples.quotas(host)),
         clocks=run_clocks(evidence.clocks, {host: one.samples for host, one in hosts.items()}),
     )
     judgement = judge(_figures(evidence, hosts, derived))
@@ -121,6 +124,7 @@ def _result(evidence: RunEvidence, hosts: Hosts, derived: Derived, judgement: Ju
         valid=judgement.valid,
         reasons=judgement.as_reasons(),
         attempt=planned.attempt,
+        quotas=derived.quotas,
         clocks=derived.clocks,
         network=_network(hosts),
         open_loop=load.open_loop,
@@ -139,8 +143,9 @@ def _figures(evidence: RunEvidence, hosts: Hosts, derived: Derived) -> RunFigure
         requests=window.requests,
         server=_server_use(derived.server_cpu, here, planned.run.cell.workers),
         load=tuple(_load_use(worker, evidence, hosts, load_hosts) for worker in window.workers),
-        link=link_use(evidence.links, _bytes_by_host(window)),
+        link=_with_packets(link_use(evidence.links, _bytes_by_host(window)), evidence, here),
         host=_host_use(evidence, here, derived),
+        quotas=derived.quotas,
         load_hosts=load_hosts,
         database=_use(derived.database_cpu) if planned.endpoint.may_use_database else None,
         database_is_foreign=not evidence.database.host,
@@ -185,14 +190,28 @@ def _second_spread(seconds: Sequence[Second]) -> float | None:
 
 
 def _use(cpu: TreeCpu | None) -> CpuUse | None:
-    return None if cpu is None else CpuUse(cpu.core_share, cpu.cores)
+    if cpu is None:
+        return None
+    return CpuUse(cpu.core_share, cpu.cores, busiest_thread=cpu.busiest_thread, wait_share=cpu.wait_share)
 
 
 def _server_use(cpu: TreeCpu | None, here: HostSamples, workers: int) -> CpuUse | None:
     """With several workers also the busiest of them: one may be full while others wait for connections."""
-    if cpu is None or workers == 1:
-        return _use(cpu)
-    return CpuUse(cpu.core_share, cpu.cores, here.busiest_process(SERVER))
+    use = _use(cpu)
+    if use is None or workers == 1:
+        return use
+    return msgspec.structs.replace(use, busiest_process=here.busiest_process(SERVER))
+
+
+def _with_packets(link: LinkUse, evidence: RunEvidence, here: HostSamples) -> LinkUse:
+    """What the server's host counted, unless a load beside the server goes past its interfaces."""
+    network = here.network()
+    if network is None or evidence.server.host in evidence.cores.load:
+        return link
+    sent, received = network.sent_packets_per_second, network.received_packets_per_second
+    if sent is None or received is None:
+        return link
+    return msgspec.structs.replace(link, packets_per_second=sent + received)
 
 
 def _bytes_by_host(window: Window) -> dict[str, float]:
@@ -265,7 +284,7 @@ def _host_use(evidence: RunEvidence, here: HostSamples, derived: Derived) -> Hos
         for worker in evidence.load.window.workers
         if worker.name in cores.load_workers_on_server
     )
-    return HostUse(len(cores.server), used.busy, max(0.0, used.busy - ours), used.stolen)
+    return HostUse(len(cores.server), used.busy, max(0.0, used.busy - ours), used.stolen, used.interrupts)
 
 
 def _load_hosts(evidence: RunEvidence, hosts: Hosts) -> dict[str, HostUse]:
@@ -277,7 +296,7 @@ def _load_hosts(evidence: RunEvidence, hosts: Hosts) -> dict[str, HostUse]:
         if used is None or evidence.cores.load_workers_on_server & {worker.name for worker in workers}:
             continue
         ours = sum(worker.cpu_share for worker in workers) + (hosts[host].agent_share() or 0.0)
-        found[host] = HostUse(len(cores), used.busy, max(0.0, used.busy - ours), used.stolen)
+        found[host] = HostUse(len(cores), used.busy, max(0.0, used.busy - ours), used.stolen, used.interrupts)
     return found
 
 
@@ -304,11 +323,14 @@ def _tree_cpu(host: HostSamples, target: str, cores: int) -> TreeCpu | None:
     cpu = host.cpu(target)
     if cpu is None:
         return None
+    threads = host.threads(target)
     return TreeCpu(
         cpu_seconds=cpu.cpu_seconds,
         core_share=cpu.core_share,
         cores=cores,
         processes=len(host.processes(target).at_start),
+        busiest_thread=threads.busiest if threads else None,
+        wait_share=threads.waiting if threads else None,
     )
 
 

@@ -80,6 +80,9 @@ class TreeCpu(msgspec.Struct, frozen=True):
     core_share: float  # cores used on average
     cores: int  # how many it could use
     processes: int  # at the window's start
+    busiest_thread: float | None = None  # core share of the thread that used most; None: not known
+    # Cores' worth of time in which threads were ready to run and others had the core; None: not known.
+    wait_share: float | None = None
 
 
 class NetworkUse(msgspec.Struct, frozen=True):
@@ -87,6 +90,8 @@ class NetworkUse(msgspec.Struct, frozen=True):
 
     sent_bytes_per_second: float
     received_bytes_per_second: float
+    sent_packets_per_second: float | None = None  # None: not known
+    received_packets_per_second: float | None = None  # likewise
 
 
 class Counts(msgspec.Struct, frozen=True):

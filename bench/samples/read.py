@@ -38,6 +38,25 @@ class Samples(msgspec.Struct, frozen=True):
         return tuple(one.wall_seconds - one.monotonic_seconds for one in read if one.wall_seconds is not None)
 
 
+def readings_in(samples: Samples, interval: tuple[float, float]) -> list[Sample]:
+    """The samples of an interval that have what is read once a full interval.
+
+    Where fewer than two lie inside, those of a full interval before and after it are taken too.
+    """
+    start, end = interval
+    timed = [
+        (samples.time_of(sample.monotonic_seconds), sample)
+        for sample in samples.samples
+        if sample.wall_seconds is not None
+    ]
+    inside = [sample for t, sample in timed if start <= t <= end]
+    if len(inside) > 1:
+        return inside
+    # Half a slot more: a reading is a little late now and then.
+    beside = samples.header.full_interval_seconds + samples.header.interval_seconds / 2
+    return [sample for t, sample in timed if start - beside <= t <= end + beside]
+
+
 def parse_samples(lines: bytes, clock_offset: float = 0.0) -> Samples:
     """Read a samples file. A last line that was cut off is left out and ``complete`` is False.
 

@@ -17,6 +17,7 @@ _NAMED_LABELS = 4
 _SAME = 0.005
 LIMITS = {
     "server_cpu": "server CPU",
+    "cpu_quota": "CPU quota",
     "server_and_database_cpu": "server and database CPU",
     "load_generator": "load generator",
     "database": "database",
