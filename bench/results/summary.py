@@ -14,6 +14,7 @@ from bench.results.cell import Cell, SkippedCell
 from bench.results.estimate import Estimate
 from bench.results.figures import Bytes, OpenLoop
 from bench.results.latency import Latency, latency_schema
+from bench.results.over_runs import LatencyOverRuns
 from bench.spec import LoadPlace
 
 SUMMARY_VERSION = 1
@@ -46,6 +47,7 @@ class CellSummary(msgspec.Struct, frozen=True):
     rate_per_second: float | None = None
     rate_share: float | None = None  # as stated; None: no share was
     open_loop: OpenLoop | None = None  # None: closed loop
+    latency_over_runs: LatencyOverRuns | None = None  # None: no run has a latency, or an older summary
     client: Client = USUAL_CLIENT
     load_on: LoadPlace = "loadgen"
     # Why a valid cell's throughput is no maximum of its server, so that it ranks none; None: it is one.

@@ -8,9 +8,11 @@ from collections.abc import Mapping, Sequence
 from markupsafe import Markup
 
 from bench.plan.plan import Plan
+from bench.results.latency import P99
 from reports.charts.panels import Axis, Figure, Plot, Series, Style, line_key, line_panel, slug, style_of
 from reports.charts.svg import log_ticks, nice_ticks
 from reports.tables.rates import rates_table
+from reports.words.latency import over_runs
 from reports.words.rates import RateGroup, achieved_rate, p99_seconds, with_latency
 
 _MOST_TICKS = 5
@@ -23,14 +25,15 @@ def rates_figure(groups: Sequence[RateGroup], plan: Plan) -> Figure:
     return Figure(
         "latency-at-rates",
         "p99 against the offered rate",
-        "Both axes are logarithmic; below, the share of the offered requests that was answered. "
+        "Both axes are logarithmic; whiskers are 95 % intervals over runs, cut where the axis ends. "
+        "Below, the share of the offered requests that was answered. "
         "Less latency is better. Refused cells are in the table only.",
         tuple(
             line_key(style.line_class, name, style.shape, style.mark_class)
             for name, style in styles.items()
             if name in shown
         ),
-        tuple(_panel(group, own, styles) for group, own in drawn),
+        tuple(_panel(group, own, styles, _whiskers(group)) for group, own in drawn),
         tuple(rates_table(group) for group in groups),
     )
 
@@ -46,8 +49,22 @@ def _by_server(group: RateGroup) -> dict[str, list[tuple[float, float, float]]]:
     return {server: sorted(points) for server, points in found.items()}
 
 
+def _whiskers(group: RateGroup) -> dict[str, tuple[tuple[float, float, float], ...]]:
+    """(offered, low, high) in ms of p99's interval, of each server's valid cells that have one."""
+    found: dict[str, list[tuple[float, float, float]]] = {}
+    for cell in with_latency(group.cells):
+        known = over_runs(cell, P99)
+        if known is not None and known.estimate.low is not None and known.estimate.high is not None:
+            interval = (cell.rate_per_second or 0.0, known.estimate.low * 1e3, known.estimate.high * 1e3)
+            found.setdefault(cell.server, []).append(interval)
+    return {server: tuple(intervals) for server, intervals in found.items()}
+
+
 def _panel(
-    group: RateGroup, own: Mapping[str, Sequence[tuple[float, float, float]]], styles: Mapping[str, Style]
+    group: RateGroup,
+    own: Mapping[str, Sequence[tuple[float, float, float]]],
+    styles: Mapping[str, Style],
+    whiskers: Mapping[str, tuple[tuple[float, float, float], ...]],
 ) -> Markup:
     points = [point for found in own.values() for point in found]
     x_ticks = _few(log_ticks(min(point[0] for point in points), max(point[0] for point in points)))
@@ -65,7 +82,7 @@ def _panel(
         for server, found in own.items()
     )
 
-    def series(column: int) -> tuple[Series, ...]:
+    def series(column: int, *, with_whiskers: bool = False) -> tuple[Series, ...]:
         return tuple(
             Series(
                 server,
@@ -73,6 +90,7 @@ def _panel(
                 styles[server].line_class,
                 styles[server].mark_class,
                 styles[server].shape,
+                whiskers.get(server, ()) if with_whiskers else (),
             )
             for server, found in own.items()
         )
@@ -81,7 +99,10 @@ def _panel(
         f"rates-{slug(group.label)}",
         group.label,
         f"p99 latency against offered requests a second on {group.label}. {heard}.",
-        [Plot("", bare, latency, series(1), 140.0), Plot("", titled, answered, series(2), 50.0)],
+        [
+            Plot("", bare, latency, series(1, with_whiskers=True), 140.0),
+            Plot("", titled, answered, series(2), 50.0),
+        ],
     )
 
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from bench.results.figures import OpenLoop
-from bench.results.latency import PERCENTILES
+from bench.results.latency import P99, PERCENTILES
 from bench.results.summary import CellSummary
 from reports.tables.table import Table, TableRow, named, numbers, tone, words
+from reports.words.latency import interval_of, milliseconds_of, of_all_requests
 from reports.words.numbers import MISSING, milliseconds, rate
 from reports.words.rates import RateGroup, achieved_rate
 
@@ -20,6 +21,7 @@ def rates_table(group: RateGroup) -> Table:
         *numbers(
             "Offered, requests/s", "Achieved", f"{first.title}, ms", *(one.title for one in others), "Max"
         ),
+        *numbers("p99, 95 % interval", "p99 of all requests"),
         *numbers("Service p99, ms", "Send lag p99, ms", "Backlog dropped"),
     )
     return Table(
@@ -28,10 +30,18 @@ def rates_table(group: RateGroup) -> Table:
 
 
 def _row(cell: CellSummary) -> TableRow:
-    latency, found = cell.latency_seconds, cell.open_loop
-    values = (*(percentile.of(latency) for percentile in _SHOWN), latency.max if latency else None)
+    latency = cell.latency_seconds
     return TableRow(
-        (named(cell), _offered(cell), rate(achieved_rate(cell)), *map(milliseconds, values), *_parts(found)),
+        (
+            named(cell),
+            _offered(cell),
+            rate(achieved_rate(cell)),
+            *(milliseconds_of(cell, percentile) for percentile in _SHOWN),
+            milliseconds(latency.max if latency else None),
+            interval_of(cell, P99),
+            of_all_requests(cell, P99),
+            *_parts(cell.open_loop),
+        ),
         tone(cell),
     )
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import pairwise
 
+from bench.results.latency import P99
 from bench.results.summary import CellSummary
 from reports.tables.table import Table, TableRow, group, numbers, words
-from reports.words.numbers import MISSING, megabytes, milliseconds, rate, rate_interval
+from reports.words.latency import milliseconds_of
+from reports.words.numbers import MISSING, megabytes, rate, rate_interval
 from reports.words.sentences import LIMITS, against_next, refused_because, unranked_because
 from reports.words.verdicts import Labelled
 
@@ -52,14 +54,14 @@ def _is_out_of_order(cells: tuple[CellSummary, ...]) -> bool:
 
 
 def _row(cell: CellSummary, against: str, tone: str = "") -> TableRow:
-    figures, latency = cell.requests_per_second, cell.latency_seconds
+    figures = cell.requests_per_second
     return TableRow(
         (
             cell.server,
             rate(figures.median),
             rate_interval(figures),
             against,
-            milliseconds(latency.p99 if latency else None),
+            milliseconds_of(cell, P99),
             megabytes(cell.rss_bytes.median),
             LIMITS.get(cell.limit, cell.limit),
         ),

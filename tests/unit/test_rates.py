@@ -26,7 +26,7 @@ from bench.results.latency import Latency
 from bench.results.run import RunResult
 from bench.results.summarise import summarise
 from bench.results.summary import Summary
-from bench.verdicts.contest import contests
+from bench.verdicts.contest import contests, rate_contests
 from bench.wire.histogram import index_of
 from bench.wire.slices import Slice
 from loadgen.stats import cut_window, open_loop_of
@@ -382,7 +382,9 @@ def groups_of(made: Example) -> tuple[RateGroup, ...]:
 
 
 def sentences_of(made: Example) -> list[str]:
-    return [sentence for group in groups_of(made) for sentence in rate_sentences(group)]
+    summary = summarise(made.plan, made.runs)
+    found = rate_contests(summary, made.runs, [endpoint.name for endpoint in made.plan.endpoints])
+    return [sentence for group in groups_of(made) for sentence in rate_sentences(group, found)]
 
 
 def csv_rows(summary: Summary) -> list[dict[str, str]]:
@@ -473,7 +475,11 @@ def test_verdicts_are_those_of_the_closed_loop_and_rates_have_rows_of_their_own(
     summary = summarise(made.plan, made.runs)
     bare = msgspec.structs.replace(summary, cells=summary.closed_loop_cells)
     names = [endpoint.name for endpoint in ENDPOINTS]
-    assert contests(summary, made.runs, names) == contests(bare, made.runs, names)
+    with_rates, without = (contests(one, made.runs, names) for one in (summary, bare))
+    assert [one.ranked for one in with_rates] == [one.ranked for one in without]
+    assert [[step.verdict for step in one.steps] for one in with_rates] == [
+        [step.verdict for step in one.steps] for one in without
+    ]
     rows, bare_rows = (closing_lines(one, made.runs) for one in (summary, bare))
     verdicts = [line.rpartition("  ")[2] for line in rows if "  closed loop  " in line]
     assert len(verdicts) == 9
@@ -491,7 +497,8 @@ def test_a_sentence_tells_the_tail_of_each_at_the_highest_rate_that_all_kept() -
     )
     assert "; daphne: " in sentences[0] and ", uvicorn: " in sentences[0]
     assert sentences[4].startswith("At 500 requests/s on orders")
-    assert sentences[4].endswith(" ms. At 2,000 requests/s daphne and hypercorn did not keep up.")
+    assert " ms (95 % interval " in sentences[4] and "; 3 runs)" in sentences[4]
+    assert sentences[4].endswith("; 3 blocks). At 2,000 requests/s daphne and hypercorn did not keep up.")
     assert sentences[1].startswith("At 50 % of its own maximum on shortbody one request in 100 to ")
 
 

@@ -49,10 +49,9 @@ def is_rate_missed(figures: RunFigures) -> bool:
     return due - answered > max(RATE_MISSED_SHARE * due, RATE_MISSED_COUNT, chance)
 
 
-def has_missed_its_rate(reasons: Iterable[Reason]) -> bool:
-    """Whether a run's or a cell's reasons, as results keep them, say that fewer were answered than due."""
-    codes = {rule.code() for rule in _MissedRate.__subclasses__()}
-    return any(reason.code in codes for reason in reasons)
+def is_server_behind(reasons: Iterable[Reason]) -> bool:
+    """Whether a valid run or cell missed its rate, by its reasons as results keep them: others are void."""
+    return any(reason.code == ServerBehindRate.code() for reason in reasons)
 
 
 class _MissedRate(Rule, frozen=True):
