@@ -17,6 +17,7 @@ class Attempt(msgspec.Struct, frozen=True):
     run: PlannedRun
     number: int  # 1 for the first try
     rate: OfferedRate | None  # to offer in open loop; None: closed loop
+    usual_seconds: float | None = None  # what the yardstick took in the runs before; None: in none yet
 
     @property
     def label(self) -> str:

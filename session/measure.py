@@ -1,7 +1,7 @@
 """One run, from the start of its server to its result.
 
 ``measure_run`` is the story: begin, rest, drive the load, rest, stop and collect, assemble. In the two rests
-the server's memory is sampled, before any load and after it.
+the server's memory is sampled, before any load and after it, and the machine's own speed is read.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ from bench.results.evidence import (
     Timeline,
 )
 from bench.results.figures import DatabaseCounters
+from bench.results.speed import SpeedEvidence
 from bench.spec import Endpoint
 from bench.wire.slices import Pairs
 from loadgen.traffic import Traffic
@@ -40,6 +41,7 @@ from session.drive import Driven, drive_load
 from session.parties import Parties
 from session.parties.agents import Targets
 from session.parties.server import BegunServer, StoppedServer
+from session.rest import GaugedCores, gauged_cores, rest
 
 
 def measure_run(
@@ -63,11 +65,12 @@ def measure_run(
         begun = _begin(attempt.run.cell, traffic.endpoint, parties)
         ready = time.monotonic()
         parties.agents.begin(attempt.label, begun.targets, plan.run_seconds)
-        time.sleep(profile.idle_rest_seconds)
+        cores = _cores_to_gauge(parties)
+        before = rest(profile.idle_rest_seconds, parties.agents, cores)
         leads.append(_wall_lead())
         load_began = time.monotonic()
         load = drive_load(attempt, plan, traffic, begun.server, parties, begun.offsets, progress)
-        time.sleep(profile.after_rest_seconds)
+        after = rest(profile.after_rest_seconds, parties.agents, cores)
         rested = time.monotonic()
         leads.append(_wall_lead())
         home = _collect(attempt, traffic, parties, begun, load)
@@ -95,6 +98,7 @@ def measure_run(
         timeline=timeline,
         clocks=ClockEvidence(begun.clocks, home.clocks, tuple(leads)),
         links=links,
+        speed=SpeedEvidence(before, after, attempt.usual_seconds),
     )
     return MeasuredRun(run_result(evidence), _files(home))
 
@@ -199,6 +203,11 @@ def _cores_given(cell: Cell, parties: Parties) -> CoresGiven:
         load_workers_on_server=load_on_server_cores(placement, server.host.name),
         agent_on_server=may_share(parties.agents.cores_on(server.host.name), placement.server),
     )
+
+
+def _cores_to_gauge(parties: Parties) -> GaugedCores:
+    placement = parties.load.placement
+    return gauged_cores(parties.server.host.host.name, placement.server, placement.load)
 
 
 def _files(home: Home) -> dict[str, bytes]:

@@ -16,14 +16,15 @@ from bench.errors import (
     SeveralHostsFailed,
 )
 from bench.judge.benchmark import rate_unknown, run_failed, run_repeated, try_failed
-from bench.judge.judge import is_spoilt_by_machine
+from bench.judge.judge import cause_of_another_try
 from bench.judge.reason import Reason
 from bench.plan.make import OVERHEAD_GUESS_SECONDS
 from bench.plan.plan import Plan, PlannedRun
-from bench.plan.rate import OfferedRate, offered_rate
+from bench.plan.rate import offered_rate
 from bench.results.attempts import failed_attempt
 from bench.results.cell import Cell
 from bench.results.run import RunResult
+from bench.results.speed import usual_seconds
 from bench.results.store import Store
 from reports.terminal.progress import Progress
 from session.attempt import Attempt, RunOutcome
@@ -61,7 +62,8 @@ def run_plan(
             yield RunOutcome(run, reasons=(reason,))
             continue
         progress.begin_run(run, plan.profile.blocks, None if rate is None else rate.per_second)
-        outcome = _run_with_retry(plan, run, rate, stage, store, progress)
+        usual = usual_seconds(one.machine_speed for one in runs)
+        outcome = _run_with_retry(plan, Attempt(run, 1, rate, usual), stage, store, progress)
         yield outcome
         if outcome.error is not None:
             in_a_row += 1
@@ -74,26 +76,25 @@ def run_plan(
             progress.expect((len(left) - index - 1) * per_run)
 
 
-def _run_with_retry(
-    plan: Plan, run: PlannedRun, rate: OfferedRate | None, stage: Stage, store: Store, progress: Progress
-) -> RunOutcome:
+def _run_with_retry(plan: Plan, first: Attempt, stage: Stage, store: Store, progress: Progress) -> RunOutcome:
     """The run measured and saved, at its second try if need be, or its error.
 
     A first try that the machine spoilt is saved too, apart from the runs. It counts as a try when --resume
     goes on: nobody gets a third by interrupting.
     """
+    run = first.run
     reasons: tuple[Reason, ...] = ()
     earlier = tuple(one.as_earlier_attempt() for one in store.read_attempts(run.id))
-    first = len(earlier) + 1
-    for number in range(first, max(ATTEMPTS, first) + 1):
+    begin = len(earlier) + 1
+    for number in range(begin, max(ATTEMPTS, begin) + 1):
         is_last = number >= ATTEMPTS
-        attempt = Attempt(run, number, rate)
+        attempt = msgspec.structs.replace(first, number=number)
         try:
             _make_ready(stage, run.cell, progress)
             made = measure_run(
                 attempt, plan, stage.traffic[run.cell.endpoint], stage.parties, stage.links, progress
             )
-            if not is_last and is_spoilt_by_machine(made.result.reasons):
+            if not is_last and cause_of_another_try(made.result.reasons) is not None:
                 store.write_attempt(made.result, made.files)
                 earlier = (*earlier, made.result.as_earlier_attempt())
                 progress.again(run, earlier[-1])

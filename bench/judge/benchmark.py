@@ -11,11 +11,12 @@ import msgspec
 
 from bench.errors import AsgibenchError
 from bench.judge.reason import Reason
+from bench.judge.speed import MACHINE_SPEED_CODE, machine_speed_reasons
 from bench.plan.plan import Plan, PlannedRun
 from bench.results.cell import Cell
 from bench.results.run import RunResult
 
-DERIVED_CODES = ("incomplete", "one_block", "invalid_runs", "measured_again")
+DERIVED_CODES = ("incomplete", "one_block", "invalid_runs", "measured_again", MACHINE_SPEED_CODE)
 """The codes of ``benchmark_reasons``: plan and runs give them again, whatever was kept."""
 _STATE_A_RATE = "state a rate in requests/s"
 
@@ -28,6 +29,7 @@ def benchmark_reasons(plan: Plan, runs: Sequence[RunResult]) -> Iterator[Reason]
         yield Reason("incomplete", text, "Go on with --resume")
     if plan.profile.blocks == 1:
         yield Reason("one_block", "one run each: no interval", "Repeat every cell with --profile review")
+    yield from machine_speed_reasons(runs, plan.profile.blocks)
     invalid = sum(not run.valid for run in runs)
     if invalid:
         yield Reason("invalid_runs", f"{invalid} of {len(runs)} runs say nothing about their server")
@@ -50,7 +52,8 @@ def _measured_again(runs: Sequence[RunResult]) -> Iterator[Reason]:
     yield Reason(
         "measured_again",
         f"{len(ratios)} of {len(runs)} runs {was} measured again, because {their} first try was void for "
-        f"what else the machine did: it had {shown} times the requests/s of the try that counts",
+        f"what else the machine did, or at another speed than usual: it had {shown} times the requests/s of "
+        "the try that counts",
         "See the runs' table, which has both tries",
     )
 

@@ -8,6 +8,7 @@ from bench.judge.thresholds import Thresholds
 from bench.results.clocks import RunClocks
 from bench.results.figures import Counts, DatabaseUse, OpenLoop
 from bench.results.quota import QuotaUse
+from bench.results.speed import MachineSpeed
 from bench.spec import Arrivals
 
 # A worker of one thread never takes more than its core, but for the sampling's ticks.
@@ -102,6 +103,7 @@ class RunFigures(msgspec.Struct, frozen=True):
     server: CpuUse | None
     load: tuple[LoadUse, ...]
     link: LinkUse | None = None
+    machine_speed: MachineSpeed | None = None  # None: no yardstick was read
     host: HostUse | None = None  # of the server's cores
     # CPU quotas of control groups that any of our processes is in, the most throttled first; () also where
     # they aren't known.

@@ -26,6 +26,10 @@ MACHINE_REASONS = frozenset(rule.code() for rule in RULES if rule.is_of_machine)
 """Codes of what the machine did, and not we: such a run is worth another try."""
 
 
+WORTH_ANOTHER_TRY = frozenset(rule.code() for rule in RULES if rule.is_worth_another_try)
+"""Codes of what makes a run be measured once more though it counts."""
+
+
 class Evidence(msgspec.Struct, frozen=True):
     """One figure that the limit was named from."""
 
@@ -76,6 +80,19 @@ def is_spoilt_by_machine(reasons: Sequence[Reason]) -> bool:
     """The run is void, and only because of what else its hosts did meanwhile."""
     void = {reason.code for reason in reasons if reason.invalidates}
     return bool(void) and void <= MACHINE_REASONS
+
+
+def cause_of_another_try(reasons: Sequence[Reason]) -> Reason | None:
+    """Why a run is measured once more; None: it stands.
+
+    It is void by its machine alone, or the machine's own speed was off. Neither depends on how fast the
+    server was, so that repeats don't choose.
+    """
+    if is_spoilt_by_machine(reasons):
+        return next(reason for reason in reasons if reason.invalidates)
+    if any(reason.invalidates for reason in reasons):
+        return None
+    return next((reason for reason in reasons if reason.code in WORTH_ANOTHER_TRY), None)
 
 
 def _limit_name(figures: RunFigures, thresholds: Thresholds, reasons: Sequence[Rule]) -> LimitName:

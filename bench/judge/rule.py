@@ -65,6 +65,8 @@ class Rule(msgspec.Struct, frozen=True, tag=True):
     priority: ClassVar[Priority] = Priority.REMARK
     # It is what the machine did, and not we: a run that is void for it is worth another try.
     is_of_machine: ClassVar[bool] = False
+    # Such a run is measured once more though it counts, by something that the server has no part in.
+    is_worth_another_try: ClassVar[bool] = False
 
     # The run's figure stands, but as no maximum of its server.
     unranks: ClassVar[bool] = False

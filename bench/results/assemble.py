@@ -28,7 +28,9 @@ from bench.results.figures import (
 from bench.results.fixed_wait import peak_share
 from bench.results.quota import QuotaUse
 from bench.results.run import RESULT_VERSION, RunResult
+from bench.results.speed import MachineSpeed, machine_speed, per_request_by_second
 from bench.results.window import Window
+from bench.samples.by_second import cpu_by_second
 from bench.samples.cost import missed_share
 from bench.samples.memory import TreeBytes
 from bench.samples.read import parse_samples
@@ -49,6 +51,7 @@ class Derived(msgspec.Struct, frozen=True):
     counts: Counts
     database_use: DatabaseUse | None  # None: the endpoint doesn't use the database
     quotas: tuple[QuotaUse, ...]
+    speed: MachineSpeed | None  # None: no yardstick was read
     clocks: RunClocks
 
 
@@ -68,6 +71,7 @@ def run_result(evidence: RunEvidence) -> RunResult:
         counts=_counts(evidence),
         database_use=_database_use(evidence.database, evidence.load),
         quotas=tuple(use for host, samples in hosts.items() for use in samples.quotas(host)),
+        speed=_speed(evidence, hosts),
         clocks=run_clocks(evidence.clocks, {host: one.samples for host, one in hosts.items()}),
     )
     judgement = judge(_figures(evidence, hosts, derived))
@@ -123,6 +127,7 @@ def _result(evidence: RunEvidence, hosts: Hosts, derived: Derived, judgement: Ju
         limit=judgement.as_limit(),
         valid=judgement.valid,
         reasons=judgement.as_reasons(),
+        machine_speed=derived.speed,
         attempt=planned.attempt,
         quotas=derived.quotas,
         clocks=derived.clocks,
@@ -144,6 +149,7 @@ def _figures(evidence: RunEvidence, hosts: Hosts, derived: Derived) -> RunFigure
         server=_server_use(derived.server_cpu, here, planned.run.cell.workers),
         load=tuple(_load_use(worker, evidence, hosts, load_hosts) for worker in window.workers),
         link=_with_packets(link_use(evidence.links, _bytes_by_host(window)), evidence, here),
+        machine_speed=derived.speed,
         host=_host_use(evidence, here, derived),
         quotas=derived.quotas,
         load_hosts=load_hosts,
@@ -353,6 +359,15 @@ def _database_use(database: DatabaseEvidence, load: LoadEvidence) -> DatabaseUse
         transactions_per_request=transactions / requests if requests else 0.0,
         rows_fetched=after.tup_fetched - before.tup_fetched,
     )
+
+
+def _speed(evidence: RunEvidence, hosts: Hosts) -> MachineSpeed | None:
+    if evidence.speed is None:
+        return None
+    requests = {one.second: one.requests for one in evidence.load.seconds if one.in_window}
+    tree = hosts[evidence.server.host].tree(SERVER)
+    used = cpu_by_second(tree, evidence.timeline.epoch, requests)
+    return machine_speed(evidence.speed, per_request_by_second(used, requests))
 
 
 def _agent_shares(hosts: Hosts) -> dict[str, float]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
+from bench.judge.judge import cause_of_another_try
 from bench.judge.reason import Reason
 
 
@@ -22,7 +23,9 @@ class EarlierAttempt(msgspec.Struct, frozen=True):
     @property
     def why(self) -> str:
         """Why another try was made."""
-        return next((reason.text for reason in self.reasons if reason.invalidates), "")
+        void = next((reason for reason in self.reasons if reason.invalidates), None)
+        cause = void or cause_of_another_try(self.reasons)
+        return "" if cause is None else cause.text
 
 
 def failed_attempt(attempt: int, reason: Reason) -> EarlierAttempt:

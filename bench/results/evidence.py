@@ -9,6 +9,7 @@ from bench.plan.plan import PlannedRun
 from bench.results.clocks import ClockEvidence
 from bench.results.figures import DatabaseCounters, OpenLoop, Second
 from bench.results.latency import Latency
+from bench.results.speed import SpeedEvidence
 from bench.results.window import Window
 from bench.spec import Endpoint, Profile, ServerSpec
 
@@ -104,3 +105,4 @@ class RunEvidence(msgspec.Struct, frozen=True):
     timeline: Timeline
     clocks: ClockEvidence
     links: Links | None = None  # None: what the links carry is not known
+    speed: SpeedEvidence | None = None  # None: no yardstick was read

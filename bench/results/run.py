@@ -22,6 +22,7 @@ from bench.results.figures import (
 )
 from bench.results.latency import Latency, borne_by
 from bench.results.quota import QuotaUse
+from bench.results.speed import MachineSpeed
 
 RESULT_VERSION = 1
 """Raised only by a change with which older results can't be read: the store refuses another version.
@@ -66,6 +67,7 @@ class RunResult(msgspec.Struct, frozen=True):
     limit: Limit  # what held the run back
     valid: bool  # no reason invalidates it
     reasons: tuple[Reason, ...]  # what a reader must know of it
+    machine_speed: MachineSpeed | None = None  # by the yardstick, in both rests; None: it wasn't read
     attempt: int = 1  # from 1; 2 where the first try failed or was spoilt
     quotas: tuple[QuotaUse, ...] = ()  # CPU quotas that held any of our processes in the window
     earlier_attempts: tuple[EarlierAttempt, ...] = ()  # in their order; () also in older results

@@ -10,8 +10,10 @@ from bench.errors import ResultError
 from bench.judge.benchmark import benchmark_reasons, left_out, merged, not_run, unlike_rates, unranked_because
 from bench.judge.reason import Reason
 from bench.judge.rules.rates import is_server_behind
+from bench.judge.speed import cell_speed_reasons
 from bench.plan.plan import Plan
 from bench.results.cell import Cell
+from bench.results.course import cell_speed
 from bench.results.estimate import Estimate, estimate
 from bench.results.figures import Bytes, OpenLoop
 from bench.results.latency import Latency, median_latency
@@ -120,6 +122,7 @@ def _cell_summary(cell: Cell, all_runs: Sequence[RunResult], all_requests: Laten
         latency_over_runs=latency_over_runs(used, all_requests),
         client=cell.client,
         load_on=cell.load_on,
+        speed=cell_speed(used),
         unranked_because=unranked_because(valid),
     )
 
@@ -166,8 +169,10 @@ def _cell_reasons(cell: Cell, runs: Sequence[RunResult], all_runs: Sequence[RunR
     if not valid:
         return merged(runs, len(runs))
     void = merged([run for run in runs if not run.valid], len(runs))
+    of_speed = cell_speed_reasons(cell_speed(valid))
     return (
         *merged(valid, len(runs)),
+        *of_speed,
         *unlike_rates(valid),
         *(left_out(reason) for reason in void if reason.invalidates),
     )

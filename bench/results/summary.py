@@ -11,6 +11,7 @@ from bench.clients import USUAL_CLIENT, Client, rank_of
 from bench.judge.benchmark import DERIVED_CODES
 from bench.judge.reason import Reason
 from bench.results.cell import Cell, SkippedCell
+from bench.results.course import CellSpeed
 from bench.results.estimate import Estimate
 from bench.results.figures import Bytes, OpenLoop
 from bench.results.latency import Latency, latency_schema
@@ -50,6 +51,7 @@ class CellSummary(msgspec.Struct, frozen=True):
     latency_over_runs: LatencyOverRuns | None = None  # None: no run has a latency, or an older summary
     client: Client = USUAL_CLIENT
     load_on: LoadPlace = "loadgen"
+    speed: CellSpeed | None = None  # None: CPU per request isn't known, or the results are older
     # Why a valid cell's throughput is no maximum of its server, so that it ranks none; None: it is one.
     unranked_because: Reason | None = None
 

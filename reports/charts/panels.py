@@ -216,10 +216,12 @@ def _plot(plot: Plot, top: float) -> tuple[Markup, float]:
         points = [(x(at), y(value)) for at, value in series.points]
         if len(points) > 1 and series.line_class:
             parts.append(_path(points, series.line_class))
-        parts += [
-            _whisker(x(at), y(_within(low, plot.y)), y(_within(high, plot.y)))
-            for at, low, high in series.whiskers
-        ]
+        if series.whiskers:
+            ends = [
+                (x(at), y(_within(low, plot.y)), y(_within(high, plot.y)))
+                for at, low, high in series.whiskers
+            ]
+            parts.append(tag("path", d="".join(_whisker(*one) for one in ends), class_="interval"))
         if series.shape is not None:
             parts += [mark(series.shape, at, value, series.mark_class, 4.0) for at, value in points]
     if plot.x.title:
@@ -231,13 +233,8 @@ def _within(value: float, axis: Axis) -> float:
     return min(max(value, axis.low), axis.high)
 
 
-def _whisker(x: float, low: float, high: float) -> Markup:
-    left, right, top, bottom = (number(value) for value in (x - 4, x + 4, high, low))
-    return tag(
-        "path",
-        d=f"M{left} {top}H{right}M{number(x)} {top}V{bottom}M{left} {bottom}H{right}",
-        class_="interval",
-    )
+def _whisker(x: float, low: float, high: float) -> str:
+    return f"M{number(x - 4)} {number(high)}h8m-4 0V{number(low)}m-4 0h8"
 
 
 def _path(points: Sequence[tuple[float, float]], class_: str) -> Markup:

@@ -1,4 +1,4 @@
-"""Latency at stated rates: what an open loop found, in words, a table and a figure for each endpoint."""
+"""Latency at stated rates: what an open loop found, in words and in a figure for each endpoint."""
 
 from __future__ import annotations
 
@@ -28,7 +28,6 @@ def _parts(results: Results) -> tuple[Part, ...]:
             "service time that from sent to answered. Requests dropped from a full backlog are in no "
             f"latency. {TAILS}"
         ),
-        *figure.tables,
         figure,
     )
 

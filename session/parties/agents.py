@@ -9,7 +9,7 @@ import msgspec
 from bench.environment.clocks import ClockReading
 from bench.plan.placement import Cores, Placement, agent_cores
 from bench.results.evidence import AgentEvidence
-from bench.wire.agent import TreeNow
+from bench.wire.agent import Gauged, TreeNow
 from remote.agents import PROCESS_NAME, AgentHost, Agents, ended_error, start_agents
 from remote.database import TOOLS_GROUP
 from remote.fleet import Fleet
@@ -73,6 +73,10 @@ class AgentParty(msgspec.Struct, frozen=True):
     def collect(self, label: str, hosts: Collection[str]) -> AgentEvidence:
         """Stop sampling on these hosts and bring the samples home. Raises AgentError."""
         return AgentEvidence(self.agents.end(label, hosts))
+
+    def gauge(self, host: str, core: int | None) -> Gauged:
+        """One reading of the yardstick on an idle core; None: any core. Raises AgentError."""
+        return self.agents.gauge(host, core)
 
     def latest(self, host: str, target: str) -> TreeNow | None:
         """The newest sums of a process tree; None where it has ended. Raises AgentError."""

@@ -20,9 +20,11 @@ from bench.errors import (
 )
 from bench.judge.judge import MACHINE_REASONS
 from bench.judge.reason import Reason
+from bench.judge.rules.speed import MachineSpeedOff
 from bench.results.store import Store
 from session.attempt import RunOutcome
-from tests.helpers.plan_bed import PLAN, RESULTS, Bed
+from tests.helpers.plan_bed import MADE, PLAN, RESULTS, Bed
+from tests.helpers.speed_example import at_speed
 
 
 @pytest.fixture
@@ -142,3 +144,23 @@ def test_a_run_that_other_programs_spoilt_is_measured_once_more(bed: Bed) -> Non
     kept = msgspec.structs.replace(spoilt, earlier_attempts=first)
     assert [one.result for one in bed.outcomes(1)] == [kept]
     assert len(bed.attempts) == 4
+
+
+def test_a_run_on_a_machine_off_its_usual_speed_is_measured_once_more_and_the_second_stands(
+    bed: Bed,
+) -> None:
+    off = Reason(MachineSpeedOff.code(), "the machine itself was slower than in the runs before")
+    first, second = (msgspec.structs.replace(run, reasons=(off,)) for run in MADE.runs[:2])
+    bed.results = [first, first, second, MADE.runs[1]]
+    kept = [one.result for one in bed.outcomes(2) if one.result is not None]
+    assert [(one.run_id, one.reasons) for one in kept] == [(first.run_id, (off,)), (second.run_id, ())]
+    assert [[tried.why for tried in one.earlier_attempts] for one in kept] == [[off.text], [off.text]]
+    assert [(one.run.id, one.number) for one in bed.attempts] == [
+        (run.id, number) for run in PLAN.runs[:2] for number in (1, 2)
+    ]
+
+
+def test_a_run_is_held_against_the_machines_speed_in_the_runs_before(bed: Bed) -> None:
+    bed.results = [at_speed(run, seconds) for run, seconds in zip(MADE.runs, (4e-3, 6e-3), strict=False)]
+    list(bed.outcomes(3))
+    assert [one.usual_seconds for one in bed.attempts] == [None, pytest.approx(4e-3), pytest.approx(5e-3)]
