@@ -18,6 +18,7 @@
       PortTaken                  30   the server: its port
       ServerStartError           31               its start
       AnswersDiffer              32               its answers
+      SettingsContradicted       34               its settings
       DatabaseError              33   PostgreSQL
       LoadError                  40   the load
       AgentError                 41   a memory agent
@@ -174,6 +175,12 @@ class AnswersDiffer(AsgibenchError):
     """The servers under comparison don't give the same answers."""
 
     exit_code = 32
+
+
+class SettingsContradicted(AsgibenchError):
+    """A running server does other than its settings in the catalogue ask."""
+
+    exit_code = 34
 
 
 class DatabaseError(AsgibenchError):

@@ -199,11 +199,15 @@ class GuardedHost(Runner):
 
     def tail(self, path: str, size_bytes: int = 4_000) -> str:
         """The end of a log; "" where there is none."""
+        return self.tail_of(path, size_bytes).text
+
+    def tail_of(self, path: str, size_bytes: int) -> FileTail:
+        """The end of a log with its whole size; of a file that isn't there as of an empty one."""
         try:
-            return self._ask(TailFile(path, size_bytes), FileTail).text
+            return self._ask(TailFile(path, size_bytes), FileTail)
         except GuardRefusal as refusal:
             if refusal.kind == "ENOENT":
-                return ""
+                return FileTail("", 0)
             raise
 
     def tell(self, socket_path: str, line: bytes, *, patience_seconds: float = 5.0) -> str:

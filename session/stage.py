@@ -82,8 +82,9 @@ def make_stage(fleet: Fleet, request: BenchRequest, plan: Plan, store: Store, pr
         store.write_file(CALIBRATION_FILE, ceilings.read_bytes())
 
     traffic = {one.name: traffic_of(one, plan.seed) for one in plan.endpoints}
-    _check_answers(parties.server, traffic, progress)
+    _check_servers(parties.server, plan, traffic, progress)
     equal = "every server starts" if plan.locustfile else "answers equal"
+    equal = f"{equal}, settings proven"
     progress.note("Check", f"host keys ok, clocks ok ({_clock_error(clocks) * 1000:.1f} ms), {equal}")
     return Stage(fleet, parties, traffic, links, (*finding_reasons(limits), *of_hosts))
 
@@ -124,14 +125,18 @@ def _start_parties(
     return Parties(server, database.result(), agents.result(), load.result())
 
 
-def _check_answers(server: ServerParty, traffic: Mapping[str, Traffic], progress: Progress) -> None:
-    """Start each server once and check all its answers before any load. Raises AnswersDiffer."""
+def _check_servers(
+    server: ServerParty, plan: Plan, traffic: Mapping[str, Traffic], progress: Progress
+) -> None:
+    """Start each server once with each number of workers, and check settings and answers before any load.
+
+    Raises SettingsContradicted and AnswersDiffer.
+    """
     known = [request for one in traffic.values() if (request := one.first_request()) is not None]
-    answers = {}
     for name in server.deployments:
-        progress.step(f"checking the answers of {name}")
-        answers[name] = server.take_answers(name, known)
-    check_answers(answers, known)
+        for workers in sorted({run.cell.workers for run in plan.runs if run.cell.server == name}):
+            progress.step(f"checking the settings and answers of {name}")
+            check_answers({name: server.take_answers(name, workers, known)}, known)
 
 
 def _environment(

@@ -7,6 +7,7 @@ import msgspec
 from bench.judge.thresholds import Thresholds
 from bench.results.clocks import RunClocks
 from bench.results.figures import Counts, DatabaseUse, OpenLoop
+from bench.results.proof import SettingProof
 from bench.results.quota import QuotaUse
 from bench.results.speed import MachineSpeed
 from bench.spec import Arrivals
@@ -126,6 +127,7 @@ class RunFigures(msgspec.Struct, frozen=True):
     connections: int | None = None
     failures: dict[str, int] = {}  # requests by kind of failure, in the window
     processes: PidChange = PidChange()
+    proof: tuple[SettingProof, ...] = ()  # of each setting of the server
     counts: Counts | None = None
     database_use: DatabaseUse | None = None
     # What the endpoint does by its code; None if it uses no database.

@@ -42,6 +42,7 @@ class Priority(IntEnum):
     RATE = 70
     # From here on: reasons against a run that name no limit.
     NO_ANSWER = 100
+    CONFIGURATION = 105
     PROCESSES = 110
     OTHERS = 120
     FAILURES = 130

@@ -26,6 +26,8 @@ from bench.results.figures import (
     TreeCpu,
 )
 from bench.results.fixed_wait import peak_share
+from bench.results.proof import SettingProof
+from bench.results.prove import run_proof
 from bench.results.quota import QuotaUse
 from bench.results.run import RESULT_VERSION, RunResult
 from bench.results.speed import MachineSpeed, machine_speed, per_request_by_second
@@ -50,6 +52,7 @@ class Derived(msgspec.Struct, frozen=True):
     database_cpu: TreeCpu | None  # None: the window was not sampled, or the database isn't ours
     counts: Counts
     database_use: DatabaseUse | None  # None: the endpoint doesn't use the database
+    proof: tuple[SettingProof, ...]
     quotas: tuple[QuotaUse, ...]
     speed: MachineSpeed | None  # None: no yardstick was read
     clocks: RunClocks
@@ -70,6 +73,7 @@ def run_result(evidence: RunEvidence) -> RunResult:
         database_cpu=_database_cpu(evidence, hosts),
         counts=_counts(evidence),
         database_use=_database_use(evidence.database, evidence.load),
+        proof=run_proof(evidence),
         quotas=tuple(use for host, samples in hosts.items() for use in samples.quotas(host)),
         speed=_speed(evidence, hosts),
         clocks=run_clocks(evidence.clocks, {host: one.samples for host, one in hosts.items()}),
@@ -106,6 +110,7 @@ def _result(evidence: RunEvidence, hosts: Hosts, derived: Derived, judgement: Ju
         unhonoured_settings=planned.spec.unhonoured_settings,
         server_pids=server.pids,
         server_configuration=server.configuration,
+        proof=derived.proof,
         requests=window.requests,
         failures=window.failures,
         requests_per_second=window.requests_per_second,
@@ -167,6 +172,7 @@ def _figures(evidence: RunEvidence, hosts: Hosts, derived: Derived) -> RunFigure
         connections=planned.run.cell.connections,
         failures=window.failures,
         processes=_pid_change(here),
+        proof=derived.proof,
         counts=derived.counts,
         database_use=derived.database_use,
         expected_transactions_per_request=planned.endpoint.transactions_per_request,

@@ -12,6 +12,7 @@ from bench.results.latency import Latency
 from bench.results.speed import SpeedEvidence
 from bench.results.window import Window
 from bench.spec import Endpoint, Profile, ServerSpec
+from bench.wire.observation import ServerSeen
 
 
 class Planned(msgspec.Struct, frozen=True):
@@ -43,6 +44,9 @@ class ServerEvidence(msgspec.Struct, frozen=True):
     pids: tuple[int, ...]  # of its worker processes
     configuration: dict[str, str | int | bool | None]  # as the running server reported it
     requests: int | None  # that it counted in the whole run; None: it can't count what was asked
+    seen: ServerSeen | None = None  # before its load; None: not looked at
+    log_bytes: int | None = None  # of its log when it had stopped; None: not known
+    answering: int | None = None  # how many of its processes have answered; None: not known
 
 
 class LoadEvidence(msgspec.Struct, frozen=True):

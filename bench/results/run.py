@@ -21,6 +21,7 @@ from bench.results.figures import (
     TreeCpu,
 )
 from bench.results.latency import Latency, borne_by
+from bench.results.proof import SettingProof
 from bench.results.quota import QuotaUse
 from bench.results.speed import MachineSpeed
 
@@ -67,6 +68,7 @@ class RunResult(msgspec.Struct, frozen=True):
     limit: Limit  # what held the run back
     valid: bool  # no reason invalidates it
     reasons: tuple[Reason, ...]  # what a reader must know of it
+    proof: tuple[SettingProof, ...] = ()  # of each setting of the server; empty: not known
     machine_speed: MachineSpeed | None = None  # by the yardstick, in both rests; None: it wasn't read
     attempt: int = 1  # from 1; 2 where the first try failed or was spoilt
     quotas: tuple[QuotaUse, ...] = ()  # CPU quotas that held any of our processes in the window

@@ -93,6 +93,7 @@ class TailFile:
 @dataclass(frozen=True, slots=True)
 class FileTail:
     text: str  # bytes that are no UTF-8 are replaced
+    file_bytes: int  # of the whole file
 
 
 @dataclass(frozen=True, slots=True)

@@ -544,7 +544,8 @@ def test_what_bounds_the_figures_is_said() -> None:
     said = {reason.code: reason.text for reason in cautions(made.plan, made.environment, summary, made.runs)}
     assert said["one_block"] == "One run each: no interval"
     assert said["shared_host"] == (
-        "The load generator shares lab-server with the server; each has its own cores if the system can pin"
+        "The load generator shares lab-server with the server; nothing keeps them on cores of their own: "
+        "this system can't pin"
     )
     assert said["no_pss"] == "PSS is not available on macOS: memory is RSS and USS"
     assert said["not_pinned"] == "Processes can't be pinned to cores on lab-server"
