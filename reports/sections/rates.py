@@ -14,7 +14,7 @@ def _parts(results: Results) -> tuple[Part, ...]:
     groups = rate_groups(results.plan, results.summary)
     if not groups:
         return ()
-    figure = rates_figure(groups, results.plan)
+    figure = rates_figure(groups, results.plan, results.rate_contests)
     return (
         *(
             Paragraph(sentence)

@@ -119,6 +119,37 @@ def _verdict_clause(step: PairVerdict) -> str:
     return f"{better} or {other}: {verdict_words(step)}, ratio of their p99 {middle} ({known}){chance}"
 
 
+def tail_against_next(step: PairVerdict) -> str:
+    """For a table: ``ahead: the next’s is 1.96 times as long [1.80, 2.10]``."""
+    ratio = step.ratio
+    if ratio.mean is None:
+        return "not ranked against the next: no common block"
+    if ratio.low is None or ratio.high is None:
+        return f"the next’s was {times(ratio.mean)} times as long (one common block)"
+    bounds = f"[{times_beside_one(ratio.low)}, {times_beside_one(ratio.high)}]"
+    if step.verdict is Verdict.LEVEL:
+        return f"level with the next {bounds}"
+    if step.verdict is Verdict.AHEAD:
+        return f"ahead: the next’s is {times(ratio.mean)} times as long {bounds}"
+    return f"{verdict_words(step)}: the next’s is {times_beside_one(ratio.mean)} times as long {bounds}"
+
+
+def tail_verdict(step: PairVerdict | None) -> str:
+    """For the terminal: ``kept up; p99 ahead of the next``."""
+    known = {
+        Verdict.AHEAD: "kept up; p99 ahead of the next",
+        Verdict.LEVEL: "kept up; p99 level with the next",
+        Verdict.UNRESOLVED: "kept up; p99 not resolved against the next",
+    }
+    return "kept up" if step is None else known.get(step.verdict, "kept up")
+
+
+def ended_early(cell: CellSummary) -> str:
+    """``ended after 4 s``; empty where the rate was offered to the end."""
+    after = None if cell.open_loop is None else cell.open_loop.ended_after_seconds
+    return "" if after is None else f"ended after {after:g} s"
+
+
 def _overload(
     levels: Mapping[float, Sequence[CellSummary]], shown: float, words_of: Callable[[float], str]
 ) -> str:
@@ -136,6 +167,8 @@ def _who(cell: CellSummary) -> str:
         details.append(f"{rate(cell.rate_per_second)} requests/s")
     if is_behind(cell):
         details.append(f"which answered only {rate(achieved_rate(cell))} requests/s")
+    if ended_early(cell):
+        details.append(ended_early(cell))
     return f"{cell.server} ({', '.join(details)})" if details else cell.server
 
 

@@ -189,6 +189,19 @@ def test_servers_are_compared_by_the_ratio_of_their_tails_in_each_block() -> Non
     contest = contest_at_500(made)
     assert [cell.server for cell in contest.ranked] == ["uvicorn", "daphne", "hypercorn"]
     assert {step.verdict for step in contest.steps} == {Verdict.AHEAD}
+    summary = summarise(made.plan, made.runs)
+    table = rates_table(rate_groups(made.plan, summary)[0], rate_contests(summary, made.runs, NAMES))
+    at = [column.title for column in table.columns].index("p99 against the next")
+    shown = {row.cells[0]: row.cells[at] for row in table.rows if row.cells[1] == "500"}
+    assert shown["uvicorn"].startswith("ahead: the next’s is 1.96 times as long [1.")
+    assert shown["hypercorn"] == ""
+    rows = [row for row in cell_rows(summary, made.runs) if row.endpoint == "shortbody"]
+    at_rate = [(row.server, row.verdict) for row in rows if row.load == "at 500/s"]
+    assert at_rate == [
+        ("uvicorn", "kept up; p99 ahead of the next"),
+        ("daphne", "kept up; p99 ahead of the next"),
+        ("hypercorn", "kept up"),
+    ]
     sentence = sentence_at_500(made)
     assert "uvicorn is ahead of daphne, whose p99 is 1.96 times as long (95 % interval " in sentence
     assert "daphne is ahead of hypercorn, whose p99 is 2.04 times as long (95 % interval " in sentence

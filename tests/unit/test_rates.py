@@ -35,6 +35,7 @@ from reports.exporters.csv import cells_csv
 from reports.page.html import page_html
 from reports.page.report import report_page
 from reports.results import Results
+from reports.tables.rates import rates_table
 from reports.terminal.cells import cell_rows
 from reports.words.rates import RateGroup, is_behind, rate_groups, rate_sentences
 from session.finish import render_again
@@ -344,6 +345,14 @@ def test_runs_that_were_ended_early_are_never_among_whole_ones_without_a_word() 
     (cell,) = [one for one in summarise(made.plan, made.runs).cells if one.cell == behind]
     assert cell.open_loop is not None and cell.open_loop.ended_after_seconds == 4
     assert cell.reasons[-1].text.endswith("ended early, not of a whole window (1 of 3 runs)")
+    summary = summarise(made.plan, made.runs)
+    verdicts = [row.verdict for row in cell_rows(summary, made.runs)]
+    assert sum(verdict.endswith(" requests/s answered, ended after 4 s") for verdict in verdicts) == 1
+    group = next(one for one in rate_groups(made.plan, summary) if cell in one.cells)
+    shown = [row.cells[2] for row in rates_table(group).rows]
+    assert sum(text.endswith(" (ended after 4 s)") for text in shown) == 1
+    panel = str(rates_figure([group], made.plan).panels[0])
+    assert panel.count("ended early at 2,000") == 1
 
 
 def test_failures_are_not_a_missed_rate() -> None:
@@ -541,3 +550,61 @@ def test_old_results_have_no_rates() -> None:
     assert msgspec.convert(
         {"server": "a", "endpoint": "b", "workers": 1, "connections": 2, "environment": "c"}, Cell
     ) == (Cell("a", "b", 1, 2, "c"))
+
+
+# ---------------------------------------------------------------- a plan's runs, one after the other
+
+
+class RatedBed:
+    """Measures a rated plan run by run, without hosts: closed loops reach these speeds, block by block.
+
+    ``older`` gives the order of plans from before all closed loops came first.
+    """
+
+    def __init__(self, speeds: dict[int, float], *, older: bool = False) -> None:
+        self.made = example(RATED)
+        self.speeds = speeds
+        runs = self.made.plan.runs
+        if older:
+            runs = tuple(sorted(runs, key=lambda run: (run.block, run.cell.is_open_loop, run.position)))
+        self.left = list(runs)
+        self.measured: list[RunResult] = []
+        self.offered: dict[Cell, list[OfferedRate | None]] = {}
+
+    def go_on(self, count: int) -> None:
+        """Measure so many more; a new call is a --resume, which knows what is saved and nothing else."""
+        by_id = {run.run_id: run for run in self.made.runs}
+        for planned in self.left[:count]:
+            run = by_id[planned.id]
+            rate = offered_rate(planned.cell, self.measured)
+            if rate is None:
+                run = msgspec.structs.replace(run, requests_per_second=self.speeds[run.block])
+            else:
+                self.offered.setdefault(planned.cell, []).append(rate)
+                found = OpenLoop(
+                    rate.per_second, rate.per_second, None, None, 0, 0, rate.own_maximum_per_second
+                )
+                run = msgspec.structs.replace(run, open_loop=found)
+            self.measured.append(run)
+        self.left = self.left[count:]
+
+
+@pytest.mark.parametrize("stops", [(108,), (27, 81), (30, 20, 58), (1, 28, 79)])
+def test_each_cell_is_offered_one_rate_in_all_blocks_through_every_resume(stops: tuple[int, ...]) -> None:
+    bed = RatedBed({1: 18_960.0, 2: 24_600.0, 3: 30_200.0})
+    for count in stops:
+        bed.go_on(count)
+    assert not bed.left and len(bed.offered) == 27
+    for cell, rates in bed.offered.items():
+        assert len(rates) == 3 and len(set(rates)) == 1
+        assert rates[0] is not None and rates[0].own_maximum_per_second == 24_600.0
+        if cell.rate_share is not None:
+            assert rates[0].per_second == 12_300.0
+
+
+def test_an_older_plan_goes_on_in_its_own_order_at_the_rate_that_it_began_with() -> None:
+    bed = RatedBed({1: 18_960.0, 2: 24_600.0, 3: 30_200.0}, older=True)
+    bed.go_on(40)
+    bed.go_on(68)
+    shares = [rates for cell, rates in bed.offered.items() if cell.rate_share is not None]
+    assert shares and all(rates == [OfferedRate(9_480.0, 18_960.0)] * 3 for rates in shares)
