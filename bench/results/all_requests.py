@@ -29,13 +29,15 @@ def all_requests_of(store: Store, runs: Sequence[RunResult]) -> dict[Cell, Laten
 
 
 def _all_requests(store: Store, runs: Sequence[RunResult]) -> Latency | None:
-    good = Histogram()
+    good, waited = Histogram(), Histogram()
     for run in runs:
         histograms = store.read_histograms(run.run_id)
         if "good" not in histograms:
             return None
         good.add_pairs(histograms["good"])
-    return latency_of(good.to_pairs())
+        # Of requests that never got an answer; older results left them out.
+        waited.add_pairs(histograms.get("waited", ()))
+    return latency_of(good.to_pairs(), waited.to_pairs())
 
 
 def _are_alike(runs: Sequence[RunResult]) -> bool:

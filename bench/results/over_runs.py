@@ -24,6 +24,7 @@ class PercentileOverRuns(msgspec.Struct, frozen=True):
     estimate: Estimate
     least: float | None
     greatest: float | None
+    at_least: bool = False  # some run's may have been more: requests in it never got an answer
 
     @property
     def do_runs_disagree(self) -> bool:
@@ -55,6 +56,9 @@ def latency_over_runs(
     for percentile in PERCENTILES:
         values = [value for one in latencies if (value := percentile.of(one)) is not None]
         found[percentile.name] = PercentileOverRuns(
-            estimate(values), min(values, default=None), max(values, default=None)
+            estimate(values),
+            min(values, default=None),
+            max(values, default=None),
+            any(percentile.name in one.at_least for one in latencies),
         )
     return LatencyOverRuns(found, all_requests)

@@ -189,7 +189,7 @@ class Store:
         return tuple(sorted(runs, key=lambda run: run.position))
 
     def read_histograms(self, run_id: str) -> dict[str, Pairs]:
-        """Of one run: ``good`` and others by name, as pairs in nanoseconds; {} where it was saved with none.
+        """Of one run: ``good``, ``waited`` and others by name, in ns; {} where it was saved with none.
 
         Raises ResultError where the file is damaged.
         """

@@ -13,7 +13,7 @@ from bench.verdicts.contest import Contest
 from reports.charts.panels import Axis, Figure, Plot, Series, Style, line_key, line_panel, slug, style_of
 from reports.charts.svg import log_ticks, nice_ticks
 from reports.tables.rates import rates_table
-from reports.words.latency import over_runs
+from reports.words.over_runs import over_runs
 from reports.words.rates import RateGroup, achieved_rate, ended_early, p99_seconds, with_latency
 
 _MOST_TICKS = 5

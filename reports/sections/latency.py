@@ -7,7 +7,7 @@ from reports.page.parts import Paragraph, Part
 from reports.page.section import SectionSpec
 from reports.results import Results
 from reports.tables.latency import latency_table
-from reports.words.latency import TAILS
+from reports.words.over_runs import TAILS
 
 
 def _parts(results: Results) -> tuple[Part, ...]:

@@ -6,7 +6,7 @@ from reports.charts.rates import rates_figure
 from reports.page.parts import Paragraph, Part
 from reports.page.section import SectionSpec
 from reports.results import Results
-from reports.words.latency import TAILS
+from reports.words.over_runs import TAILS
 from reports.words.rates import rate_groups, rate_sentences
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from bench.results.latency import P99, PERCENTILES
 from bench.results.summary import CellSummary
 from reports.tables.table import Table, TableRow, group, named, numbers, tone, words
-from reports.words.latency import interval_of, milliseconds_of, of_all_requests
-from reports.words.numbers import milliseconds
+from reports.words.latency import latency_ms, latency_notes
+from reports.words.over_runs import interval_of, milliseconds_of, of_all_requests
 from reports.words.verdicts import Labelled
 
 
@@ -18,16 +18,16 @@ def latency_table(contests: Labelled) -> Table:
         rows += [_row(cell) for cell in contest.cells]
     columns = (*words("Server"), *numbers(*(percentile.title for percentile in PERCENTILES), "Max"))
     columns += (*numbers("p99, 95 % interval", "p99 of all requests"),)
-    return Table("Latency, ms", columns, tuple(rows))
+    cells = [cell for _, contest in contests for cell in contest.cells]
+    return Table("Latency, ms", columns, tuple(rows), " ".join(latency_notes(cells)))
 
 
 def _row(cell: CellSummary) -> TableRow:
-    latency = cell.latency_seconds
     return TableRow(
         (
             named(cell),
             *(milliseconds_of(cell, percentile) for percentile in PERCENTILES),
-            milliseconds(latency.max if latency else None),
+            latency_ms(cell.latency_seconds, "max"),
             interval_of(cell, P99),
             of_all_requests(cell, P99),
         ),

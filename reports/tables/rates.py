@@ -9,8 +9,9 @@ from bench.results.latency import P99, PERCENTILES
 from bench.results.summary import CellSummary
 from bench.verdicts.contest import Contest
 from reports.tables.table import Table, TableRow, named, numbers, tone, words
-from reports.words.latency import interval_of, milliseconds_of, of_all_requests
-from reports.words.numbers import MISSING, milliseconds, rate
+from reports.words.latency import latency_ms, latency_notes
+from reports.words.numbers import MISSING, rate
+from reports.words.over_runs import interval_of, milliseconds_of, of_all_requests
 from reports.words.rates import RateGroup, achieved_rate, ended_early, tail_against_next
 
 # The median and the tail: what lies between tells little more.
@@ -35,18 +36,18 @@ def rates_table(group: RateGroup, contests: Sequence[Contest] = ()) -> Table:
         f"Latency at stated rates on {group.label}",
         columns,
         tuple(_row(cell, against.get(cell.cell, "")) for cell in group.cells),
+        " ".join(latency_notes(group.cells)),
     )
 
 
 def _row(cell: CellSummary, against: str) -> TableRow:
-    latency = cell.latency_seconds
     return TableRow(
         (
             named(cell),
             _offered(cell),
             _achieved(cell),
             *(milliseconds_of(cell, percentile) for percentile in _SHOWN),
-            milliseconds(latency.max if latency else None),
+            latency_ms(cell.latency_seconds, "max"),
             interval_of(cell, P99),
             against,
             of_all_requests(cell, P99),
@@ -70,9 +71,8 @@ def _achieved(cell: CellSummary) -> str:
 def _parts(found: OpenLoop | None) -> tuple[str, str, str]:
     if found is None:
         return MISSING, MISSING, MISSING
-    service, lag = found.service_latency_seconds, found.send_lag_seconds
     return (
-        milliseconds(service.p99 if service else None),
-        milliseconds(lag.p99 if lag else None),
+        latency_ms(found.service_latency_seconds, "p99"),
+        latency_ms(found.send_lag_seconds, "p99"),
         f"{found.backlog_dropped:,}",
     )

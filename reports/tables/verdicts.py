@@ -8,8 +8,9 @@ from itertools import pairwise
 from bench.results.latency import P99
 from bench.results.summary import CellSummary
 from reports.tables.table import Table, TableRow, group, numbers, words
-from reports.words.latency import milliseconds_of
+from reports.words.latency import latency_notes
 from reports.words.numbers import MISSING, megabytes, rate, rate_interval
+from reports.words.over_runs import milliseconds_of
 from reports.words.sentences import LIMITS, against_next, refused_because, unranked_because
 from reports.words.verdicts import Labelled
 
@@ -46,6 +47,7 @@ def _notes(contests: Labelled) -> Iterator[str]:
             "Servers are in the order of their ratio over the blocks that both have, which isn’t that of the "
             "medians where runs are missing or spread."
         )
+    yield from latency_notes([cell for _, contest in contests for cell in contest.valid])
 
 
 def _is_out_of_order(cells: tuple[CellSummary, ...]) -> bool:

@@ -14,8 +14,8 @@ from bench.results.run import RunResult
 from bench.results.summary import CellSummary, Summary
 from bench.verdicts.contest import contests, rate_contests
 from bench.verdicts.pair import PairVerdict
-from reports.words.latency import milliseconds_of
 from reports.words.numbers import counted, megabytes, rate
+from reports.words.over_runs import milliseconds_of
 from reports.words.rates import achieved_rate, ended_early, is_behind, p99_seconds, tail_verdict
 from reports.words.sentences import LIMITS, against_next, refused_because, unranked_because
 

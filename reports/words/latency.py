@@ -1,60 +1,44 @@
-"""A cell's latency as a reader sees it: a figure where its runs agree on one, else their range."""
+"""Latency's figures as readers see them: ``≥`` stands before one that may have been more."""
 
 from __future__ import annotations
 
-from bench.results.latency import Percentile
-from bench.results.over_runs import PercentileOverRuns
+from collections.abc import Sequence
+
+from bench.results.latency import PERCENTILES, Latency, Percentile
 from bench.results.summary import CellSummary
-from reports.words.numbers import MISSING, counted, milliseconds
+from reports.words.numbers import MISSING, milliseconds
 
-TAILS = (
-    "Each percentile is the median over runs, and its 95 % interval is of the runs; beside it stands that of "
-    "all their requests together. It needs ten requests beyond it (p99 1,000 in all): a dash stands where "
-    "there are fewer. Where one run’s figure is more than twice another’s, their range stands in its place."
+AT_LEAST = "≥ "
+NOTE = (
+    "≥: at least. Requests that never got an answer (timed out, or still waiting when the window ended) "
+    "stand there with how long they had waited."
 )
+STALLS = "ServerStalls"
 
 
-def over_runs(cell: CellSummary, percentile: Percentile) -> PercentileOverRuns | None:
-    """None: no run has the percentile, or the summary is older than this figure."""
-    found = cell.latency_over_runs
-    one = None if found is None else found.of(percentile)
-    return None if one is None or one.estimate.median is None else one
-
-
-def milliseconds_of(cell: CellSummary, percentile: Percentile) -> str:
-    """``12.3``; ``6.80 to 182`` where the runs disagree; a dash where the requests were too few."""
-    found = over_runs(cell, percentile)
-    if found is not None and found.do_runs_disagree:
-        return f"{milliseconds(found.least)} to {milliseconds(found.greatest)}"
-    return milliseconds(percentile.of(cell.latency_seconds))
-
-
-def interval_of(cell: CellSummary, percentile: Percentile) -> str:
-    """``11.0 to 13.8``: of the median over runs, 95 %, in ms; a dash with a single run."""
-    found = over_runs(cell, percentile)
-    if found is None or found.estimate.low is None or found.estimate.high is None:
+def latency_ms(latency: Latency | None, name: str) -> str:
+    """A figure of Latency by its field's name, in milliseconds: ``4.86``, ``≥ 2,004``, or a dash."""
+    if latency is None:
         return MISSING
-    return f"{milliseconds(found.estimate.low)} to {milliseconds(found.estimate.high)}"
+    shown = milliseconds(getattr(latency, name))
+    return f"{AT_LEAST}{shown}" if name in latency.at_least and shown != MISSING else shown
 
 
-def of_all_requests(cell: CellSummary, percentile: Percentile) -> str:
-    """Of all requests of all runs together, in ms."""
-    found = cell.latency_over_runs
-    return milliseconds(None if found is None else percentile.of(found.all_requests))
+def latency_row(latency: Latency | None, percentiles: Sequence[Percentile] = PERCENTILES) -> tuple[str, ...]:
+    """Those percentiles, and the maximum."""
+    return (*(latency_ms(latency, one.name) for one in percentiles), latency_ms(latency, "max"))
 
 
-def tail_words(cell: CellSummary, percentile: Percentile) -> str:
-    """``12.3 ms (95 % interval 11.0 to 13.8; 5 runs)``, ``6.80 ms in one run and 182 ms in another``."""
-    figure = milliseconds_of(cell, percentile)
-    found = over_runs(cell, percentile)
-    if found is None:
-        return f"{figure} ms"
-    runs = counted(found.estimate.runs, "run")
-    if found.do_runs_disagree:
-        return (
-            f"{milliseconds(found.least)} ms in one run and {milliseconds(found.greatest)} ms in another "
-            f"({runs}: they disagree)"
-        )
-    if found.estimate.low is None:
-        return f"{figure} ms ({'one run' if found.estimate.runs == 1 else runs}: no interval)"
-    return f"{figure} ms (95 % interval {interval_of(cell, percentile)}; {runs})"
+def latency_notes(cells: Sequence[CellSummary]) -> tuple[str, ...]:
+    """What a reader of these latencies must know: what ``≥`` means, and stalls that p99 doesn't show."""
+    found = [cell.latency_seconds for cell in cells] + [
+        cell.open_loop.service_latency_seconds for cell in cells if cell.open_loop is not None
+    ]
+    notes = [NOTE] if any(one is not None and one.at_least for one in found) else []
+    stalls = [
+        f"{cell.cell.title}: {reason.text}."
+        for cell in cells
+        for reason in cell.reasons
+        if reason.code == STALLS
+    ]
+    return (*notes, *stalls)

@@ -11,8 +11,8 @@ from bench.results.latency import P99
 from bench.results.summary import CellSummary, Summary
 from bench.verdicts.contest import Contest
 from bench.verdicts.pair import PairVerdict, Verdict
-from reports.words.latency import tail_words
 from reports.words.numbers import counted, listed, rate, times, times_beside_one
+from reports.words.over_runs import tail_words
 from reports.words.sentences import verdict_words
 
 

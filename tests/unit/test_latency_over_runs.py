@@ -27,7 +27,7 @@ from reports.results import Results
 from reports.tables.latency import latency_table
 from reports.tables.rates import rates_table
 from reports.terminal.cells import cell_rows
-from reports.words.latency import interval_of, milliseconds_of, of_all_requests, tail_words
+from reports.words.over_runs import interval_of, milliseconds_of, of_all_requests, tail_words
 from reports.words.rates import rate_groups, rate_sentences
 from tests.helpers.results_example import RATED, Example, example
 
@@ -258,6 +258,19 @@ def test_all_requests_are_merged_exactly_from_the_runs_histograms(tmp_path: Path
     assert of_all_requests(cell, P99) == "182"
     assert of_all_requests(cell, P50) == "3.55"
     assert milliseconds_of(cell, P99) == "6.80 to 182"
+
+
+def test_requests_that_never_got_an_answer_are_among_all_requests(tmp_path: Path) -> None:
+    made = example(RATED)
+    store = Store.create(tmp_path, "late", made.plan)
+    own = [run for run in made.runs if run.cell == made.runs[0].cell]
+    quick, late = [(index_of(2_000_000), 990)], [(index_of(900_000_000), 20)]
+    for run in own:
+        content = {"good": quick, "failed": [], "waited": late if run.block == 1 else []}
+        store.write_run(run, {"histogram.json": msgspec.json.encode(content)})
+    found = all_requests_of(store, own)[own[0].cell]
+    expected = latency_of([(index, 3 * count) for index, count in quick], late)
+    assert found == expected and "max" in found.at_least
 
 
 def test_the_report_shows_them_and_stays_the_same_when_it_is_rendered_again(tmp_path: Path) -> None:
