@@ -228,7 +228,7 @@ def _with_packets(link: LinkUse, evidence: RunEvidence, here: HostSamples) -> Li
     sent, received = network.sent_packets_per_second, network.received_packets_per_second
     if sent is None or received is None:
         return link
-    return msgspec.structs.replace(link, packets_per_second=sent + received)
+    return msgspec.structs.replace(link, packets_per_second=max(sent, received))
 
 
 def _bytes_by_host(window: Window) -> dict[str, float]:
