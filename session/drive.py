@@ -36,7 +36,7 @@ class Driven(msgspec.Struct, frozen=True):
     data: StoppedRun
     # As planned; of a load that was ended early, with the window that was measured and what came before it.
     profile: Profile
-    ended_early: bool
+    ended_after_seconds: int | None  # None: as planned
     epoch: float  # its second 0
     stopped: float  # when the load workers were told to stop
     collected: float  # when their data was in
@@ -81,7 +81,8 @@ def drive_load(
     except BaseException:
         load.abandon()
         raise
-    return Driven(data, _measured(profile, overload), overload is not None, epoch, stopped, time.monotonic())
+    ended_after = None if overload is None else overload.stop
+    return Driven(data, _measured(profile, overload), ended_after, epoch, stopped, time.monotonic())
 
 
 def _overload(attempt: Attempt, profile: Profile, live: LiveSeconds, left_seconds: float) -> range | None:

@@ -184,7 +184,7 @@ def _collect(
             driven.data,
             driven.profile,
             attempt.rate,
-            ended_early=driven.ended_early,
+            driven.ended_after_seconds,
         )
         wait_for_all(clocks=clocks, server=stopped, agents=agents, load=load)
     database, server = stopped.result()
