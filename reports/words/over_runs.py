@@ -46,19 +46,17 @@ def of_all_requests(cell: CellSummary, percentile: Percentile) -> str:
 
 
 def tail_words(cell: CellSummary, percentile: Percentile) -> str:
-    """``12.3 ms (95 % interval 11.0 to 13.8; 5 runs)``, ``6.80 ms in one run and 182 ms in another``.
-
-    Of what some requests took longer than: at least, where a figure may have been more.
-    """
-    figure = milliseconds(percentile.of(cell.latency_seconds))
+    """``12.3 ms (95 % interval 11.0 to 13.8; 5 runs)``, ``6.80 ms in one run and 182 ms in another``."""
+    figure = latency_ms(cell.latency_seconds, percentile.name)
     found = over_runs(cell, percentile)
     if found is None:
         return f"{figure} ms"
     runs = counted(found.estimate.runs, "run")
     if found.do_runs_disagree:
+        bound = AT_LEAST if found.at_least else ""
         return (
-            f"{milliseconds(found.least)} ms in one run and {milliseconds(found.greatest)} ms in another "
-            f"({runs}: they disagree)"
+            f"{milliseconds(found.least)} ms in one run and {bound}{milliseconds(found.greatest)} ms in "
+            f"another ({runs}: they disagree)"
         )
     if found.estimate.low is None:
         return f"{figure} ms ({'one run' if found.estimate.runs == 1 else runs}: no interval)"

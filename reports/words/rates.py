@@ -11,6 +11,7 @@ from bench.results.latency import P99
 from bench.results.summary import CellSummary, Summary
 from bench.verdicts.contest import Contest
 from bench.verdicts.pair import PairVerdict, Verdict
+from reports.words.latency import AT_LEAST
 from reports.words.numbers import counted, listed, rate, times, times_beside_one
 from reports.words.over_runs import tail_words
 from reports.words.sentences import verdict_words
@@ -76,7 +77,9 @@ def _tail_sentence(load: str, cells: Sequence[CellSummary], contest: Contest | N
     """p99 of each server in words, the slowest first, with what is known of how it varies."""
     shown = _slowest_first(cells, contest)
     first, *others = shown
-    text = f"At {load} one request in 100 to {_who(first)} took longer than {tail_words(first, P99)}"
+    # Longer than at least so much is longer than that.
+    longest = tail_words(first, P99).removeprefix(AT_LEAST)
+    text = f"At {load} one request in 100 to {_who(first)} took longer than {longest}"
     if others:
         text += "; " + ", ".join(f"{_who(cell)}: {tail_words(cell, P99)}" for cell in others)
     refused = [cell.server for cell in cells if not cell.valid]
