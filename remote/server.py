@@ -174,6 +174,14 @@ def log_tail(host: GuardedHost) -> FileTail:
     return host.tail_of(LOG, LOG_TAIL_BYTES)
 
 
+def lines_grown(log: FileTail, seen: ServerSeen) -> int:
+    """How many lines a log has grown by since the server was ready, by the length of those at its end."""
+    lines = log.text.count("\n")
+    if not lines:
+        return 0
+    return round((log.file_bytes - seen.log_bytes) * lines / len(log.text.encode()))
+
+
 def check_settings(deployment: Deployment, running: RunningServer) -> None:
     """Raises SettingsContradicted, naming each setting that the running server does otherwise."""
     found = contradictions(prove(deployment.spec, deployment.workers, running.seen))

@@ -46,7 +46,7 @@ class ServerEvidence(msgspec.Struct, frozen=True):
     configuration: dict[str, str | int | bool | None]  # as the running server reported it
     requests: int | None  # that it counted in the whole run; None: it can't count what was asked
     seen: ServerSeen | None = None  # before its load; None: not looked at
-    log_bytes: int | None = None  # of its log when it had stopped; None: not known
+    log_lines: int | None = None  # that its log grew by until it had stopped; None: not known
     answering: int | None = None  # how many of its processes have answered; None: not known
 
 

@@ -28,13 +28,13 @@ class SettingProof(msgspec.Struct, frozen=True):
 class AfterRun(msgspec.Struct, frozen=True):
     """What a run leaves behind of how its server was set up."""
 
-    log_bytes: int  # that its log grew by, from ready to its stop
+    log_lines: int  # that its log grew by, from ready to its stop
     requests: int  # that it answered meanwhile
     answering: int  # how many of its processes have answered
 
     @property
-    def log_bytes_per_request(self) -> float:
-        return self.log_bytes / self.requests if self.requests else 0.0
+    def log_lines_per_request(self) -> float:
+        return self.log_lines / self.requests if self.requests else 0.0
 
 
 def contradictions(proof: tuple[SettingProof, ...]) -> tuple[SettingProof, ...]:

@@ -19,11 +19,12 @@ LOOPS = {"asyncio": "asyncio.", "uvloop": "uvloop.", "trio": "trio", "rloop": "r
 PARSERS = ("httptools", "h11", "twisted", "hyper")  # that testapp/behind.py tells from each other
 # The app's own; every other header is the server's.
 APP_HEADERS = frozenset({"content-length", "content-type"})
-# Of requests asked while the log was watched: more new lines than this share of them are an access log.
+# Of the few requests that are asked while the log is watched: so many lines are no chance. The last may be late.
+WATCHED_SHARE = 0.8
+# Of all requests of a run.
 LOGGED_SHARE = 0.5
-# A line of an access log is longer, and what a server logs now and then is less by far, over thousands.
-LOGGED_BYTES_PER_REQUEST = 10.0
-LEAST_REQUESTS = 100
+# Over fewer, what a server says as it stops may be as many lines.
+LEAST_REQUESTS = 1_000
 
 
 class Observed(msgspec.Struct, frozen=True):
@@ -67,9 +68,8 @@ def run_proof(evidence: RunEvidence) -> tuple[SettingProof, ...]:
     if server.seen is None:
         return ()
     after = None
-    if server.log_bytes is not None and server.answering is not None:
-        growth = server.log_bytes - server.seen.log_bytes
-        after = AfterRun(growth, load.engine_requests, server.answering)
+    if server.log_lines is not None and server.answering is not None:
+        after = AfterRun(server.log_lines, load.engine_requests, server.answering)
     return prove(evidence.planned.spec, evidence.planned.run.cell.workers, server.seen, after)
 
 
@@ -158,13 +158,13 @@ def _access_log(observed: Observed) -> _Sight:
     seen, after = observed.seen, observed.after
     told = observed.told("access_log")
     signs = [f"its log grew by {seen.log_lines} lines over {seen.requests} requests"]
-    is_on = seen.log_lines >= LOGGED_SHARE * seen.requests
+    is_on = seen.log_lines >= WATCHED_SHARE * seen.requests
     if True in told or False in told:
         signs.append(f"its own logger is {_switch(True in told)}")
         is_on = is_on or True in told
     if after is not None and after.requests >= LEAST_REQUESTS:
-        signs.append(f"{after.log_bytes_per_request:.1f} bytes of log per request over the run")
-        is_on = is_on or after.log_bytes_per_request >= LOGGED_BYTES_PER_REQUEST
+        signs.append(f"{after.log_lines_per_request:.2f} lines per request over the run")
+        is_on = is_on or after.log_lines_per_request >= LOGGED_SHARE
     asked = observed.spec.settings.access_log
     return _Sight(_switch(asked), _switch(is_on), "; ".join(signs), is_on is asked)
 

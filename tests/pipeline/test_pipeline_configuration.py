@@ -161,7 +161,7 @@ def test_an_access_log_that_is_written_late_voids_the_run(changed: dict[str, dic
     """It is buffered: when its first requests are asked, the log is still empty."""
     (text,) = contradictions(changed["logs-late"])
     assert "access_log: asked for off, seen on" in text
-    assert "bytes of log per request over the run" in text
+    assert "lines per request over the run" in text
 
 
 def test_a_run_keeps_the_proof_of_each_setting(changed: dict[str, dict[str, Any]], place: Place) -> None:

@@ -14,8 +14,10 @@ from bench.results.proof import AfterRun, SettingProof, contradictions
 from bench.results.prove import LOOKS, prove
 from bench.results.run import RunResult
 from bench.spec import ServerSpec, Settings
+from bench.wire.guard import FileTail
 from bench.wire.observation import Configuration, ServerSeen
 from remote.onhost.answers import merged
+from remote.server import lines_grown
 from reports.tables.proof import how_table, proof_table
 from tests.helpers.endpoints import load_catalogue
 from tests.helpers.results_example import QUICK, example
@@ -179,12 +181,21 @@ def test_headers_that_nobody_stated_are_shown() -> None:
 
 def test_a_log_that_grows_with_the_load_is_an_access_log() -> None:
     """A buffered one is still empty when the first requests are asked."""
-    quiet = AfterRun(log_bytes=400, requests=20_000, answering=1)
-    grown = AfterRun(log_bytes=20_000 * 73, requests=20_000, answering=1)
+    quiet = AfterRun(log_lines=90, requests=20_000, answering=1)
+    grown = AfterRun(log_lines=19_500, requests=20_000, answering=1)
     assert proof(after=quiet)["access_log"].verdict == "proven"
     one = proof(after=grown)["access_log"]
     assert one.verdict == "contradicted"
-    assert "73.0 bytes of log per request over the run" in one.how
+    assert "0.97 lines per request over the run" in one.how
+    few = AfterRun(log_lines=900, requests=500, answering=1)
+    assert proof(after=few)["access_log"].verdict == "proven"
+
+
+def test_a_logs_growth_in_lines_is_told_from_its_end() -> None:
+    line = 'GET /api/shortbody HTTP/1.1" 200\n'
+    tail = FileTail(line * 10, SEEN.log_bytes + 1_000 * len(line))
+    assert lines_grown(tail, SEEN) == 1_000
+    assert lines_grown(FileTail("", 0), changed(SEEN, log_bytes=0)) == 0
 
 
 def test_a_worker_that_appears_late_is_one_too_many() -> None:
