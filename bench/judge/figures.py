@@ -8,6 +8,7 @@ from bench.judge.thresholds import Thresholds
 from bench.results.answers import AnswersSeen
 from bench.results.clocks import RunClocks
 from bench.results.figures import Counts, DatabaseUse, OpenLoop
+from bench.results.invariants import Contradiction
 from bench.results.proof import SettingProof
 from bench.results.quota import QuotaUse
 from bench.results.speed import MachineSpeed
@@ -137,6 +138,7 @@ class RunFigures(msgspec.Struct, frozen=True):
     # What the endpoint does by its code; None if it uses no database.
     expected_transactions_per_request: float | None = None
     clocks: RunClocks | None = None
+    contradictions: tuple[Contradiction, ...] = ()  # between figures that must be alike
     samples_complete: bool = True  # every agent's file has its end
     samples_missed_share: float = 0.0  # of the slots of the agent's schedule, on the worst host
     slices_missing: dict[str, int] = {}  # seconds of the window without figures, by load worker

@@ -182,6 +182,7 @@ def _figures(evidence: RunEvidence, hosts: Hosts, derived: Derived) -> RunFigure
         database_use=derived.database_use,
         expected_transactions_per_request=planned.endpoint.transactions_per_request,
         clocks=derived.clocks,
+        contradictions=load.contradictions,
         samples_complete=all(one.samples.complete for one in hosts.values()),
         samples_missed_share=max(missed_share(one.samples) for one in hosts.values()),
         slices_missing={worker: len(seconds) for worker, seconds in window.gaps.items()},
