@@ -19,7 +19,7 @@ LOOPS = {"asyncio": "asyncio.", "uvloop": "uvloop.", "trio": "trio", "rloop": "r
 PARSERS = ("httptools", "h11", "twisted", "hyper")  # that testapp/behind.py tells from each other
 # The app's own; every other header is the server's.
 APP_HEADERS = frozenset({"content-length", "content-type"})
-# Of the few requests that are asked while the log is watched: so many lines are no chance. The last may be late.
+# Of the few requests asked while the log is watched: so many lines are no chance. The last may be late.
 WATCHED_SHARE = 0.8
 # Of all requests of a run.
 LOGGED_SHARE = 0.5
