@@ -15,6 +15,7 @@ from bench.results.cell import Cell
 from bench.results.course import cell_speed
 from bench.results.estimate import estimate
 from bench.results.figures import Bytes, OpenLoop
+from bench.results.growth import growth_over
 from bench.results.latency import median_latency
 from bench.results.run import RunResult
 from bench.results.summary import SUMMARY_VERSION, CellSummary, Summary
@@ -113,6 +114,7 @@ def _cell_summary(cell: Cell, all_runs: Sequence[RunResult]) -> CellSummary:
         open_loop=open_loop,
         client=cell.client,
         load_on=cell.load_on,
+        rss_growth=growth_over([run.rss_growth for run in used if run.rss_growth is not None]),
         speed=cell_speed(used),
         unranked_because=unranked_because(valid),
     )

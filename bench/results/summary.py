@@ -14,6 +14,7 @@ from bench.results.cell import Cell, SkippedCell
 from bench.results.course import CellSpeed
 from bench.results.estimate import Estimate
 from bench.results.figures import Bytes, OpenLoop
+from bench.results.growth import Growth
 from bench.results.latency import Latency, latency_schema
 from bench.spec import LoadPlace
 
@@ -49,6 +50,7 @@ class CellSummary(msgspec.Struct, frozen=True):
     open_loop: OpenLoop | None = None  # None: closed loop
     client: Client = USUAL_CLIENT
     load_on: LoadPlace = "loadgen"
+    rss_growth: Growth | None = None  # in the window, with its interval; None: no run has it
     speed: CellSpeed | None = None  # None: CPU per request isn't known, or the results are older
     # Why a valid cell's throughput is no maximum of its server, so that it ranks none; None: it is one.
     unranked_because: Reason | None = None
