@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from bench.judge.thresholds import Thresholds
+from bench.results.answers import AnswersSeen
 from bench.results.clocks import RunClocks
 from bench.results.figures import Counts, DatabaseUse, OpenLoop
 from bench.results.proof import SettingProof
@@ -126,6 +127,7 @@ class RunFigures(msgspec.Struct, frozen=True):
     tcp_nodelay: bool | None = None  # as the server's own connection has it; None: not known
     connections: int | None = None
     failures: dict[str, int] = {}  # requests by kind of failure, in the window
+    answers: AnswersSeen | None = None
     processes: PidChange = PidChange()
     proof: tuple[SettingProof, ...] = ()  # of each setting of the server
     counts: Counts | None = None

@@ -11,6 +11,7 @@ from itertools import combinations
 import msgspec
 
 from bench.plan.plan import Environment, Plan
+from bench.results.at_one_speed import SpeedChange, ratios_at_one_speed, speed_change
 from bench.results.cell import Cell
 from bench.results.likeness import check_alike, without_environment
 from bench.results.pairs import PairRatio, paired_ratio, valid_runs
@@ -36,6 +37,8 @@ class CellComparison(msgspec.Struct, frozen=True):
     a: CellSummary
     b: CellSummary
     ratios: tuple[Ratio, ...]  # in the order of METRICS; empty where the cell is invalid in either
+    # In the order of SPEED_METRICS: the same, each run at one speed of the machine; () where it isn't known.
+    at_one_speed: tuple[Ratio, ...] = ()
 
     @property
     def is_valid(self) -> bool:
@@ -67,6 +70,7 @@ class Comparison(msgspec.Struct, frozen=True):
     cells: tuple[CellComparison, ...]  # in A's order
     flips: tuple[Flip, ...]  # those that are resolved
     swaps: tuple[Flip, ...]  # those that may be noise
+    speed: SpeedChange | None = None  # of the machines; None: no yardstick was read in either
 
     @property
     def valid_cells(self) -> tuple[CellComparison, ...]:
@@ -90,6 +94,7 @@ def compare(a: Measured, b: Measured) -> Comparison:
         cells,
         tuple(flip for flip in changed if flip.is_resolved),
         tuple(flip for flip in changed if not flip.is_resolved),
+        speed_change(a.runs, b.runs),
     )
 
 
@@ -97,12 +102,14 @@ def _cell(
     a: CellSummary, b: CellSummary, runs_a: Sequence[RunResult], runs_b: Sequence[RunResult]
 ) -> CellComparison:
     ratios: tuple[Ratio, ...] = ()
+    at_one_speed: tuple[Ratio, ...] = ()
     if a.valid and b.valid:
         ours, theirs = valid_runs(a, runs_a), valid_runs(b, runs_b)
         ratios = tuple(
             ratio_of(metric, figures_of(metric, ours), figures_of(metric, theirs)) for metric in METRICS
         )
-    return CellComparison(without_environment(a.cell), a, b, ratios)
+        at_one_speed = ratios_at_one_speed(a, b, ours, theirs)
+    return CellComparison(without_environment(a.cell), a, b, ratios, at_one_speed)
 
 
 def _changed_orders(

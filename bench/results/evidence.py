@@ -53,7 +53,7 @@ class LoadEvidence(msgspec.Struct, frozen=True):
     """What the load workers and Locust saw. Counts are of the whole run, warm-up included."""
 
     window: Window
-    latency: Latency | None  # of good requests in the window; None: there were none
+    latency: Latency | None  # as in RunResult
     seconds: tuple[Second, ...]  # from the epoch to the window's end, without the server's memory
     engine_requests: int  # answered, as the load workers counted them
     in_flight_at_stop: int  # sent and not answered when the load stopped

@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from bench.judge.reason import Limit, Reason
+from bench.results.answers import AnswersSeen
 from bench.results.attempts import EarlierAttempt
 from bench.results.cell import Cell
 from bench.results.clocks import RunClocks
@@ -52,7 +53,8 @@ class RunResult(msgspec.Struct, frozen=True):
     failures: dict[str, int]  # requests by kind of failure, in the window
     requests_per_second: float  # answered in full, over the window
     bytes_per_second: float  # received by the load workers, over the window
-    latency_seconds: Latency | None  # of good requests in the window; None: there was none
+    # Of good requests in the window, and of those that never got an answer; None: there was no good one.
+    latency_seconds: Latency | None
     seconds: tuple[Second, ...]  # of the warm-up and the window
     memory: tuple[MemoryPoint, ...]  # from idle to after the load, a few a second
     rss_bytes: Bytes
@@ -78,6 +80,7 @@ class RunResult(msgspec.Struct, frozen=True):
     clocks: RunClocks | None = None  # what they did within the run; None: not known
     network: dict[str, NetworkUse] = {}  # by host, in the window
     open_loop: OpenLoop | None = None  # None: closed loop
+    answers: AnswersSeen | None = None  # in the window; None: not known
 
     def as_earlier_attempt(self) -> EarlierAttempt:
         """What is kept of it where another try counts in its place."""

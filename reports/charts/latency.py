@@ -47,7 +47,10 @@ def latency_figure(contests: Labelled, plan: Plan) -> Figure:
         y = Axis("ms", tuple((t, f"{t:g}") for t in ticks), ticks[0], ticks[-1], is_log=True)
         x = Axis("share of requests that were faster", _TICKS, -0.2, _MAX_AT + 0.2)
         heard = "; ".join(
-            f"{server} {_heard(latency)}max {latency.max * 1e3:.3g} ms" for server, latency in known
+            f"{server} {_heard(latency)}max {_at_least(latency, 'max')}{latency.max * 1e3:.3g} ms"
+            for server, latency in known
+            for server, latency in known
+            for server, latency in known
         )
         panels.append(
             line_panel(
@@ -70,8 +73,16 @@ def latency_figure(contests: Labelled, plan: Plan) -> Figure:
 
 def _heard(latency: Latency) -> str:
     """``p50 0.8 ms, p99 2.1 ms, ``; without those that the latency lacks."""
-    known = [(one.title, one.of(latency)) for one in PERCENTILES if one.name in ("p50", "p99")]
-    return "".join(f"{title} {value * 1e3:.3g} ms, " for title, value in known if value is not None)
+    known = [(one, one.of(latency)) for one in PERCENTILES if one.name in ("p50", "p99")]
+    return "".join(
+        f"{one.title} {_at_least(latency, one.name)}{value * 1e3:.3g} ms, "
+        for one, value in known
+        if value is not None
+    )
+
+
+def _at_least(latency: Latency, name: str) -> str:
+    return "at least " if name in latency.at_least else ""
 
 
 def _points(latency: Latency) -> tuple[tuple[float, float], ...]:

@@ -44,6 +44,8 @@ _CSV_COLUMNS = (
     "failures",
     "limit",
     "reasons",
+    # Those of the latencies before that may have been more: p99_9 max
+    "latency_at_least",
 )
 
 
@@ -90,6 +92,7 @@ def _csv_row(cell: CellSummary) -> tuple[object, ...]:
         cell.failures,
         cell.limit,
         "; ".join(reason.text for reason in cell.reasons),
+        " ".join(latency.at_least) if latency else "",
     )
 
 

@@ -12,6 +12,7 @@ from reports.page.section import SectionSpec
 from reports.results import Results
 from reports.tables.ceilings import ceilings_table
 from reports.tables.table import Fact
+from reports.words.bodies import bodies_checked
 from reports.words.cautions import cautions
 from reports.words.numbers import counted, duration, percent
 from reports.words.sentences import validity
@@ -41,6 +42,7 @@ def _validity(results: Results) -> Facts:
         Fact("Runs", validity(summary, valid)),
         Fact("Load worker’s CPU, at most", percent(max(shares, default=None))),
         *_counted(runs),
+        *(Fact(f"Answers of {endpoint}", text) for endpoint, text in bodies_checked(runs)),
         Fact("Failures", f"{failures:,} beside {requests:,} requests answered in the windows"),
     )
     return Facts(facts, is_bad=not summary.complete or valid < len(runs))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from bench.results.latency import PERCENTILES
 from bench.results.summary import CellSummary
 from reports.tables.table import Table, TableRow, group, named, numbers, tone, words
-from reports.words.numbers import milliseconds
+from reports.words.latency import latency_notes, latency_row
 from reports.words.verdicts import Labelled
 
 
@@ -16,10 +16,9 @@ def latency_table(contests: Labelled) -> Table:
         rows.append(group(label))
         rows += [_row(cell) for cell in contest.cells]
     columns = (*words("Server"), *numbers(*(percentile.title for percentile in PERCENTILES), "Max"))
-    return Table("Latency, ms", columns, tuple(rows))
+    cells = [cell for _, contest in contests for cell in contest.cells]
+    return Table("Latency, ms", columns, tuple(rows), " ".join(latency_notes(cells)))
 
 
 def _row(cell: CellSummary) -> TableRow:
-    latency = cell.latency_seconds
-    values = (*(percentile.of(latency) for percentile in PERCENTILES), latency.max if latency else None)
-    return TableRow((named(cell), *map(milliseconds, values)), tone(cell))
+    return TableRow((named(cell), *latency_row(cell.latency_seconds)), tone(cell))

@@ -6,7 +6,8 @@ from bench.results.figures import OpenLoop
 from bench.results.latency import PERCENTILES
 from bench.results.summary import CellSummary
 from reports.tables.table import Table, TableRow, named, numbers, tone, words
-from reports.words.numbers import MISSING, milliseconds, rate
+from reports.words.latency import latency_ms, latency_notes, latency_row
+from reports.words.numbers import MISSING, rate
 from reports.words.rates import RateGroup, achieved_rate
 
 # The median and the tail: what lies between tells little more.
@@ -23,15 +24,17 @@ def rates_table(group: RateGroup) -> Table:
         *numbers("Service p99, ms", "Send lag p99, ms", "Backlog dropped"),
     )
     return Table(
-        f"Latency at stated rates on {group.label}", columns, tuple(_row(cell) for cell in group.cells)
+        f"Latency at stated rates on {group.label}",
+        columns,
+        tuple(_row(cell) for cell in group.cells),
+        " ".join(latency_notes(group.cells)),
     )
 
 
 def _row(cell: CellSummary) -> TableRow:
-    latency, found = cell.latency_seconds, cell.open_loop
-    values = (*(percentile.of(latency) for percentile in _SHOWN), latency.max if latency else None)
+    values = latency_row(cell.latency_seconds, _SHOWN)
     return TableRow(
-        (named(cell), _offered(cell), rate(achieved_rate(cell)), *map(milliseconds, values), *_parts(found)),
+        (named(cell), _offered(cell), rate(achieved_rate(cell)), *values, *_parts(cell.open_loop)),
         tone(cell),
     )
 
@@ -45,9 +48,8 @@ def _offered(cell: CellSummary) -> str:
 def _parts(found: OpenLoop | None) -> tuple[str, str, str]:
     if found is None:
         return MISSING, MISSING, MISSING
-    service, lag = found.service_latency_seconds, found.send_lag_seconds
     return (
-        milliseconds(service.p99 if service else None),
-        milliseconds(lag.p99 if lag else None),
+        latency_ms(found.service_latency_seconds, "p99"),
+        latency_ms(found.send_lag_seconds, "p99"),
         f"{found.backlog_dropped:,}",
     )

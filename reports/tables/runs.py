@@ -8,7 +8,8 @@ from bench.results.attempts import EarlierAttempt
 from bench.results.run import RunResult
 from reports.tables.table import Table, TableRow, numbers, words
 from reports.words.attempts import measured_again
-from reports.words.numbers import MISSING, megabytes, milliseconds, percent, rate
+from reports.words.latency import latency_ms
+from reports.words.numbers import MISSING, counted, megabytes, milliseconds, percent, rate
 from reports.words.sentences import LIMITS
 from reports.words.shares import load_share
 
@@ -30,21 +31,22 @@ def runs_table(runs: Sequence[RunResult]) -> Table:
         "Counts are of the whole run, warm-up and all. Two of them are independent: what the app counted "
         "itself, and what the engine saw. Locust’s count and the spool’s are made of the engine’s figures, "
         "each on another way, so that they prove that nothing was lost or doubled there. Overhead is the "
-        "share of the run’s time that was neither warm-up, window nor memory rest.",
+        "share of the run’s time that was neither warm-up, window nor memory rest. ≥: at least: requests "
+        "that never got an answer stand there with how long they had waited.",
         style="runs",
     )
 
 
 def _run_row(run: RunResult) -> TableRow:
-    latency, counts, timing = run.latency_seconds, run.counts, run.timing
+    counts, timing = run.counts, run.timing
     overhead = timing.overhead_seconds / timing.total_seconds if timing.total_seconds > 0 else None
     cpu = run.server_cpu
     return TableRow(
         (
             run.run_id if run.attempt == 1 else f"{run.run_id} (attempt {run.attempt})",
             rate(run.requests_per_second),
-            milliseconds(latency.p99 if latency else None),
-            f"{sum(run.failures.values()):,}",
+            latency_ms(run.latency_seconds, "p99"),
+            _failures(run),
             megabytes(run.rss_bytes.peak),
             MISSING if cpu is None else f"{cpu.core_share:.2f} of {cpu.cores}",
             percent(load_share(run)),
@@ -57,6 +59,13 @@ def _run_row(run: RunResult) -> TableRow:
         ),
         "" if run.valid else "refused",
     )
+
+
+def _failures(run: RunResult) -> str:
+    """``3``, or ``3 and 12,040 reconnects``."""
+    reconnects = sum(worker.reconnects for worker in run.load_workers)
+    failures = f"{sum(run.failures.values()):,}"
+    return f"{failures} and {counted(reconnects, 'reconnect')}" if reconnects else failures
 
 
 def _earlier(run: RunResult) -> list[tuple[RunResult, EarlierAttempt]]:

@@ -7,8 +7,9 @@ from itertools import pairwise
 
 from bench.results.summary import CellSummary
 from reports.tables.table import Table, TableRow, group, numbers, words
+from reports.words.latency import latency_ms, latency_notes
 from reports.words.memory import MemoryKind, amounts, kind_of
-from reports.words.numbers import MISSING, megabytes, milliseconds, rate, rate_interval
+from reports.words.numbers import MISSING, megabytes, rate, rate_interval
 from reports.words.sentences import LIMITS, against_next, refused_because, unranked_because
 from reports.words.verdicts import Labelled
 
@@ -46,6 +47,7 @@ def _notes(contests: Labelled) -> Iterator[str]:
             "Servers are in the order of their ratio over the blocks that both have, which isn’t that of the "
             "medians where runs are missing or spread."
         )
+    yield from latency_notes([cell for _, contest in contests for cell in contest.valid])
 
 
 def _is_out_of_order(cells: tuple[CellSummary, ...]) -> bool:
@@ -54,14 +56,14 @@ def _is_out_of_order(cells: tuple[CellSummary, ...]) -> bool:
 
 
 def _row(cell: CellSummary, kind: MemoryKind, against: str, tone: str = "") -> TableRow:
-    figures, latency, memory = cell.requests_per_second, cell.latency_seconds, amounts(cell, kind)
+    figures, memory = cell.requests_per_second, amounts(cell, kind)
     return TableRow(
         (
             cell.server,
             rate(figures.median),
             rate_interval(figures),
             against,
-            milliseconds(latency.p99 if latency else None),
+            latency_ms(cell.latency_seconds, "p99"),
             megabytes(memory.median if memory else None),
             LIMITS.get(cell.limit, cell.limit),
         ),

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from bench.judge.reason import Reason
+from bench.judge.speed import MACHINE_SPEED_CODE
 from bench.results.run import RunResult
 from bench.results.summary import CellSummary, Summary, added_warnings
 from reports.words.numbers import counted, listed, percent, rate
@@ -75,6 +76,7 @@ def caveat_lines(summary: Summary, runs: Sequence[RunResult]) -> Iterator[tuple[
     yield from _wide_line(summary.cells)
     if any(cell.requests_per_second.runs == 1 for cell in summary.cells if cell.valid):
         yield "Note", f"{ONE_RUN}; --profile review repeats"
+    yield from (("Speed", _sentence(one)) for one in summary.warnings if one.code == MACHINE_SPEED_CODE)
     yield "Runs", _runs_line(summary, runs)
     yield "Report", "every run with all its remarks, and what to do about each"
 

@@ -12,7 +12,8 @@ from bench.results.pairs import runs_of
 from bench.results.run import RunResult
 from bench.results.summary import CellSummary, Summary
 from bench.verdicts.contest import contests
-from reports.words.numbers import counted, megabytes, milliseconds, rate
+from reports.words.latency import latency_ms
+from reports.words.numbers import counted, megabytes, rate
 from reports.words.rates import achieved_rate, is_behind, p99_seconds
 from reports.words.sentences import LIMITS, against_next, refused_because, unranked_because
 
@@ -78,15 +79,15 @@ def _rank(one: CellSummary | SkippedCell, places: Mapping[Cell, int]) -> tuple[i
 
 
 def _measured_row(cell: CellSummary, names: dict[str, str], verdict: str) -> CellRow:
-    figures, latency = cell.requests_per_second, cell.latency_seconds
+    figures = cell.requests_per_second
     low, high = rate(figures.low), rate(figures.high)
     is_known = figures.low is not None and figures.high is not None and low != high
     return CellRow(
         **names,
         rate=rate(figures.median),
         interval=f"[{low}, {high}]" if is_known else "",
-        p50=milliseconds(latency.p50 if latency else None),
-        p99=milliseconds(latency.p99 if latency else None),
+        p50=latency_ms(cell.latency_seconds, "p50"),
+        p99=latency_ms(cell.latency_seconds, "p99"),
         rss=megabytes(cell.rss_bytes.median),
         limit=LIMITS.get(cell.limit, cell.limit),
         verdict=verdict,

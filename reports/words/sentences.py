@@ -7,10 +7,21 @@ from dataclasses import dataclass
 
 from bench.judge.benchmark import unknown_reason
 from bench.judge.reason import Reason
+from bench.judge.speed import MOVED_BETWEEN_SINGLE_RUNS
+from bench.results.course import speed_between
 from bench.results.summary import CellSummary, Summary
 from bench.verdicts.contest import Contest, Lead
 from bench.verdicts.pair import PairVerdict, Verdict
-from reports.words.numbers import counted, lead, listed, rate, rate_interval, times, times_beside_one
+from reports.words.numbers import (
+    counted,
+    lead,
+    listed,
+    percent,
+    rate,
+    rate_interval,
+    times,
+    times_beside_one,
+)
 from reports.words.verdicts import Labelled
 
 _NAMED_LABELS = 4
@@ -94,7 +105,8 @@ def against_next(step: PairVerdict) -> str:
     if ratio.low is None or ratio.high is None:
         if abs(ratio.mean - 1) < _SAME:
             return "as many as the next"
-        return f"{bare} the next" if factor else f"{bare} over the next"
+        less = ", less than the machine moved" if _is_within_machine(step) else ""
+        return f"{bare} the next{less}" if factor else f"{bare} over the next{less}"
     if step.verdict is Verdict.LEVEL:
         return "level with the next"
     show = times_beside_one if factor else lead
@@ -299,7 +311,31 @@ def _is_same(pair: PairVerdict) -> bool:
 
 def _no_interval(step: PairVerdict) -> str:
     runs = (step.better.requests_per_second.runs, step.other.requests_per_second.runs)
-    return ONE_RUN if runs == (1, 1) else "only one block holds a valid run of both: no interval"
+    if runs != (1, 1):
+        return "only one block holds a valid run of both: no interval"
+    return f"{ONE_RUN}{_machine_words(step)}"
+
+
+def _machine_words(step: PairVerdict) -> str:
+    """``; the machine's own speed moved by 31 % between them, more than they differ``, or nothing."""
+    moved = _machine_moved(step)
+    if moved is None:
+        return ""
+    beyond = ", more than they differ" if _is_within_machine(step) else ""
+    return f"; the machine’s own speed moved by {percent(moved)} between them{beyond}"
+
+
+def _is_within_machine(step: PairVerdict) -> bool:
+    """Two single runs differ by less than the machine's own speed did."""
+    moved = _machine_moved(step)
+    return moved is not None and step.ratio.mean is not None and step.ratio.mean - 1 < moved
+
+
+def _machine_moved(step: PairVerdict) -> float | None:
+    """Between two single runs; None where it isn't known, or too little to be said."""
+    runs = (step.better.requests_per_second.runs, step.other.requests_per_second.runs)
+    moved = speed_between(step.better.speed, step.other.speed) if runs == (1, 1) else None
+    return None if moved is None or moved < MOVED_BETWEEN_SINGLE_RUNS else moved
 
 
 def _ratio_words(step: PairVerdict) -> str:

@@ -135,7 +135,7 @@ class LoadParty:
         )
         return LoadEvidence(
             window=window,
-            latency=latency_of(window.histogram),
+            latency=latency_of(window.histogram, window.waited),
             seconds=per_second(
                 stopped.slices, warmup_seconds=profile.warmup_seconds, window_seconds=profile.window_seconds
             ),

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import io
+
 import msgspec
 import pytest
+from rich.console import Console
 
 from bench.judge.figures import CpuUse, LoadUse, RunFigures
 from bench.judge.judge import MACHINE_REASONS, cause_of_another_try, judge
@@ -25,6 +28,9 @@ from bench.results.summary import CellSummary, Summary
 from bench.samples.by_second import cpu_by_second
 from bench.samples.tree import Point, Tree
 from bench.wire.agent import Gauged
+from reports.results import Results
+from reports.terminal.closing import print_closing
+from reports.words.sentences import answer
 from tests.helpers.results_example import QUICK, REVIEW, SERVERS, Example, example, is_cell
 from tests.helpers.speed_example import at_speed, at_speeds, gauged, speed
 
@@ -190,3 +196,45 @@ def test_cores_that_are_taken_while_the_server_idles_are_named() -> None:
         assert "not idle at rest" in text and "2.1 times" in text and "1.0 times" in text
     assert code not in found(machine_speed(SpeedEvidence(free, free, None), ()))
     assert code not in found(machine_speed(SpeedEvidence(RestReadings(), RestReadings(), None), ()))
+
+
+def test_quick_says_beside_each_pair_how_far_the_machine_moved_between_its_two_runs() -> None:
+    """Single runs of uvicorn and daphne that differ by 12 %, on a machine that moved by 31 %."""
+    base = example(QUICK, servers=SERVERS[:2], noise=0.0)
+    rates = {"uvicorn": 10_000.0, "daphne": 8_929.0}
+    made = base.changed(
+        lambda _: True,
+        lambda run: at_speed(
+            msgspec.structs.replace(run, requests_per_second=rates[run.cell.server]),
+            4e-3 if run.cell.server == "uvicorn" else 5.24e-3,
+        ),
+    )
+    said = _shortbody(made)
+    assert "12 % more requests/s" in said and "one run each: no interval" in said
+    assert "the machine’s own speed moved by 31 % between them, more than they differ" in said
+    closing = _closing(made)
+    assert "+12 % over the next, less than the machine moved" in closing
+    assert "The machine's own speed moved by 31% between these runs" in closing
+    twice = made.changed(
+        lambda run: run.cell.server == "uvicorn",
+        lambda run: msgspec.structs.replace(run, requests_per_second=17_858.0),
+    )
+    said = _shortbody(twice)
+    assert "moved by 31 % between them" in said and "more than they differ" not in said
+    assert "less than the machine moved" not in _closing(twice)
+    # With repeats the interval says it; without a yardstick nothing is known.
+    assert "machine’s own speed" not in _shortbody(at_speeds(example(REVIEW), 4e-3, 6e-3))
+    assert "machine’s own speed" not in _shortbody(base)
+
+
+def _shortbody(made: Example) -> str:
+    results = Results(made.plan, made.environment, summarise(made.plan, made.runs), made.runs)
+    (found,) = (answer(contest, label) for label, contest in results.contests if label == "shortbody")
+    return " ".join((found.sentence, *found.others))
+
+
+def _closing(made: Example) -> str:
+    console = Console(file=io.StringIO(), width=10_000)
+    print_closing(summarise(made.plan, made.runs), made.runs, console, None)
+    assert isinstance(console.file, io.StringIO)
+    return console.file.getvalue()
