@@ -9,11 +9,14 @@ import msgspec
 
 from bench.plan.rate import OfferedRate
 from bench.results.figures import LoadWorker, OpenLoop, Second
+from bench.results.invariants import ReadSpool
 from bench.results.latency import latency_of
 from bench.results.window import Window, WorkerSecond
 from bench.wire.histogram import Histogram
 from bench.wire.slices import LocustTotals, Pairs, Slice, Totals
-from bench.wire.worker import SpoolTotals
+from bench.wire.worker import SpoolHead, SpoolTotals
+
+_SLICES = msgspec.json.Decoder(Slice)
 
 
 class StoppedRun(msgspec.Struct, frozen=True):
@@ -123,10 +126,15 @@ def per_second(
     return tuple(rows)
 
 
-def parse_spool(data: bytes) -> Totals:
-    """The totals at the end of a worker's own file. Raises msgspec.MsgspecError if it has none."""
-    last = data.rstrip().rpartition(b"\n")[2]
-    return msgspec.json.decode(last, type=SpoolTotals).totals
+def parse_spool(data: bytes) -> ReadSpool:
+    """A worker's own file of a run. Raises msgspec.MsgspecError where it is damaged or has no totals."""
+    first, *lines = data.rstrip().split(b"\n")
+    last = lines.pop() if lines else b""
+    return ReadSpool(
+        head=msgspec.json.decode(first, type=SpoolHead),
+        slices=tuple(_SLICES.decode(line) for line in lines),
+        totals=msgspec.json.decode(last, type=SpoolTotals).totals,
+    )
 
 
 def _gaps(inside: Mapping[str, Sequence[Slice]], chosen: range) -> dict[str, tuple[int, ...]]:

@@ -79,7 +79,14 @@ def measure_links(
         server_boot_id=server.facts.boot_id,
         address=address,
         hosts={
-            name: Link(boot_ids[name], one.download, one.upload, one.round_trip_seconds, interfaces.get(name))
+            name: Link(
+                boot_ids[name],
+                one.download,
+                one.upload,
+                one.round_trip_seconds,
+                interfaces.get(name),
+                one.packets,
+            )
             for name, one in found.items()
             if not one.problem
         },

@@ -218,7 +218,8 @@ def _files(home: Home) -> dict[str, bytes]:
 
 def _histograms(load: LoadEvidence) -> dict[str, Pairs]:
     window = load.window
-    found = {"good": window.histogram, "failed": window.failure_histogram}
+    found = {"good": window.histogram, "failed": window.failure_histogram, "waited": window.waited}
     if load.open_loop is not None:
         found |= {"service": window.service_histogram, "send_lag": window.send_lag}
+        found["waited_service"] = window.waited_service
     return found

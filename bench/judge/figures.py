@@ -8,6 +8,7 @@ from bench.judge.thresholds import Thresholds
 from bench.results.answers import AnswersSeen
 from bench.results.clocks import RunClocks
 from bench.results.figures import Counts, DatabaseUse, OpenLoop
+from bench.results.invariants import Contradiction
 from bench.results.proof import SettingProof
 from bench.results.quota import QuotaUse
 from bench.results.speed import MachineSpeed
@@ -65,8 +66,10 @@ class LinkUse(msgspec.Struct, frozen=True):
     bytes_per_second: float
     link_bytes_per_second: float | None = None
     round_trip_seconds: float | None = None
-    packets_per_second: float | None = None  # both directions
-    link_packets_per_second: float | None = None  # the most that the probe saw of it
+    packets_per_second: float | None = None  # of the server's host, in the direction that has more
+    link_packets_per_second: float | None = None  # the most that it carries each way, as probed
+    # What the probe saw of the link or links, their speed or less, where its own CPU was the limit.
+    probed_bytes_per_second: float | None = None
 
 
 class HostUse(msgspec.Struct, frozen=True):
@@ -135,6 +138,7 @@ class RunFigures(msgspec.Struct, frozen=True):
     # What the endpoint does by its code; None if it uses no database.
     expected_transactions_per_request: float | None = None
     clocks: RunClocks | None = None
+    contradictions: tuple[Contradiction, ...] = ()  # between figures that must be alike
     samples_complete: bool = True  # every agent's file has its end
     samples_missed_share: float = 0.0  # of the slots of the agent's schedule, on the worst host
     slices_missing: dict[str, int] = {}  # seconds of the window without figures, by load worker
@@ -175,7 +179,8 @@ class RunFigures(msgspec.Struct, frozen=True):
         server, host = self.server, self.host
         if server is None or host is None:
             return 0.0
-        waited = min(server.wait_share or 0.0, host.others)
+        # One that is stopped by its quota is ready too, and its cores are free for others.
+        waited = min(max(0.0, (server.wait_share or 0.0) - self._throttled_share), host.others)
         return waited + (host.stolen or 0.0) * self._servers_part_of_host
 
     @property
@@ -233,6 +238,12 @@ class RunFigures(msgspec.Struct, frozen=True):
             return False
         together = server.core_share + database.core_share
         return server.core_share >= thresholds.server_part_of_shared_cores * together
+
+    @property
+    def _throttled_share(self) -> float:
+        """Cores' worth of time in which a quota stopped the server."""
+        stopped = [use.throttled_seconds for use in self.quotas if "server" in use.parties]
+        return max(stopped, default=0.0) / self.window_seconds if self.window_seconds else 0.0
 
     @property
     def _servers_part_of_host(self) -> float:

@@ -32,6 +32,7 @@ class Priority(IntEnum):
     generator: while it is at its limit, no other figure holds.
     """
 
+    INVARIANTS = 1
     QUOTA = 5
     GENERATOR = 10
     NETWORK = 20

@@ -183,6 +183,7 @@ def _figures(evidence: RunEvidence, hosts: Hosts, derived: Derived) -> RunFigure
         database_use=derived.database_use,
         expected_transactions_per_request=planned.endpoint.transactions_per_request,
         clocks=derived.clocks,
+        contradictions=load.contradictions,
         samples_complete=all(one.samples.complete for one in hosts.values()),
         samples_missed_share=max(missed_share(one.samples) for one in hosts.values()),
         slices_missing={worker: len(seconds) for worker, seconds in window.gaps.items()},
@@ -229,7 +230,7 @@ def _with_packets(link: LinkUse, evidence: RunEvidence, here: HostSamples) -> Li
     sent, received = network.sent_packets_per_second, network.received_packets_per_second
     if sent is None or received is None:
         return link
-    return msgspec.structs.replace(link, packets_per_second=sent + received)
+    return msgspec.structs.replace(link, packets_per_second=max(sent, received))
 
 
 def _bytes_by_host(window: Window) -> dict[str, float]:

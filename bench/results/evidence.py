@@ -8,6 +8,7 @@ from bench.environment.links import Links
 from bench.plan.plan import PlannedRun
 from bench.results.clocks import ClockEvidence
 from bench.results.figures import DatabaseCounters, OpenLoop, Second
+from bench.results.invariants import Contradiction
 from bench.results.latency import Latency
 from bench.results.speed import SpeedEvidence
 from bench.results.window import Window
@@ -60,6 +61,7 @@ class LoadEvidence(msgspec.Struct, frozen=True):
     locust_requests: int  # as Locust's statistics counted them
     spool_requests: int  # as the load workers' own files counted them
     open_loop: OpenLoop | None  # None: closed loop
+    contradictions: tuple[Contradiction, ...] = ()  # between figures that must be alike
 
 
 class DatabaseEvidence(msgspec.Struct, frozen=True):

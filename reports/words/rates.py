@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from bench.plan.plan import Plan
 from bench.results.latency import P99
 from bench.results.summary import CellSummary, Summary
+from reports.words.latency import latency_ms
 from reports.words.numbers import counted, listed, milliseconds, rate
 
 BEHIND = "ServerBehindRate"
@@ -71,7 +72,9 @@ def _tail_sentence(load: str, cells: Sequence[CellSummary]) -> str:
     slowest = milliseconds(p99_seconds(first))
     text = f"At {load} one request in 100 to {_who(first)} took longer than {slowest} ms"
     if others:
-        text += "; " + ", ".join(f"{_who(cell)}: {milliseconds(p99_seconds(cell))} ms" for cell in others)
+        text += "; " + ", ".join(
+            f"{_who(cell)}: {latency_ms(cell.latency_seconds, P99.name)} ms" for cell in others
+        )
     refused = [cell.server for cell in cells if not cell.valid]
     return text + (f"; {listed(refused)}: refused." if refused else ".")
 

@@ -267,12 +267,29 @@ def test_the_thresholds_can_be_moved() -> None:
 # ---------------------------------------------------------------- properties
 
 SHARES = st.floats(0, 2, allow_nan=False)
+HOSTS = st.builds(HostUse, st.floats(0.5, 4), SHARES, SHARES, st.none() | SHARES, st.none() | SHARES)
 FIGURES = st.builds(
     RunFigures,
     requests=st.integers(0, 1000),
-    server=st.none() | st.builds(CpuUse, SHARES, st.floats(0.5, 4)),
-    load=st.lists(st.builds(LoadUse, st.just("w"), SHARES, st.booleans()), max_size=3).map(tuple),
-    link=st.none() | st.builds(LinkUse, SHARES, st.none() | st.floats(0.1, 2), st.none() | st.floats(0, 0.1)),
+    server=st.none() | st.builds(CpuUse, SHARES, st.floats(0.5, 4), *[st.none() | SHARES] * 3),
+    load=st.lists(
+        st.builds(LoadUse, st.just("w/0"), SHARES, st.booleans(), core_wait_share=SHARES, host=st.just("w")),
+        max_size=3,
+    ).map(tuple),
+    link=st.none()
+    | st.builds(
+        LinkUse,
+        SHARES,
+        st.none() | st.floats(0.1, 2),
+        st.none() | st.floats(0, 0.1),
+        probed_bytes_per_second=st.none() | st.floats(0.1, 2),
+    ),
+    host=st.none() | HOSTS,
+    load_hosts=st.dictionaries(st.just("w"), HOSTS, max_size=1),
+    forty_milliseconds_share=st.none() | st.floats(0, 1),
+    second_spread=st.none() | st.floats(0, 1),
+    tcp_nodelay=st.none() | st.booleans(),
+    window_seconds=st.just(10.0),
     database=st.none() | st.builds(CpuUse, SHARES, st.floats(0.5, 4)),
     database_on_server_cores=st.booleans(),
     shared_cores=st.none() | st.floats(1, 8),
@@ -292,6 +309,14 @@ def test_a_limit_that_is_not_the_servers_voids_the_run_unless_the_generator_is_m
         assert not judged.valid
     if judged.limit == "load_generator" and not run.generator_is_measured:
         assert not judged.valid
+
+
+@given(FIGURES)
+def test_a_closed_loop_in_which_nobody_is_at_a_limit_ranks_nobody(run: RunFigures) -> None:
+    judged = judge(run)
+    unranked = any(reason.unranks for reason in judged.reasons)
+    if judged.valid and not run.generator_is_measured:
+        assert unranked == (judged.limit in ("latency", "none_found"))
 
 
 @given(FIGURES)

@@ -10,6 +10,7 @@ import pytest
 from bench.judge.figures import CpuUse, HostUse, LoadUse, RunFigures
 from bench.judge.judge import Judgement, is_spoilt_by_machine, judge
 from bench.results.figures import OpenLoop
+from bench.results.quota import QuotaUse
 
 FREE_LOAD = (LoadUse("a/0", 0.3, host="a"),)
 
@@ -60,7 +61,7 @@ def test_nothing_at_its_limit_and_30_to_84_per_cent_of_the_loads_core_gone_to_ot
     taken: float,
 ) -> None:
     """Seen: such runs ranked servers the other way round than the quiet machine."""
-    load_host = HostUse(cores=1, busy=min(1.0, taken + 0.35), others=taken)
+    load_host = HostUse(cores=1, busy=min(0.89, taken + 0.35), others=taken)
     found = judged(0.7, load_hosts={"a": load_host})
     assert codes(found) == {"OthersOnLoadCores": True}
     assert is_spoilt_by_machine(found.as_reasons())
@@ -116,6 +117,13 @@ def test_a_saturated_server_that_lost_a_tenth_of_its_core_is_measured_again() ->
     found = judged(0.70, HostUse(1, busy=0.99, others=0.29), wait=0.28)
     assert (found.limit, codes(found)) == ("server_cpu", {"OthersOnServerCores": True})
     assert is_spoilt_by_machine(found.as_reasons())
+
+
+def test_a_server_that_its_quota_stopped_lost_nothing_to_others() -> None:
+    """It is ready all the while, and others run where it may not."""
+    use = QuotaUse("here", "/a", ("server",), 0.5, 100, 95, 4.9)
+    found = judged(0.5, HostUse(1, busy=0.98, others=0.48), wait=0.49, quotas=(use,), window_seconds=10.0)
+    assert found.limit == "cpu_quota"
 
 
 def test_a_wait_for_our_own_processes_is_no_ones_loss() -> None:

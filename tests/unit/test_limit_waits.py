@@ -100,7 +100,7 @@ SHAPED = RunFigures(
     server=CpuUse(0.3, 1.0),
     load=LOAD,
     connections=50,
-    link=LinkUse(124e6, 1.25e9, 0.0002),
+    link=LinkUse(124e6, None, 0.0002, probed_bytes_per_second=1.25e9),
     window_seconds=10.0,
     second_spread=0.01,
 )

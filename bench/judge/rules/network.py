@@ -92,13 +92,13 @@ class LinkMayBeSlower(Rule, frozen=True):
     unranks: ClassVar[bool] = True
 
     bytes_per_second: float
-    link_bytes_per_second: float
+    probed_bytes_per_second: float
     remedy: str = "Measure the link for as long as a run, and see what its provider promises beyond a burst"
 
     @classmethod
     def find(cls, figures: RunFigures, thresholds: Thresholds) -> Iterator[LinkMayBeSlower]:
         link, spread = figures.link, figures.second_spread
-        if link is None or link.link_bytes_per_second is None or spread is None or not figures.requests:
+        if link is None or link.probed_bytes_per_second is None or spread is None or not figures.requests:
             return
         full = (*NetworkAtLimit.find(figures, thresholds), *PacketsAtLimit.find(figures, thresholds))
         if figures.open_loop is not None or full:
@@ -106,11 +106,11 @@ class LinkMayBeSlower(Rule, frozen=True):
         size = link.bytes_per_second * figures.window_seconds / figures.requests
         is_steady = spread <= STEADY_SPREAD and size >= LARGE_ANSWER_BYTES
         if is_steady and is_everybody_waiting(figures, thresholds):
-            yield cls(link.bytes_per_second, link.link_bytes_per_second)
+            yield cls(link.bytes_per_second, link.probed_bytes_per_second)
 
     @property
     def text(self) -> str:
-        part = self.bytes_per_second / self.link_bytes_per_second
+        part = self.bytes_per_second / self.probed_bytes_per_second
         return (
             f"a steady {self.bytes_per_second / 1e6:.1f} MB/s went over the link while nobody was busy: "
             f"it may carry less in a run than the probe found, of which this is {part:.0%}"
