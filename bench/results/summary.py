@@ -16,6 +16,7 @@ from bench.results.estimate import Estimate
 from bench.results.figures import Bytes, OpenLoop
 from bench.results.growth import Growth
 from bench.results.latency import Latency, latency_schema
+from bench.results.over_runs import LatencyOverRuns
 from bench.spec import LoadPlace
 
 SUMMARY_VERSION = 1
@@ -48,6 +49,7 @@ class CellSummary(msgspec.Struct, frozen=True):
     rate_per_second: float | None = None
     rate_share: float | None = None  # as stated; None: no share was
     open_loop: OpenLoop | None = None  # None: closed loop
+    latency_over_runs: LatencyOverRuns | None = None  # None: no run has a latency, or an older summary
     client: Client = USUAL_CLIENT
     load_on: LoadPlace = "loadgen"
     rss_growth: Growth | None = None  # in the window, with its interval; None: no run has it
