@@ -90,8 +90,8 @@ def _measured_seconds(inside: Mapping[str, Sequence[Slice]]) -> float | None:
     return mean(lengths) if lengths else None
 
 
-def open_loop_of(window: Window, offered: OfferedRate) -> OpenLoop:
-    """What an open loop adds to its window's figures."""
+def open_loop_of(window: Window, offered: OfferedRate, ended_after_seconds: int | None = None) -> OpenLoop:
+    """What an open loop adds to its window's figures. ``ended_after_seconds``: see OpenLoop."""
     return OpenLoop(
         offered_rate_per_second=offered.per_second,
         achieved_rate_per_second=window.requests_per_second,
@@ -100,6 +100,7 @@ def open_loop_of(window: Window, offered: OfferedRate) -> OpenLoop:
         backlog_max=window.backlog_max,
         backlog_dropped=window.backlog_dropped,
         own_maximum_per_second=offered.own_maximum_per_second,
+        ended_after_seconds=ended_after_seconds,
     )
 
 

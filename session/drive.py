@@ -14,6 +14,7 @@ from bench.plan.plan import Plan
 from bench.spec import Profile
 from bench.wire.load import LoadSpec
 from loadgen.live import LiveSeconds
+from loadgen.overload import lasting_overload
 from loadgen.stats import StoppedRun
 from loadgen.traffic import REQUEST_TIMEOUT_SECONDS, Traffic
 from reports.terminal.progress import LiveFigures, Progress
@@ -25,12 +26,17 @@ EPOCH_LEAD_SECONDS = 0.1
 WATCH_SECONDS = 0.5
 # Of long bodies: to hash one takes the load worker as long as five to ten others.
 HASH_SAMPLE_EVERY = 1_000
+LEAST_SAVED_SECONDS = 2.0
+"""A load whose end is nearer is not ended early."""
 
 
 class Driven(msgspec.Struct, frozen=True):
     """The load's data, and when it was made, in seconds on our monotonic clock."""
 
     data: StoppedRun
+    # As planned; of a load that was ended early, with the window that was measured and what came before it.
+    profile: Profile
+    ended_after_seconds: int | None  # None: as planned
     epoch: float  # its second 0
     stopped: float  # when the load workers were told to stop
     collected: float  # when their data was in
@@ -47,11 +53,14 @@ def drive_load(
 ) -> Driven:
     """Make the load of warm-up and window, and watch every party meanwhile.
 
+    A load at a rate that can't be met is ended early, and the seconds that show it are the window.
+
     ``clock_offsets`` are of the hosts' monotonic clocks, each minus ours, in seconds.
 
     Raises the error of a party that ended, and LoadError where the load began too late.
     """
     profile = plan.profile
+    overload: range | None = None
     load = parties.load
     live = LiveSeconds(len(load.worker_hosts))
     epoch = time.monotonic() + EPOCH_LEAD_SECONDS
@@ -63,13 +72,31 @@ def drive_load(
         while (now := time.monotonic()) < end:
             parties.check(server)
             _show(live, parties, profile, now - epoch, progress)
+            overload = _overload(attempt, profile, live, end - now)
+            if overload is not None:
+                break
             time.sleep(min(WATCH_SECONDS, max(0.0, end - time.monotonic())))
         stopped = time.monotonic()
         data = load.stop()
     except BaseException:
         load.abandon()
         raise
-    return Driven(data, epoch, stopped, time.monotonic())
+    ended_after = None if overload is None else overload.stop
+    return Driven(data, _measured(profile, overload), ended_after, epoch, stopped, time.monotonic())
+
+
+def _overload(attempt: Attempt, profile: Profile, live: LiveSeconds, left_seconds: float) -> range | None:
+    """The seconds that show that the attempt's rate can't be met, where ending it early saves something."""
+    if attempt.rate is None or left_seconds < LEAST_SAVED_SECONDS:
+        return None
+    return lasting_overload(live.seconds(), attempt.rate.per_second, profile.arrivals)
+
+
+def _measured(profile: Profile, seconds: range | None) -> Profile:
+    """The profile with these seconds as its window; ``None``: all went as planned."""
+    if seconds is None:
+        return profile
+    return msgspec.structs.replace(profile, warmup_seconds=seconds.start, window_seconds=len(seconds))
 
 
 def _check_ramp(took_seconds: float, profile: Profile) -> None:

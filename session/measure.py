@@ -73,7 +73,7 @@ def measure_run(
         after = rest(profile.after_rest_seconds, parties.agents, cores)
         rested = time.monotonic()
         leads.append(_wall_lead())
-        home = _collect(attempt, plan, traffic, parties, begun, load)
+        home = _collect(attempt, traffic, parties, begun, load)
         leads.append(_wall_lead())
         stopped = time.monotonic()
     timeline = Timeline(
@@ -86,7 +86,7 @@ def measure_run(
         load_collected=load.collected,
         rested=rested,
         stopped=stopped,
-        profile=profile,
+        profile=load.profile,
     )
     evidence = RunEvidence(
         planned=Planned(attempt.run, attempt.number, begun.server.deployment.spec, traffic.endpoint),
@@ -160,7 +160,6 @@ class Home(msgspec.Struct, frozen=True):
 
 def _collect(
     attempt: Attempt,
-    plan: Plan,
     traffic: Traffic,
     parties: Parties,
     begun: BegunRun,
@@ -179,7 +178,14 @@ def _collect(
         clocks = pool.submit(parties.agents.read_clocks)
         stopped = pool.submit(stop_server)
         agents = pool.submit(parties.agents.collect, attempt.label, begun.targets)
-        load = pool.submit(parties.load.collect, attempt.label, driven.data, plan.profile, attempt.rate)
+        load = pool.submit(
+            parties.load.collect,
+            attempt.label,
+            driven.data,
+            driven.profile,
+            attempt.rate,
+            driven.ended_after_seconds,
+        )
         wait_for_all(clocks=clocks, server=stopped, agents=agents, load=load)
     database, server = stopped.result()
     return Home(server, load.result(), database, agents.result(), clocks.result())
@@ -218,7 +224,8 @@ def _files(home: Home) -> dict[str, bytes]:
 
 def _histograms(load: LoadEvidence) -> dict[str, Pairs]:
     window = load.window
-    found = {"good": window.histogram, "failed": window.failure_histogram}
+    found = {"good": window.histogram, "failed": window.failure_histogram, "waited": window.waited}
     if load.open_loop is not None:
         found |= {"service": window.service_histogram, "send_lag": window.send_lag}
+        found["waited_service"] = window.waited_service
     return found

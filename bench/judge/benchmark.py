@@ -95,6 +95,18 @@ def not_run(cell: Cell, runs: Sequence[RunResult]) -> Reason:
     return Reason("not_run", "it has not been run yet", "Go on with --resume", invalidates=True)
 
 
+def unlike_rates(runs: Sequence[RunResult]) -> Iterator[Reason]:
+    """Runs of one open-loop cell at several rates, as results have them from before a share was one rate."""
+    offered = list(dict.fromkeys(run.open_loop.offered_rate_per_second for run in runs if run.open_loop))
+    if len(offered) > 1:
+        rates = ", ".join(f"{rate:,.5g}" for rate in offered)
+        yield Reason(
+            "unlike_rates",
+            f"its runs were offered unlike rates: {rates} requests/s; their median is of none of them",
+            "Measure again: the share is now one rate in all blocks",
+        )
+
+
 def left_out(reason: Reason) -> Reason:
     """Why some runs of a cell are left out of its figures, which the other runs give."""
     return msgspec.structs.replace(reason, text=f"left out of the figures: {reason.text}", invalidates=False)

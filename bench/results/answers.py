@@ -74,7 +74,9 @@ def answers_of(window: Window, seconds: Sequence[Second]) -> AnswersSeen:
         bodies_checked=window.bodies_checked,
         bodies_wrong=wrong,
         reconnects=sum(worker.reconnects for worker in window.workers),
-        seconds_without=tuple(one.second for one in seconds if one.in_window and not one.requests),
+        seconds_without=tuple(
+            one.second for one in seconds if one.in_window and not one.requests + one.failures
+        ),
         silence=_longest_silence(window),
         standing=_most_standing(window),
     )

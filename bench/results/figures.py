@@ -139,6 +139,9 @@ class OpenLoop(msgspec.Struct, frozen=True):
     backlog_dropped: int  # requests that found it full: they were not sent, and are in no latency
     # What the same cell reached in closed loop when its rate was fixed; a share is of it. None: not known.
     own_maximum_per_second: float | None = None
+    # The load was ended so long after its start, as the rate could not be met: the window is the end of this
+    # time. None: it was offered as long as planned. Of a cell, the shortest.
+    ended_after_seconds: float | None = None
 
 
 class Timing(msgspec.Struct, frozen=True):

@@ -112,7 +112,7 @@ def quantile_seconds(histogram: Histogram, percentile: Percentile) -> float | No
     return histogram.quantile(percentile.fraction) / NANOSECONDS
 
 
-P99 = next(one for one in PERCENTILES if one.name == "p99")
+P50, P99 = (next(one for one in PERCENTILES if one.name == name) for name in ("p50", "p99"))
 
 
 def borne_by(latency: Latency | None, count: int) -> Latency | None:

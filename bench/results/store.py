@@ -27,9 +27,11 @@ from bench.nearest import guess
 from bench.plan.plan import PLAN_VERSION, Environment, Plan
 from bench.results.run import RESULT_VERSION, RunResult, borne_run
 from bench.results.summary import SUMMARY_VERSION, Summary
+from bench.wire.slices import Pairs
 
 CHECKSUMS = "checksums.json"
 RUN = "run.json"
+HISTOGRAMS = "histogram.json"
 NAMED_AT_MOST = 8
 """Names of results in a message."""
 
@@ -185,6 +187,14 @@ class Store:
         """
         runs = (_read_run(folder, lambda run: run.run_id) for folder in _folders(self.runs_directory))
         return tuple(sorted(runs, key=lambda run: run.position))
+
+    def read_histograms(self, run_id: str) -> dict[str, Pairs]:
+        """Of one run: ``good``, ``waited`` and others by name, in ns; {} where it was saved with none.
+
+        Raises ResultError where the file is damaged.
+        """
+        path = self.runs_directory / run_id / HISTOGRAMS
+        return _decode(path, dict[str, Pairs], None) if path.is_file() else {}
 
     def write_summary(self, summary: Summary) -> None:
         self.write_file("summary.json", _encode(summary))

@@ -15,6 +15,7 @@ from bench.results.course import CellSpeed
 from bench.results.estimate import Estimate
 from bench.results.figures import Bytes, OpenLoop
 from bench.results.latency import Latency, latency_schema
+from bench.results.over_runs import LatencyOverRuns
 from bench.spec import LoadPlace
 
 SUMMARY_VERSION = 1
@@ -47,6 +48,7 @@ class CellSummary(msgspec.Struct, frozen=True):
     rate_per_second: float | None = None
     rate_share: float | None = None  # as stated; None: no share was
     open_loop: OpenLoop | None = None  # None: closed loop
+    latency_over_runs: LatencyOverRuns | None = None  # None: no run has a latency, or an older summary
     client: Client = USUAL_CLIENT
     load_on: LoadPlace = "loadgen"
     speed: CellSpeed | None = None  # None: CPU per request isn't known, or the results are older

@@ -13,6 +13,8 @@ from itertools import combinations, pairwise
 
 import msgspec
 
+from bench.judge.rules.rates import is_server_behind
+from bench.results.latency import P99
 from bench.results.pairs import by_block, ratio_over_blocks, valid_runs
 from bench.results.ratio import METRICS, Metric
 from bench.results.run import RunResult
@@ -21,6 +23,7 @@ from bench.verdicts.order import Figures, order
 from bench.verdicts.pair import Pair, PairVerdict, Verdict, judge_pairs
 
 THROUGHPUT = METRICS[0]
+P99_SECONDS = METRICS[1]
 
 
 class Field(msgspec.Struct, frozen=True):
@@ -123,7 +126,19 @@ class Contest(msgspec.Struct, frozen=True):
 
 def contests(summary: Summary, runs: Sequence[RunResult], endpoints: Sequence[str]) -> tuple[Contest, ...]:
     """By throughput: one for each endpoint (in this order), number of workers and closed-loop load level."""
-    return judge(throughput_fields(summary, endpoints), runs)
+    fields = throughput_fields(summary, endpoints)
+    return judge((*fields, *rate_fields(summary, endpoints)), runs)[: len(fields)]
+
+
+def rate_contests(
+    summary: Summary, runs: Sequence[RunResult], endpoints: Sequence[str]
+) -> tuple[Contest, ...]:
+    """By p99 at equal rates: one for each endpoint, number of workers and rate in requests/s.
+
+    They are judged together with those by throughput, as one report states them together.
+    """
+    fields = throughput_fields(summary, endpoints)
+    return judge((*fields, *rate_fields(summary, endpoints)), runs)[len(fields) :]
 
 
 def throughput_fields(summary: Summary, endpoints: Sequence[str]) -> tuple[Field, ...]:
@@ -134,6 +149,24 @@ def throughput_fields(summary: Summary, endpoints: Sequence[str]) -> tuple[Field
         Field(THROUGHPUT, tuple(cell for cell in cells if _key(cell) == key))
         for key in sorted(keys, key=lambda key: (places[key[0]], key[1], key[2]))
     )
+
+
+def rate_fields(summary: Summary, endpoints: Sequence[str]) -> tuple[Field, ...]:
+    """At each rate the servers that met it: the latency of an overload grows for as long as it lasts."""
+    cells = [cell for cell in summary.cells if is_comparable_at_rate(cell)]
+    places = {name: place for place, name in enumerate(endpoints)}
+    keys = dict.fromkeys((*_key(cell), cell.rate_per_second or 0.0) for cell in cells)
+    return tuple(
+        Field(P99_SECONDS, tuple(cell for cell in cells if (*_key(cell), cell.rate_per_second) == key))
+        for key in sorted(keys, key=lambda key: (places[key[0]], *key[1:]))
+    )
+
+
+def is_comparable_at_rate(cell: CellSummary) -> bool:
+    """It met a rate that is the same for all servers, with enough requests for a p99."""
+    is_stated = cell.rate_per_second is not None and cell.rate_share is None
+    has_tail = P99.of(cell.latency_seconds) is not None
+    return cell.valid and is_stated and has_tail and not is_server_behind(cell.reasons)
 
 
 def judge(fields: Sequence[Field], runs: Sequence[RunResult]) -> tuple[Contest, ...]:

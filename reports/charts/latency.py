@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from bench.plan.plan import Plan
 from bench.results.latency import PERCENTILES, Latency
+from bench.results.summary import CellSummary
 from reports.charts.panels import (
     Axis,
     Figure,
@@ -16,6 +17,7 @@ from reports.charts.panels import (
 )
 from reports.charts.svg import log_ticks
 from reports.tables.latency import latency_table
+from reports.words.over_runs import over_runs
 from reports.words.verdicts import Labelled
 
 # The axis has a tick for each percentile, then one for the maximum.
@@ -30,6 +32,7 @@ def latency_figure(contests: Labelled, plan: Plan) -> Figure:
         known = [
             (cell.server, cell.latency_seconds) for cell in contest.valid if cell.latency_seconds is not None
         ]
+        whiskers = {cell.server: _whiskers(cell) for cell in contest.valid}
         series = tuple(
             Series(
                 server,
@@ -37,6 +40,7 @@ def latency_figure(contests: Labelled, plan: Plan) -> Figure:
                 styles[server].line_class,
                 styles[server].mark_class,
                 styles[server].shape,
+                whiskers[server],
             )
             for server, latency in known
         )
@@ -64,11 +68,22 @@ def latency_figure(contests: Labelled, plan: Plan) -> Figure:
         "latency-by-percentile",
         "Latency by percentile",
         f"Window only, 0.1 % resolution, closed loop with {plan.profile.connections} connections. "
-        "Both axes are logarithmic. Refused cells are in the table only.",
+        "Both axes are logarithmic; whiskers are 95 % intervals over runs, cut where the axis ends. "
+        "Refused cells are in the table only.",
         server_keys(styles, contests),
         tuple(panels),
         (latency_table(contests),),
     )
+
+
+def _whiskers(cell: CellSummary) -> tuple[tuple[float, float, float], ...]:
+    """(place on the axis, low, high) in ms of each percentile that has an interval over runs."""
+    found = []
+    for at, percentile in enumerate(PERCENTILES):
+        known = over_runs(cell, percentile)
+        if known is not None and known.estimate.low is not None and known.estimate.high is not None:
+            found.append((float(at), known.estimate.low * 1e3, known.estimate.high * 1e3))
+    return tuple(found)
 
 
 def _heard(latency: Latency) -> str:

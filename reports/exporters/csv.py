@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import csv
 import io
+from collections.abc import Iterator
 
 from bench.results.latency import PERCENTILES
 from bench.results.summary import CellSummary, Summary
 from reports.exporters import Exporter
 from reports.results import Results
 
+ENDS = ("low", "high", "least_run", "greatest_run")
+"""Of a percentile over runs: its 95 % interval, and its runs' extremes."""
 _CSV_COLUMNS = (
     "server",
     "server_version",
@@ -28,6 +31,8 @@ _CSV_COLUMNS = (
     "requests_per_second_high",
     *(f"latency_{percentile.name}_seconds" for percentile in PERCENTILES),
     "latency_max_seconds",
+    *(f"latency_{percentile.name}_seconds_{end}" for percentile in PERCENTILES for end in ENDS),
+    *(f"latency_{percentile.name}_seconds_of_all_requests" for percentile in PERCENTILES),
     "rss_idle_bytes",
     "rss_median_bytes",
     "rss_peak_bytes",
@@ -73,6 +78,7 @@ def _csv_row(cell: CellSummary) -> tuple[object, ...]:
         figures.high,
         *(percentile.of(latency) for percentile in PERCENTILES),
         latency.max if latency else None,
+        *_over_runs(cell),
         rss.idle,
         rss.median,
         rss.peak,
@@ -85,6 +91,18 @@ def _csv_row(cell: CellSummary) -> tuple[object, ...]:
         "; ".join(reason.text for reason in cell.reasons),
         " ".join(latency.at_least) if latency else "",
     )
+
+
+def _over_runs(cell: CellSummary) -> Iterator[float | None]:
+    known = cell.latency_over_runs
+    for percentile in PERCENTILES:
+        found = None if known is None else known.of(percentile)
+        if found is None:
+            yield from (None,) * len(ENDS)
+        else:
+            yield from (found.estimate.low, found.estimate.high, found.least, found.greatest)
+    for percentile in PERCENTILES:
+        yield None if known is None else percentile.of(known.all_requests)
 
 
 def _content(results: Results) -> bytes:

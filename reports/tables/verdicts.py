@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import pairwise
 
+from bench.results.latency import P99
 from bench.results.summary import CellSummary
 from reports.tables.table import Table, TableRow, group, numbers, words
-from reports.words.latency import latency_ms, latency_notes
+from reports.words.latency import latency_notes
 from reports.words.numbers import MISSING, megabytes, rate, rate_interval
+from reports.words.over_runs import milliseconds_of
 from reports.words.sentences import LIMITS, against_next, refused_because, unranked_because
 from reports.words.verdicts import Labelled
 
@@ -61,7 +63,7 @@ def _row(cell: CellSummary, against: str, tone: str = "") -> TableRow:
             rate(figures.median),
             rate_interval(figures),
             against,
-            latency_ms(cell.latency_seconds, "p99"),
+            milliseconds_of(cell, P99),
             megabytes(cell.rss_bytes.median),
             LIMITS.get(cell.limit, cell.limit),
         ),

@@ -6,11 +6,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from bench.judge.reason import Reason
+from bench.judge.rules.rates import RateEndedEarly, ServerBehindRate
 from bench.judge.speed import MACHINE_SPEED_CODE
 from bench.results.run import RunResult
 from bench.results.summary import CellSummary, Summary, added_warnings
 from reports.words.numbers import counted, listed, percent, rate
-from reports.words.rates import BEHIND
 from reports.words.sentences import ONE_RUN
 from reports.words.shares import load_share
 
@@ -19,6 +19,8 @@ MOST_HOSTS = 3
 MOST_NAMES = 4
 WIDE_SHARE = 0.10
 """An interval that reaches further from its median is called wide."""
+OF_ROWS = (ServerBehindRate.code(), RateEndedEarly.code())
+"""What the table of cells says of a server that did not keep up with a rate."""
 OF_RUNS = ("run_failed", "run_repeated", "rate_unknown")
 
 
@@ -40,6 +42,7 @@ CAUSES = {
     "OthersOnLoadCores": CauseWords("Other programs disturbed {runs}", "of the load's cores"),
     "OthersOnServerCores": CauseWords("Other programs disturbed {runs}", "of the server's cores"),
     "RateSpoiltByOthers": CauseWords("Other programs kept {runs} from the stated rate"),
+    "MissedBelowMaximum": CauseWords("A rate below the server's own maximum was missed in {runs}"),
     "MachineSpeedOff": CauseWords("The machine itself was slower or faster than before in {runs}"),
     "MachineSpeedMoved": CauseWords("The machine's own speed changed within {runs}"),
     "CoresBusyAtRest": CauseWords("The server's cores were not idle at rest in {runs}"),
@@ -90,7 +93,7 @@ def _causes(runs: Sequence[RunResult]) -> list[list[Reason]]:
     for run in runs:
         by_code: dict[str, Reason] = {}
         for reason in run.reasons:
-            if reason.code == BEHIND or (run.cell.is_of_method and not reason.invalidates):
+            if reason.code in OF_ROWS or (run.cell.is_of_method and not reason.invalidates):
                 continue
             known = by_code.get(reason.code)
             if known is None or reason.invalidates > known.invalidates:

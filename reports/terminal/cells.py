@@ -8,13 +8,15 @@ from typing import Any
 
 from bench.clients import client_of
 from bench.results.cell import Cell, SkippedCell
+from bench.results.latency import P50, P99
 from bench.results.pairs import runs_of
 from bench.results.run import RunResult
 from bench.results.summary import CellSummary, Summary
-from bench.verdicts.contest import contests
-from reports.words.latency import latency_ms
+from bench.verdicts.contest import contests, rate_contests
+from bench.verdicts.pair import PairVerdict
 from reports.words.numbers import counted, megabytes, rate
-from reports.words.rates import achieved_rate, is_behind, p99_seconds
+from reports.words.over_runs import milliseconds_of
+from reports.words.rates import achieved_rate, ended_early, is_behind, p99_seconds, tail_verdict
 from reports.words.sentences import LIMITS, against_next, refused_because, unranked_because
 
 
@@ -46,7 +48,9 @@ def cell_rows(summary: Summary, runs: Sequence[RunResult]) -> list[CellRow]:
     load_of = _load_words(cells)
     found = contests(summary, runs, endpoints)
     against = {step.better.cell: against_next(step) for contest in found for step in contest.steps}
-    places = {cell.cell: place for contest in found for place, cell in enumerate(contest.cells)}
+    at_rates = rate_contests(summary, runs, endpoints)
+    tails = {step.better.cell: step for contest in at_rates for step in contest.steps}
+    places = {cell.cell: place for contest in (*found, *at_rates) for place, cell in enumerate(contest.cells)}
 
     def place(one: CellSummary | SkippedCell) -> tuple[Any, ...]:
         cell = one.cell
@@ -62,7 +66,8 @@ def cell_rows(summary: Summary, runs: Sequence[RunResult]) -> list[CellRow]:
         elif not one.valid:
             rows.append(_void_row(one, names, summary))
         else:
-            verdict = _verdict(one, against.get(one.cell, ""), in_contest=one.cell in places)
+            in_contest = one.cell in places
+            verdict = _verdict(one, against.get(one.cell, ""), tails.get(one.cell), in_contest=in_contest)
             rows.append(_measured_row(one, names, verdict + _left_out(one, runs)))
     return rows
 
@@ -86,8 +91,8 @@ def _measured_row(cell: CellSummary, names: dict[str, str], verdict: str) -> Cel
         **names,
         rate=rate(figures.median),
         interval=f"[{low}, {high}]" if is_known else "",
-        p50=latency_ms(cell.latency_seconds, "p50"),
-        p99=latency_ms(cell.latency_seconds, "p99"),
+        p50=milliseconds_of(cell, P50),
+        p99=milliseconds_of(cell, P99),
         rss=megabytes(cell.rss_bytes.median),
         limit=LIMITS.get(cell.limit, cell.limit),
         verdict=verdict,
@@ -106,11 +111,12 @@ def _void_row(cell: CellSummary, names: dict[str, str], summary: Summary) -> Cel
     return CellRow(**names, verdict=f"not measured: {why}", tone="void")
 
 
-def _verdict(cell: CellSummary, against: str, *, in_contest: bool) -> str:
+def _verdict(cell: CellSummary, against: str, tail: PairVerdict | None, *, in_contest: bool) -> str:
     if is_behind(cell):
-        return f"did not keep up: {rate(achieved_rate(cell))} requests/s answered"
+        ended = f", {ended_early(cell)}" if ended_early(cell) else ""
+        return f"did not keep up: {rate(achieved_rate(cell))} requests/s answered{ended}"
     if cell.is_open_loop:
-        return "kept up"
+        return tail_verdict(tail)
     if not in_contest:
         return "valid, of server and load generator together"
     return unranked_because(cell) or against or "valid"

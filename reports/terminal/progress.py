@@ -21,6 +21,7 @@ from bench.results.latency import P99
 from bench.results.run import RunResult
 from reports.terminal.consoles import console
 from reports.terminal.screen import LABEL_COLUMNS, labelled
+from reports.words.latency import AT_LEAST
 from reports.words.sentences import LIMITS
 
 BAR_COLUMNS = 24
@@ -228,8 +229,9 @@ class Progress:
         self._step = self._figures = ""
         if self.is_live and result.valid:
             return
-        p99 = P99.of(result.latency_seconds)
-        latency = "" if p99 is None else f"p99 {_ms(p99)}  "
+        p99, found = P99.of(result.latency_seconds), result.latency_seconds
+        at_least = AT_LEAST if found is not None and P99.name in found.at_least else ""
+        latency = "" if p99 is None else f"p99 {at_least}{_ms(p99)}  "
         reasons = "; ".join(reason.text for reason in result.reasons if reason.invalidates)
         self.note(
             "Run" if result.valid else "Void",

@@ -125,12 +125,20 @@ class LoadParty:
             self._cluster.abort_run()
 
     def collect(
-        self, label: str, stopped: StoppedRun, profile: Profile, rate: OfferedRate | None
+        self,
+        label: str,
+        stopped: StoppedRun,
+        profile: Profile,
+        rate: OfferedRate | None,
+        ended_after_seconds: int | None,
     ) -> LoadEvidence:
-        """Cut to the window. ``rate`` is what was offered in open loop. Raises LoadError."""
+        """Cut to the window of ``profile``. ``rate`` is what was offered in open loop. Raises LoadError.
+
+        ``ended_after_seconds``: of a load whose rate could not be met; its window showed that.
+        """
         spools = self._read_spools(label)
         try:
-            return self._evidence(label, stopped, spools, profile, rate)
+            return self._evidence(label, stopped, spools, profile, rate, ended_after_seconds)
         except ValueError as error:
             raise LoadError(
                 f"a load worker's figures are damaged: {error}",
@@ -144,6 +152,7 @@ class LoadParty:
         spools: Mapping[str, ReadSpool],
         profile: Profile,
         rate: OfferedRate | None,
+        ended_after_seconds: int | None,
     ) -> LoadEvidence:
         """Raises ValueError for a histogram that can be none."""
         window = cut_window(
@@ -164,7 +173,7 @@ class LoadParty:
             in_flight_at_stop=sum(one.in_flight_at_stop for one in stopped.totals.values()),
             locust_requests=stopped.locust.requests,
             spool_requests=sum(one.totals.answered for one in spools.values()),
-            open_loop=None if rate is None else open_loop_of(window, rate),
+            open_loop=None if rate is None else open_loop_of(window, rate, ended_after_seconds),
             contradictions=(
                 *contradictions(label, stopped.slices, stopped.totals, spools),
                 *window_contradictions(window, seconds, answered),

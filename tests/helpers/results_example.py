@@ -32,6 +32,7 @@ from bench.results.latency import Latency
 from bench.results.run import RESULT_VERSION, RunResult, borne_run
 from bench.results.store import Store
 from bench.spec import Profile, ServerSpec, Settings
+from bench.wire.histogram import index_of
 from tests.helpers.endpoints import ENDPOINTS
 
 RATES = {
@@ -105,7 +106,7 @@ class Example:
         store = Store.create(root, self.plan.name, self.plan)
         store.write_environment(self.environment)
         for run in self.runs:
-            store.write_run(run, {"histogram.json": b"[[12, 3]]", "server.log": b"started\n"})
+            store.write_run(run, {"histogram.json": histograms(run), "server.log": b"started\n"})
         return store
 
     def changed(
@@ -332,6 +333,19 @@ def run_result(planned: PlannedRun, profile: Profile, noise: float, system: str 
     )
 
 
+def histograms(run: RunResult) -> bytes:
+    """histogram.json of as many requests as the run has, with its percentiles."""
+    latency, pairs, below = run.latency_seconds, [], 0
+    if latency is not None:
+        for percentile, value in latency.percentiles():
+            if value is not None:
+                rank = math.ceil(percentile.fraction * run.requests)
+                pairs.append((index_of(round(value * 1e9)), rank - below))
+                below = rank
+        pairs.append((index_of(round(latency.max * 1e9)), run.requests - below))
+    return msgspec.json.encode({"good": pairs, "failed": []})
+
+
 def at_a_rate(run: RunResult, planned: PlannedRun) -> RunResult:
     """The closed-loop run's server at a stated rate: quick below its maximum, overloaded above it."""
     maximum = run.requests_per_second
@@ -342,7 +356,7 @@ def at_a_rate(run: RunResult, planned: PlannedRun) -> RunResult:
     quick = 1 / maximum / max(0.02, 1 - achieved / maximum)
     service = _latency_of(quick)
     lag = _latency_of(0.8 if is_behind else 2e-5)
-    behind = ServerBehindRate(float(offered), achieved, "using 1.00 of 1 cores")
+    behind = ServerBehindRate(float(offered), achieved, None, "using 1.00 of 1 cores")
     return msgspec.structs.replace(
         run,
         cell=planned.cell,

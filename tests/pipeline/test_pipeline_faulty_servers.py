@@ -91,6 +91,7 @@ def test_wrong_bodies_of_the_right_length_void_a_run(alone: dict[str, dict[str, 
     answers = one["answers"]
     assert answers["bodies_checked"] == answers["right_size"] == one["requests"] + one["failures"]["bad_body"]
     assert answers["bodies_wrong"] == one["failures"]["bad_body"] > 100
+    assert "StoppedAnswering" not in reasons(one), "wrong answers are answers"
     assert f"{answers['bodies_wrong']:,} of {answers['right_size']:,} answers" in found["text"]
 
 

@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 
 from bench.errors import ResultError
 from bench.judge.reason import Limit, Reason
+from bench.results.all_requests import all_requests_of
 from bench.results.run import RunResult
 from bench.results.store import Store
 from bench.results.summarise import summarise
@@ -470,7 +471,8 @@ def test_summary_json_and_csv_are_written_beside_it(tmp_path: Path) -> None:
     made = example(QUICK)
     store = made.save(tmp_path)
     render_again(store)
-    assert store.read_summary() == summarise(made.plan, made.runs)
+    merged = all_requests_of(store, made.runs)
+    assert store.read_summary() == summarise(made.plan, made.runs, (), merged)
     assert json.loads((store.directory / "summary.json").read_bytes())["version"] == 1
     assert (store.directory / "report.csv").read_text() == cells_csv(store.read_summary())
 

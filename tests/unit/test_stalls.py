@@ -80,7 +80,7 @@ def test_one_wrong_body_among_tens_of_thousands_voids() -> None:
     found = reasons(window(failures={"bad_body": 1}, bodies_checked=40_001))
     assert list(found) == ["WrongAnswers"], "it isn't said twice"
     assert found["WrongAnswers"].invalidates
-    assert found["WrongAnswers"].text == "1 of 40,001 answers had a body that was wrong (0.00%)"
+    assert found["WrongAnswers"].text == "1 of 40,001 answers had a body that was wrong (less than 0.01%)"
 
 
 def test_wrong_bodies_of_a_sample_are_scaled_up_with_what_it_bears() -> None:
@@ -94,7 +94,10 @@ def test_wrong_bodies_of_a_sample_are_scaled_up_with_what_it_bears() -> None:
 def test_a_wrong_length_is_a_wrong_body() -> None:
     found = reasons(window(failures={"bad_length": 2}, bodies_checked=40_000))
     assert list(found) == ["WrongAnswers"]
-    assert found["WrongAnswers"].text == "2 of 40,002 answers had a body that was of the wrong length (0.00%)"
+    assert (
+        found["WrongAnswers"].text
+        == "2 of 40,002 answers had a body that was of the wrong length (less than 0.01%)"
+    )
 
 
 @pytest.mark.parametrize(
@@ -145,6 +148,13 @@ def test_a_standstill_among_short_stalls_is_none_of_them() -> None:
 def test_a_second_without_an_answer_is_named_whoever_was_kept_from_looking() -> None:
     found = reasons(window(quiet({}, {}, {})), seconds_of(5_000, 5_000, 0, 0, 5_000, 5_000, 5_000, 5_000))
     assert "for 2.0 s from second 2 on" in found["StoppedAnswering"].text
+
+
+def test_seconds_of_wrong_answers_are_no_silence() -> None:
+    wrong = tuple(Second(k, True, 0 if k > 5 else 5_000, 5_000, None, None, None) for k in range(LENGTH))
+    assert list(reasons(window(failures={"bad_body": 10_000}, bodies_checked=50_000), wrong)) == [
+        "WrongAnswers"
+    ]
 
 
 def test_few_and_slow_answers_are_no_silence() -> None:

@@ -97,6 +97,8 @@ class WrongAnswers(Rule, frozen=True):
 
 
 def _part(share: float) -> str:
+    if share < 0.0001:
+        return "less than 0.01%"
     return f"{share:.2%}" if share < 0.1 else f"{share:.0%}"
 
 
