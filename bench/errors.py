@@ -220,13 +220,13 @@ class InvalidMeasurement(AsgibenchError):
 
 
 class GateFailed(AsgibenchError):
-    """B is worse than A by more than --fail-over allows, beyond the uncertainty."""
+    """Some figure of B is shown to be worse than A's by more than --fail-over allows."""
 
     exit_code = 61
 
 
 class GateUndecided(AsgibenchError):
-    """Nothing was found worse by more than --fail-over allows, and some cell can't be judged."""
+    """Nothing is shown to be worse by more than --fail-over allows, and not every figure to be within it."""
 
     exit_code = 62
 

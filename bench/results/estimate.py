@@ -44,9 +44,9 @@ def estimate(values: Sequence[float]) -> Estimate:
     return Estimate(middle, low, high, count)
 
 
-def half_width(deviation: float, count: int, confidence: float = CONFIDENCE) -> float:
-    """Half of the interval of a mean of ``count`` >= 2 values with this sample deviation."""
-    return t_quantile(0.5 + confidence / 2, count - 1) * deviation / math.sqrt(count)
+def half_width(deviation: float, count: int) -> float:
+    """Half of the 95 % interval of a mean of ``count`` >= 2 values with this sample deviation."""
+    return t_quantile(0.5 + CONFIDENCE / 2, count - 1) * deviation / math.sqrt(count)
 
 
 def t_quantile(probability: float, degrees: int) -> float:

@@ -182,14 +182,14 @@ def judge(fields: Sequence[Field], runs: Sequence[RunResult]) -> tuple[Contest, 
 def _unjudged(field: Field, runs: Sequence[RunResult]) -> tuple[Contest, list[Pair]]:
     is_maximum = field.metric is THROUGHPUT
     figures = {cell.server: _figures(field.metric, cell, runs) for cell in field.cells}
-    valid = [cell for cell in field.cells if cell.valid and figures[cell.server]]
-    kept = [cell for cell in valid if not is_maximum or cell.is_ranked]
+    unranked = [cell for cell in field.cells if is_maximum and cell.valid and not cell.is_ranked]
+    kept = [cell for cell in field.cells if cell.valid and cell not in unranked and figures[cell.server]]
     ranked = [kept[place] for place in order([figures[cell.server] for cell in kept])]
     contest = Contest(
         metric=field.metric,
         ranked=tuple(ranked),
-        unranked=tuple(cell for cell in valid if cell not in kept),
-        refused=tuple(cell for cell in field.cells if cell not in valid),
+        unranked=tuple(unranked),
+        refused=tuple(cell for cell in field.cells if cell not in kept and cell not in unranked),
         pairs=(),
     )
     return contest, [_pair(one, other, figures, field.metric) for one, other in combinations(ranked, 2)]

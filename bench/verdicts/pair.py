@@ -7,20 +7,17 @@ judged together, and each pair's verdict.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from enum import Enum
 
 import msgspec
 
-from bench.results.estimate import CONFIDENCE, half_width
 from bench.results.pairs import PairRatio
-from bench.results.significance import holm
+from bench.results.significance import FALSE_CLAIMS, first_true, holm, is_beyond
 from bench.results.summary import CellSummary
 
 LEVEL_MARGIN = 1.05
 """Servers whose ratio surely lies between 1/1.05 and 1.05 are called level: no reason to choose by."""
-FALSE_CLAIMS = 1 - CONFIDENCE
-"""The probability of claiming any difference that isn't there, over all pairs that are judged together."""
 MOST_BLOCKS = 1_000
 
 
@@ -98,24 +95,11 @@ def _more_blocks(ratio: PairRatio, left: int) -> int | None:
     """
     if ratio.mean is None or ratio.spread is None:
         return None
-    distance, spread, as_sure = math.log(ratio.mean), ratio.spread, 1 - FALSE_CLAIMS / max(1, left)
+    distance, spread = math.log(ratio.mean), ratio.spread
 
     def is_settled(blocks: int) -> bool:
-        is_ahead = half_width(spread, blocks, as_sure) < distance
-        return is_ahead or half_width(spread, blocks) + distance < math.log(LEVEL_MARGIN)
+        is_ahead = is_beyond(distance, spread, blocks, FALSE_CLAIMS / max(1, left))
+        return is_ahead or is_beyond(math.log(LEVEL_MARGIN) - distance, spread, blocks, FALSE_CLAIMS)
 
     needed = first_true(is_settled, ratio.blocks + 1, ratio.blocks + MOST_BLOCKS)
     return None if needed is None else needed - ratio.blocks
-
-
-def first_true(test: Callable[[int], bool], first: int, last: int) -> int | None:
-    """The least number that passes, if all above one that passes do; None: none does."""
-    if not test(last):
-        return None
-    while first < last:
-        middle = (first + last) // 2
-        if test(middle):
-            last = middle
-        else:
-            first = middle + 1
-    return first

@@ -51,7 +51,7 @@ def page_of(comparison: Comparison, gate: Gate | None = None) -> Page:
         eyebrow=f"asgibench comparison · A: {name_a} ({a.environment}) · B: {name_b} ({b.environment})",
         headline=headline(comparison),
         scope="Every ratio is B’s figure over A’s, of the medians of the valid runs. A difference is claimed "
-        "only where the whole 95 % interval lies on one side of 1.",
+        "only where the whole 95 % interval lies on one side of 1, and only if it stands among all figures.",
         sections=(
             Section("answer", "The answer", _answer(comparison, groups, gate), "Answer"),
             Section("ratios", "Ratios", tables, "Ratios"),

@@ -25,7 +25,7 @@ from reports.comparison.fingerprints import host_differences, python_sentence, s
 from reports.comparison.page import notes
 from reports.comparison.speed import speed_ratio_sentences, speed_sentence
 
-_LEGEND = "B over A of medians [95 % interval]; ~ is within noise"
+_LEGEND = "B over A of medians [95 % interval]; ~ is within noise, ? not beyond chance"
 _TITLES = ("", "A, req/s", "B, req/s", "requests/s", "p99", "RSS", "CPU a request", "req/s a core")
 _WHICH_WAY = {Change.BETTER: " better", Change.WORSE: " worse"}
 # Which of the titles a table has; the page has all.

@@ -8,8 +8,10 @@ from collections.abc import Iterator
 
 from bench.results.latency import PERCENTILES
 from bench.results.summary import CellSummary, Summary
+from bench.verdicts.contest import Lead
 from reports.exporters import Exporter
 from reports.results import Results
+from reports.words.verdicts import Labelled
 
 ENDS = ("low", "high", "least_run", "greatest_run")
 """Of a percentile over runs: its 95 % interval, and its runs' extremes."""
@@ -25,6 +27,7 @@ _CSV_COLUMNS = (
     "load_on",
     "environment",
     "valid",
+    "rank",
     "runs",
     "requests_per_second",
     "requests_per_second_low",
@@ -48,17 +51,27 @@ _CSV_COLUMNS = (
 )
 
 
-def cells_csv(summary: Summary) -> str:
-    """summary.json's cells, one a line, raw figures with their units in the heading."""
+def cells_csv(summary: Summary, contests: Labelled = ()) -> str:
+    """summary.json's cells, one a line, raw figures with their units in the heading.
+
+    ``rank`` is a cell's place in the report's order by throughput, 1 for the fastest; empty where the report
+    ranks nothing there.
+    """
+    ranks = {
+        cell.cell: place
+        for _, contest in contests
+        if contest.lead is not Lead.NONE
+        for place, cell in enumerate(contest.ranked, 1)
+    }
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    rows = [_csv_row(cell) for cell in summary.cells]
+    rows = [_csv_row(cell, ranks.get(cell.cell)) for cell in summary.cells]
     writer.writerow(_CSV_COLUMNS)
     writer.writerows(rows)
     return text.getvalue()
 
 
-def _csv_row(cell: CellSummary) -> tuple[object, ...]:
+def _csv_row(cell: CellSummary, rank: int | None) -> tuple[object, ...]:
     figures, latency, rss = cell.requests_per_second, cell.latency_seconds, cell.rss_bytes
     return (
         cell.server,
@@ -72,6 +85,7 @@ def _csv_row(cell: CellSummary) -> tuple[object, ...]:
         cell.load_on,
         cell.environment,
         "yes" if cell.valid else "no",
+        rank,
         figures.runs,
         figures.median,
         figures.low,
@@ -106,7 +120,7 @@ def _over_runs(cell: CellSummary) -> Iterator[float | None]:
 
 
 def _content(results: Results) -> bytes:
-    return cells_csv(results.summary).encode()
+    return cells_csv(results.summary, results.contests).encode()
 
 
 EXPORTER = Exporter("report.csv", _content)

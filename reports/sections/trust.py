@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from bench.judge.registry import RULES
 from bench.results.run import RunResult
 from reports.charts.busy import busy_figure
 from reports.charts.drift import drift_figure
@@ -66,9 +67,19 @@ def _counted(runs: Sequence[RunResult]) -> tuple[Fact, ...]:
 def _cautions(results: Results) -> tuple[Part, ...]:
     found = cautions(results.plan, results.environment, results.summary, results.runs)
     if not found:
-        return (Paragraph("Nothing was found that bounds these figures beyond their intervals."),)
+        return (Paragraph(_nothing_found()),)
     items = tuple(Item(f"{reason.text}.", f"{reason.remedy}." if reason.remedy else "") for reason in found)
     return (Heading("What bounds these figures"), Items(items))
+
+
+def _nothing_found() -> str:
+    """What was looked for, and that this isn't everything."""
+    return (
+        f"None of the judge’s {len(RULES)} rules found anything in any run: no failures, no counts that "
+        "disagree, no party but the server at its limit, no cores taken by other programs or by the "
+        "hypervisor, no change of the machine’s speed or clocks. What no rule looks for, or what a host "
+        "doesn’t show, is not excluded."
+    )
 
 
 def _drift(results: Results) -> tuple[Part, ...]:

@@ -266,7 +266,8 @@ def _where(labels: Sequence[str], total: int) -> str:
 
 def _leader(contest: Contest, pair: PairVerdict, label: str) -> str:
     better, other, ratio = pair.better.server, pair.other.server, pair.ratio.mean
-    is_first = contest.lead in (Lead.AHEAD, Lead.UNKNOWN) and pair is contest.steps[0] and not _is_same(pair)
+    is_next = pair is contest.steps[0] and pair.verdict in (Verdict.AHEAD, Verdict.UNKNOWN)
+    is_first = is_next and contest.lead in (Lead.AHEAD, Lead.UNKNOWN) and not _is_same(pair)
     named = f"its closest competitor, {other}" if is_first else other
     if contest.lead is Lead.AHEAD and ratio is not None and ratio < 2:
         return f"On {label}, {better} outperforms {named}, by {lead(ratio)} % ({interval_words(pair)})."

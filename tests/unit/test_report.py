@@ -474,7 +474,7 @@ def test_summary_json_and_csv_are_written_beside_it(tmp_path: Path) -> None:
     merged = all_requests_of(store, made.runs)
     assert store.read_summary() == summarise(made.plan, made.runs, (), merged)
     assert json.loads((store.directory / "summary.json").read_bytes())["version"] == 1
-    assert (store.directory / "report.csv").read_text() == cells_csv(store.read_summary())
+    assert (store.directory / "report.csv").read_text() == cells_csv(store.read_summary(), labelled(made))
 
 
 def test_a_sessions_own_warnings_are_kept_and_stale_ones_are_not(tmp_path: Path) -> None:
