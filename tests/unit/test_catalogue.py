@@ -304,3 +304,11 @@ def test_a_profile_that_measures_nothing_is_refused(tmp_path: Path, field: str, 
     path = written(tmp_path, "\n".join(["[profiles.mine]", *lines]))
     with pytest.raises(CatalogueError, match=f"mine: {field} too small"):
         load_profiles(path)
+
+
+def test_no_table_of_the_docs_lists_a_field_twice() -> None:
+    """Seen: clients, load_on, load_workers_in_all and version_set twice in the table of profiles."""
+    for path in sorted((ROOT / "docs").glob("*.md")):
+        for table in re.findall(r"(?:^\|.*\n)+", path.read_text(), re.MULTILINE):
+            fields = re.findall(r"^\| (`[^|]+`) \|", table, re.MULTILINE)
+            assert len(fields) == len(set(fields)), (path.name, fields)
