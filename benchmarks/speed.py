@@ -24,7 +24,7 @@ from statistics import fmean, median, stdev
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from bench.results.course import yardstick_seconds  # noqa: E402
+from bench.results.course import load_cpu_seconds_per_request, yardstick_seconds  # noqa: E402
 from bench.results.run import RunResult  # noqa: E402
 from bench.results.speed import HostSpeed, SpeedReading  # noqa: E402
 from bench.results.store import Store  # noqa: E402
@@ -120,12 +120,6 @@ def throughput_at_its_limit(run: RunResult) -> float | None:
     return run.requests_per_second if run.limit.name == "server_cpu" else None
 
 
-def load_cost(run: RunResult) -> float | None:
-    """The load's CPU per request in the window: the same work in every run, beside the server's."""
-    used = sum(worker.work_share for worker in run.load_workers)
-    return used / run.requests_per_second if run.requests_per_second else None
-
-
 def canaries() -> Iterator[tuple[str, Measure]]:
     yield "yardstick, as runs are judged by it", yardstick_seconds
     parts: tuple[tuple[str, Callable[[SpeedReading], float]], ...] = (
@@ -141,7 +135,7 @@ def canaries() -> Iterator[tuple[str, Measure]]:
     yield "yardstick before the load", lambda run: _of_rest(run, lambda host: host.before)
     yield "yardstick after the load", lambda run: _of_rest(run, lambda host: host.after)
     yield "yardstick on the load's core", _of_load
-    yield "load's CPU per request, in the window", load_cost
+    yield "load's CPU per request, in the window", load_cpu_seconds_per_request
 
 
 def _of_server(run: RunResult, part: Callable[[SpeedReading], float]) -> float | None:
@@ -170,7 +164,7 @@ def print_spread(runs: Sequence[RunResult]) -> None:
         ("requests/s, where the server's CPU was the limit", throughput_at_its_limit, 1, ",.0f"),
         ("CPU per request, µs", cost, 1e6, ".1f"),
         ("yardstick, ms", yardstick_seconds, 1e3, ".2f"),
-        ("load's CPU per request, µs", load_cost, 1e6, ".1f"),
+        ("load's CPU per request, µs", load_cpu_seconds_per_request, 1e6, ".1f"),
     )
     for server in dict.fromkeys(run.cell.server for run in runs):
         for title, measure, unit, shown in figures:

@@ -33,10 +33,12 @@ def cell_speed_reasons(speed: CellSpeed | None) -> Iterator[Reason]:
     )
     if speed.yardstick_spread is not None:
         text += f"; fixed work on the same cores by {speed.yardstick_spread:.0%}"
+    if speed.load_spread is not None:
+        text += f"; the load's own CPU per request by {speed.load_spread:.0%}"
     yield Reason(
         "cpu_per_request_differs",
         text,
-        "A server's own cost changes little from run to run: see the machine's own speed in the report",
+        "See the machine's own speed in the report: where all of these move together, it is the machine",
     )
 
 

@@ -19,6 +19,7 @@ class CellSpeed(msgspec.Struct, frozen=True):
     cpu_per_request_spread: float | None  # the greatest over the least, less 1; None: a single run
     yardstick_spread: float | None  # of fixed work on the server's cores; None: not read in two runs
     yardstick_seconds: float | None = None  # that work's CPU seconds, the median over the runs
+    load_spread: float | None = None  # of the load's own CPU per request; None: not known of two runs
 
 
 def yardstick_seconds(run: RunResult) -> float | None:
@@ -32,7 +33,20 @@ def cell_speed(runs: Sequence[RunResult]) -> CellSpeed | None:
     if not costs:
         return None
     read = [seconds for run in runs if (seconds := yardstick_seconds(run)) is not None]
-    return CellSpeed(min(costs), max(costs), spread(costs), spread(read), median(read) if read else None)
+    return CellSpeed(
+        cpu_per_request_min=min(costs),
+        cpu_per_request_max=max(costs),
+        cpu_per_request_spread=spread(costs),
+        yardstick_spread=spread(read),
+        yardstick_seconds=median(read) if read else None,
+        load_spread=spread([cost for run in runs if (cost := load_cpu_seconds_per_request(run))]),
+    )
+
+
+def load_cpu_seconds_per_request(run: RunResult) -> float | None:
+    """Of all load workers in the window: for one cell the same work in every run, beside the server's."""
+    used = sum(worker.work_share for worker in run.load_workers)
+    return used / run.requests_per_second if used and run.requests_per_second else None
 
 
 def speed_between(one: CellSpeed | None, other: CellSpeed | None) -> float | None:

@@ -45,6 +45,7 @@ CAUSES = {
     "MissedBelowMaximum": CauseWords("A rate below the server's own maximum was missed in {runs}"),
     "MachineSpeedOff": CauseWords("The machine itself was slower or faster than before in {runs}"),
     "MachineSpeedMoved": CauseWords("The machine's own speed changed within {runs}"),
+    "CpuPerRequestMoved": CauseWords("CPU per request moved within the window of {runs}"),
     "CoresBusyAtRest": CauseWords("The server's cores were not idle at rest in {runs}"),
     "CpuStolen": CauseWords("The hypervisor took the server's cores away in {runs}", "of them"),
     "LoadWorkerAtLimit": CauseWords("A load worker was at its limit in {runs}"),

@@ -11,7 +11,12 @@ from rich.console import Console
 from bench.judge.figures import CpuUse, LoadUse, RunFigures
 from bench.judge.judge import MACHINE_REASONS, cause_of_another_try, judge
 from bench.judge.reason import Reason
-from bench.judge.rules.speed import CoresBusyAtRest, MachineSpeedMoved, MachineSpeedOff
+from bench.judge.rules.speed import (
+    CoresBusyAtRest,
+    CpuPerRequestMoved,
+    MachineSpeedMoved,
+    MachineSpeedOff,
+)
 from bench.judge.speed import MACHINE_SPEED_CODE
 from bench.results.course import machine_moved
 from bench.results.run import RunResult
@@ -151,6 +156,7 @@ def test_runs_of_one_cell_at_30_and_52_microseconds_are_said() -> None:
     (said,) = (one for one in cell.reasons if one.code == "cpu_per_request_differs")
     assert "differs by 73% over its runs, 30 to 52 µs" in said.text
     assert "fixed work on the same cores by 50%" in said.text
+    assert "the load's own CPU per request by" in said.text
     assert not said.invalidates and said.remedy
     assert cell.speed is not None and cell.speed.cpu_per_request_spread == pytest.approx(52 / 30 - 1)
     quiet = costing(made, 30, 33)
@@ -185,6 +191,18 @@ def test_results_without_a_yardstick_say_nothing_of_it() -> None:
     assert cell.speed is not None and cell.speed.yardstick_spread is None
     one = machine_moved([at_speed(made.runs[0], 4e-3)])
     assert one is None
+
+
+def test_a_cost_that_moves_within_the_window_is_named_and_repeats_nothing() -> None:
+    def seconds(*microseconds: float) -> MachineSpeed:
+        costs = tuple(one * 1e-6 for one in microseconds)
+        return msgspec.structs.replace(speed(4e-3), cpu_seconds_per_request=costs)
+
+    code = CpuPerRequestMoved.code()
+    assert "37 to 54 µs over 4 of its seconds" in found(seconds(37, 40, 54, 39))[code]
+    assert not found(seconds(37, 40, 47, 39)) and not found(seconds(37, 54))
+    reasons = judge(msgspec.structs.replace(RUN, machine_speed=seconds(37, 40, 54, 39))).as_reasons()
+    assert cause_of_another_try(reasons) is None
 
 
 def test_cores_that_are_taken_while_the_server_idles_are_named() -> None:

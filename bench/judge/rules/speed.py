@@ -13,14 +13,18 @@ from bench.judge.figures import RunFigures
 from bench.judge.rule import Priority, Rule
 from bench.judge.thresholds import Thresholds
 
-# Half of a change of the yardstick shows in the CPU that a request costs: over 25 runs of Uvicorn on two
-# virtual cores whose neighbours worked, log for log, the slope was 0.45 to 0.6 and the yardstick told half of
-# the variance. So 15 % are 8 % of a server's figure, more than what servers are told apart by (5 %).
+# Half of a change of the yardstick, or all of it, shows in the CPU that a request costs: over 25 and 24 runs
+# of Uvicorn on two virtual cores beside others, log for log, the slope was 0.6 and 1.1, and the yardstick
+# told 44 and 72 % of the variance. So 15 % are 9 to 16 % of a server's figure; servers are told apart by 5 %.
 SPEED_OFF = 0.15
 # Each rest has a fifth of a second of readings, and its own noise: what lies between the two is wider.
 SPEED_MOVED = 0.30
 # Alone on its core, work takes 1.00 to 1.05 times its CPU time; beside one busy program, twice.
 WAITED_AT_REST = 1.5
+# Seconds of one window are within 1.1 of each other on a machine at one speed; beside busy neighbours the
+# median of 24 runs was 1.22, and windows of 37 and 54 µs have been seen 2 s apart (1.46).
+COST_MOVED = 1.3
+LEAST_SECONDS = 3
 REMEDY = "Use a machine that nobody shares, or repeat with more blocks at another hour"
 
 
@@ -103,6 +107,28 @@ class CoresBusyAtRest(Rule, frozen=True):
         return (
             "the server's cores were not idle at rest: fixed work took "
             f"{self.before:.1f} times its CPU time before the load and {self.after:.1f} times after it"
+        )
+
+
+class CpuPerRequestMoved(Rule, frozen=True):
+    """What a request cost the server changed from second to second of the window. Never a cause to repeat."""
+
+    least_seconds: float  # CPU seconds of the server per request, in the second that had the least
+    greatest_seconds: float
+    seconds: int  # of the window, in which it is known
+    remedy: str = "See the run's seconds: a change that the machine's own speed doesn't have is the server's"
+
+    @classmethod
+    def find(cls, figures: RunFigures, thresholds: Thresholds) -> Iterator[CpuPerRequestMoved]:
+        costs = () if figures.machine_speed is None else figures.machine_speed.cpu_seconds_per_request
+        if len(costs) >= LEAST_SECONDS and max(costs) > COST_MOVED * min(costs):
+            yield cls(min(costs), max(costs), len(costs))
+
+    @property
+    def text(self) -> str:
+        return (
+            f"CPU per request moved within the window: {self.least_seconds * 1e6:,.0f} to "
+            f"{self.greatest_seconds * 1e6:,.0f} µs over {self.seconds} of its seconds"
         )
 
 
