@@ -10,6 +10,7 @@ from collections.abc import Mapping
 import msgspec
 
 from bench.errors import LoadError
+from bench.judge.thresholds import CLOCK_LIMITS_SECONDS
 from bench.plan.plan import Plan
 from bench.spec import Profile
 from bench.wire.load import LoadSpec
@@ -24,6 +25,9 @@ from session.parties.server import BegunServer
 
 EPOCH_LEAD_SECONDS = 0.1
 WATCH_SECONDS = 0.5
+# The load goes on for so much longer than its window: a worker whose clock is known no better still has the
+# whole of the window's last second.
+SPARE_SECONDS = CLOCK_LIMITS_SECONDS
 # Of long bodies: to hash one takes the load worker as long as five to ten others.
 HASH_SAMPLE_EVERY = 1_000
 LEAST_SAVED_SECONDS = 2.0
@@ -64,7 +68,7 @@ def drive_load(
     load = parties.load
     live = LiveSeconds(len(load.worker_hosts))
     epoch = time.monotonic() + EPOCH_LEAD_SECONDS
-    end = epoch + profile.warmup_seconds + profile.window_seconds
+    end = epoch + profile.warmup_seconds + profile.window_seconds + SPARE_SECONDS
     spec = _load_spec(attempt, plan, traffic, parties, clock_offsets, epoch)
     try:
         load.begin(attempt.label, spec, attempt.run.cell.connections, live.take)

@@ -24,6 +24,9 @@ LimitName = Literal[
     "none_found",
 ]
 
+SERVERS_OWN: frozenset[str] = frozenset({"server_cpu", "server_and_database_cpu"})
+"""Limits that lie in the server's cores, with its database's work on them or without."""
+
 
 class Priority(IntEnum):
     """The order in which rules are asked and their reasons listed.

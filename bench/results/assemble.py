@@ -137,6 +137,7 @@ def _result(evidence: RunEvidence, hosts: Hosts, derived: Derived, judgement: Ju
         reasons=judgement.as_reasons(),
         machine_speed=derived.speed,
         attempt=planned.attempt,
+        rss_growth=hosts[server.host].growth(SERVER),
         quotas=derived.quotas,
         clocks=derived.clocks,
         network=_network(hosts),

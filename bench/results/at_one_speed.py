@@ -11,6 +11,7 @@ from statistics import median
 
 import msgspec
 
+from bench.judge.rule import SERVERS_OWN
 from bench.results.course import machine_moved, yardstick_seconds
 from bench.results.ratio import METRICS, Metric, Ratio, ratio_of
 from bench.results.run import RunResult
@@ -54,7 +55,7 @@ def ratios_at_one_speed(
     """
     if any(yardstick_seconds(run) is None for run in (*runs_a, *runs_b)):
         return ()
-    is_limit = a.limit == b.limit == "server_cpu" and not a.is_open_loop
+    is_limit = a.limit == b.limit and a.limit in SERVERS_OWN and not a.is_open_loop
     return tuple(
         ratio_of(metric, _corrected(metric, runs_a), _corrected(metric, runs_b))
         if is_limit or metric.name != "requests_per_second"

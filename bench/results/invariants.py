@@ -20,6 +20,9 @@ from bench.wire.worker import SpoolHead
 
 # Fields of Slice and Totals that have the same name and are not sums: the greatest, and the last.
 NOT_SUMS = frozenset({"backlog_max", "connections"})
+# A second ends by the clock, to the nanosecond, and only a run's first and last are cut, which lie outside
+# its window: this is what numbers are rounded by on their way.
+SECOND_TOLERANCE_SECONDS = 0.001
 
 
 class Contradiction(msgspec.Struct, frozen=True):
@@ -84,6 +87,16 @@ def window_contradictions(
             Contradiction("", "requests in the window, which the whole run has not,", both, answered)
         )
     return tuple(found)
+
+
+def cut_seconds(slices: Mapping[str, Sequence[Slice]], window: range) -> tuple[Contradiction, ...]:
+    """Seconds of ``window`` that were no whole seconds by their worker's own monotonic clock."""
+    return tuple(
+        Contradiction(worker, f"milliseconds in second {one.k}", round(one.seconds * 1e3), 1_000)
+        for worker, rows in sorted(slices.items())
+        for one in rows
+        if one.k in window and abs(one.seconds - 1.0) > SECOND_TOLERANCE_SECONDS
+    )
 
 
 def _of_seconds(worker: str, rows: Sequence[Slice]) -> Iterator[Contradiction]:

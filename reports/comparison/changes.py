@@ -115,6 +115,7 @@ def headline(comparison: Comparison) -> str:
         Change.WITHIN_NOISE: "no difference beyond noise in {}",
         Change.NO_INTERVAL: "no interval in {}",
         Change.NOT_MEASURED: "no ratio in {}",
+        Change.AS_OFFERED: "as many as were offered in {}",
     }
     parts = [text.format(counts[change]) for change, text in words.items() if counts[change]]
     if comparison.invalid_cells:
@@ -133,7 +134,7 @@ def answer(group: DifferenceGroup) -> EndpointAnswer:
     if not valid:
         return EndpointAnswer(group.label, "refused", f"No comparison on {group.label}.", (), refusals)
     sentence = f"On {group.label}, {_by_change(valid)}."
-    sure = all(cell.ratios[0].low is not None for cell in valid)
+    sure = all(cell.ratios[0].low is not None or cell.ratios[0].is_offered for cell in valid)
     tone = "sure" if sure and not refusals else "open"
     return EndpointAnswer(group.label, tone, sentence, others, refusals)
 
@@ -244,6 +245,7 @@ def _by_change(cells: Sequence[CellComparison]) -> str:
         (Change.WITHIN_NOISE, "no difference beyond noise with {}"),
         (Change.NO_INTERVAL, "B’s requests/s over A’s, with no interval, are {}"),
         (Change.NOT_MEASURED, "no ratio with {}"),
+        (Change.AS_OFFERED, "A and B answered all that was offered with {}"),
     ):
         found = [cell for cell in cells if cell.ratios[0].change is change]
         if found:

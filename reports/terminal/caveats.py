@@ -56,6 +56,9 @@ CAUSES = {
     "DatabaseAtLimit": CauseWords("The database was at its limit in {runs}"),
     "NetworkAtLimit": CauseWords("The network was full in {runs}"),
     "RoundTripDominates": CauseWords("The network's round trip is most of the latency in {runs}"),
+    "ClockMoved": CauseWords("A machine stood still, or its clock went wrong, in {runs}"),
+    "TimeOfDaySet": CauseWords("Somebody set a time of day in {runs}"),
+    "FiguresContradict": CauseWords("Figures contradict each other in {runs}"),
     "Failures": CauseWords("Requests failed in {runs}"),
     "SamplesIncomplete": CauseWords("Samples of memory and CPU are missing in {runs}"),
 }

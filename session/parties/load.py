@@ -14,7 +14,7 @@ from bench.plan.plan import Plan
 from bench.plan.rate import OfferedRate
 from bench.results.cell import Cell
 from bench.results.evidence import LoadEvidence
-from bench.results.invariants import ReadSpool, contradictions, window_contradictions
+from bench.results.invariants import ReadSpool, contradictions, cut_seconds, window_contradictions
 from bench.results.latency import latency_of
 from bench.spec import LoadPlace, Profile
 from bench.wire.load import LoadSpec
@@ -164,6 +164,7 @@ class LoadParty:
         seconds = per_second(
             stopped.slices, warmup_seconds=profile.warmup_seconds, window_seconds=profile.window_seconds
         )
+        first = profile.warmup_seconds
         answered = sum(one.answered for one in stopped.totals.values())
         return LoadEvidence(
             window=window,
@@ -176,6 +177,7 @@ class LoadParty:
             open_loop=None if rate is None else open_loop_of(window, rate, ended_after_seconds),
             contradictions=(
                 *contradictions(label, stopped.slices, stopped.totals, spools),
+                *cut_seconds(stopped.slices, range(first, first + profile.window_seconds)),
                 *window_contradictions(window, seconds, answered),
             ),
         )

@@ -13,7 +13,14 @@ from bench.judge.figures import RunFigures
 from bench.judge.judge import is_spoilt_by_machine, judge
 from bench.judge.reason import Reason
 from bench.results.figures import Counts
-from bench.results.invariants import NOT_SUMS, Contradiction, ReadSpool, contradictions, window_contradictions
+from bench.results.invariants import (
+    NOT_SUMS,
+    Contradiction,
+    ReadSpool,
+    contradictions,
+    cut_seconds,
+    window_contradictions,
+)
 from bench.wire.codec import encode_line
 from bench.wire.slices import Slice, Totals
 from bench.wire.worker import SpoolFailure, SpoolHead, SpoolTotals
@@ -164,6 +171,20 @@ def test_a_spool_that_is_another_runs_or_was_damaged_is_found(run: Run, change: 
     run.spools["a/0"] = msgspec.structs.replace(spool, **change(spool))
     (found,) = run.broken()
     assert (found.worker, said in found.what) == ("a/0", True)
+
+
+@pytest.mark.parametrize("seconds", [0.42, 0.99, 1.6, 0.0])
+def test_a_second_of_the_window_that_was_cut_is_found(run: Run, seconds: float) -> None:
+    """The last second cut to 8,673 requests and counted whole."""
+    window = range(WARMUP, WARMUP + WINDOW)
+    assert cut_seconds(run.slices, window) == ()
+    last = WARMUP + WINDOW - 1
+    run.slices["b/0"][last + 1] = one_slice(last, seconds=seconds)
+    (found,) = cut_seconds(run.slices, window)
+    assert found == Contradiction("b/0", f"milliseconds in second {last}", round(1000 * seconds), 1000)
+    assert reasons([found])[0].invalidates
+    # Outside the window: a run's first and last seconds are always cut.
+    assert cut_seconds({"b/0": [one_slice(-1, seconds=0.1), one_slice(last + 1, seconds=0.2)]}, window) == ()
 
 
 def test_two_runs_that_were_mixed_are_found(run: Run) -> None:

@@ -181,6 +181,17 @@ def test_where_locusts_clients_get_as_much_the_server_made_the_figure() -> None:
     )
 
 
+def test_a_server_that_fills_its_core_with_its_database_has_no_cpu_to_spare() -> None:
+    def shared(run: RunResult) -> RunResult:
+        limit = msgspec.structs.replace(run.limit, name="server_and_database_cpu")
+        return msgspec.structs.replace(run, requests_per_second=900.0, limit=limit, reasons=())
+
+    alike = MADE.changed(lambda run: True, shared)
+    found = method_of(alike.plan, alike.environment, summarise(alike.plan, alike.runs), alike.runs)
+    assert found is not None
+    assert "the server makes its figures" in found.endpoints[0].sentences[0]
+
+
 def test_without_a_part_at_its_limit_nobody_is_named() -> None:
     def idle(run: RunResult) -> RunResult:
         limit = msgspec.structs.replace(run.limit, name="none_found")

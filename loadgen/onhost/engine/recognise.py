@@ -44,10 +44,20 @@ class Recogniser:
 
     ``heads`` maps a head to the length of its whole response; ``read_bytes`` is what to ask for first. Where
     ``compares``, every body is held against ``bodies``, the right ones by their place in the rotation,
-    and hashed where it isn't there yet; ``whole`` is one response in full where all have the same small body.
+    and hashed where it isn't there yet; ``ends`` are where to cut responses to have their heads. ``whole`` is
+    one response in full where all have the same small body.
     """
 
-    __slots__ = ("_has_one_body", "_reads_small", "bodies", "compares", "heads", "read_bytes", "whole")
+    __slots__ = (
+        "_has_one_body",
+        "_reads_small",
+        "bodies",
+        "compares",
+        "ends",
+        "heads",
+        "read_bytes",
+        "whole",
+    )
 
     def __init__(self, load: LoadSpec, requests: int) -> None:
         hashes = load.expect.body_sha256
@@ -56,6 +66,7 @@ class Recogniser:
         # A TLS record must be read whole: the poller doesn't wake for what is left of one.
         self._reads_small = not load.tls
         self.bodies = [_NOT_KNOWN] * requests
+        self.ends: list[int | None] = [0] * requests  # 0: no head is empty, so none is found
         self.whole: bytes | None = None
         self.heads: dict[bytes, int] = {}
         self.read_bytes = READ_BYTES
@@ -80,11 +91,21 @@ class Recogniser:
         body = digest.body if isinstance(digest, KeptBody) else None
         if body is None:
             return False
-        if self._has_one_body:
-            self.bodies[:] = [body] * len(self.bodies)
-        else:
-            self.bodies[index] = body
+        places = slice(None) if self._has_one_body else slice(index, index + 1)
+        count = len(self.bodies[places])
+        self.bodies[places] = [body] * count
+        self.ends[places] = [-len(body) or None] * count
         return True
+
+    def missing(self, data: bytes, index: int) -> int:
+        """How many bytes are to come of a response to request ``index``, of which ``data`` came.
+
+        0 where it isn't known to be right so far.
+        """
+        begin = len(data) if data in self.heads else data.find(b"\r\n\r\n") + 4
+        total, body = self.heads.get(data[:begin], 0), self.bodies[index]
+        is_right = total == begin + len(body) and body.startswith(data[begin:])
+        return total - len(data) if is_right else 0
 
 
 def _read_bytes_for(total_bytes: int) -> int:

@@ -93,7 +93,8 @@ class Run:
         requests, next_index, heads = state.target.requests, state.next_index, recogniser.heads
         request, rotates = requests[0], len(requests) > 1
         request_bytes = len(request)
-        compares, bodies, heard = recogniser.compares, recogniser.bodies, self._heard_at
+        compares, bodies, ends = recogniser.compares, recogniser.bodies, recogniser.ends
+        heard = self._heard_at
         sink, sink_flags = bytearray(_SINK_BYTES), 0 if self.load.tls else _TRUNCATE
         slow: list[tuple[Any, Any, bytes, int]] = []  # connection, mask or kind of failure, data, now
         while not self.over:
@@ -118,23 +119,23 @@ class Run:
                         size = len(data)
                         received += size
                         if data != whole:
-                            begin = data.find(b"\r\n\r\n") + 4
-                            remaining = heads.get(data[:begin], -1) - size
                             if compares:
-                                body = bodies[connection.index]
-                                is_part = remaining > 0 and remaining + size - begin == len(body)
-                                if is_part and body.startswith(data[begin:]):
-                                    connection.remaining = remaining
+                                index = connection.index
+                                known = heads.get(data[: ends[index]]) == size
+                                if not known or not data.endswith(bodies[index]):
+                                    remaining = recogniser.missing(data, index)
+                                    if remaining:
+                                        connection.remaining = remaining
+                                    else:
+                                        connection.fast = False
+                                        slow.append((connection, None, data, now))
                                     continue
-                                if remaining or data[begin:] != body:
+                            else:
+                                remaining = heads.get(data[: data.find(b"\r\n\r\n") + 4], -1) - size
+                                if remaining < 0:
                                     connection.fast = False
                                     slow.append((connection, None, data, now))
                                     continue
-                            elif remaining < 0:
-                                connection.fast = False
-                                slow.append((connection, None, data, now))
-                                continue
-                            else:
                                 connection.remaining = remaining
                                 if remaining and size < read_bytes:
                                     continue
