@@ -237,7 +237,7 @@ def _bytes_by_host(window: Window) -> dict[str, float]:
     """What each load host received, in bytes per second of the window."""
     found: dict[str, float] = {}
     for worker in window.workers:
-        found[worker.host] = found.get(worker.host, 0.0) + worker.bytes_received / window.seconds
+        found[worker.host] = found.get(worker.host, 0.0) + worker.bytes_received / window.real_seconds
     return found
 
 
