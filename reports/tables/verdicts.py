@@ -7,10 +7,11 @@ from itertools import pairwise
 
 from bench.results.latency import P99
 from bench.results.summary import CellSummary
+from bench.verdicts.drift import drifting
 from reports.tables.table import Table, TableRow, group, numbers, words
 from reports.words.latency import latency_notes
 from reports.words.memory import MemoryKind, amounts, kind_of
-from reports.words.numbers import MISSING, megabytes, rate, rate_interval
+from reports.words.numbers import MISSING, listed, megabytes, rate, rate_interval
 from reports.words.over_runs import milliseconds_of
 from reports.words.sentences import LIMITS, against_next, refused_because, unranked_because
 from reports.words.verdicts import Labelled
@@ -44,6 +45,12 @@ def _notes(contests: Labelled) -> Iterator[str]:
             f"A lead is claimed only where it stands among all {together} comparisons of this page, at 5 % "
             "for them together (Holm’s method); each interval is of its own pair."
         )
+    wandering = drifting([pair for _, contest in contests for pair in contest.pairs])
+    if wandering:
+        names = [
+            f"{pair.better.server} over {pair.other.server} on {pair.better.endpoint}" for pair in wandering
+        ]
+        yield f"From block to block a ratio wanders, so that its interval is too narrow: {listed(names)}."
     if any(_is_out_of_order(contest.ranked) for _, contest in contests):
         yield (
             "Servers are in the order of their ratio over the blocks that both have, which isn’t that of the "
