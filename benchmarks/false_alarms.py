@@ -1,11 +1,11 @@
-"""How often noise is called a difference: one server under two names beside two real ones, many times over.
+"""How often noise is called a difference: one server under two names, beside two real ones.
 
-``python benchmarks/false_alarms.py [--benchmarks 20] [--blocks 3] [--seconds 2] [--quiet]`` runs so many short
-benchmarks of uvicorn, the same uvicorn once more, hypercorn and daphne with ``./invoke bench`` on this machine.
-Meanwhile a noise maker takes a random core in bursts, a sixth of the time on average; with ``--quiet`` there is
-none. For each pair it prints how often it was called ahead, in which direction, level, not resolved or not
-ranked. It ends with status 1 if the two names of the same server were called different in more than one
-benchmark of twenty.
+``python benchmarks/false_alarms.py [--benchmarks 20] [--blocks 3] [--seconds 2] [--quiet]`` runs so many
+short benchmarks of uvicorn, the same uvicorn once more, hypercorn and daphne with ``./invoke bench`` on this
+machine. Meanwhile a noise maker takes a random core in bursts, a sixth of the time on average; with
+``--quiet`` there is none. For each pair it prints how often it was called ahead, in which direction, level,
+not resolved or not ranked. It ends with status 1 if the two names of the same server were called different
+in more than one benchmark of twenty.
 
 With ``--again`` it measures nothing and judges the benchmarks that lie in ``--results FOLDER``.
 """
