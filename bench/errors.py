@@ -18,6 +18,7 @@
       PortTaken                  30   the server: its port
       ServerStartError           31               its start
       AnswersDiffer              32               its answers
+      SettingsContradicted       34               its settings
       DatabaseError              33   PostgreSQL
       LoadError                  40   the load
       AgentError                 41   a memory agent
@@ -176,6 +177,12 @@ class AnswersDiffer(AsgibenchError):
     exit_code = 32
 
 
+class SettingsContradicted(AsgibenchError):
+    """A running server does other than its settings in the catalogue ask."""
+
+    exit_code = 34
+
+
 class DatabaseError(AsgibenchError):
     """PostgreSQL did not start, could not be filled, or its counters contradict the run."""
 
@@ -213,13 +220,13 @@ class InvalidMeasurement(AsgibenchError):
 
 
 class GateFailed(AsgibenchError):
-    """B is worse than A by more than --fail-over allows, beyond the uncertainty."""
+    """Some figure of B is shown to be worse than A's by more than --fail-over allows."""
 
     exit_code = 61
 
 
 class GateUndecided(AsgibenchError):
-    """Nothing was found worse by more than --fail-over allows, and some cell can't be judged."""
+    """Nothing is shown to be worse by more than --fail-over allows, and not every figure to be within it."""
 
     exit_code = 62
 

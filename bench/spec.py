@@ -111,6 +111,9 @@ class ServerSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     # and the running server can't tell whether its access log is on.
     access_logger: str = ""
     environment_variables: dict[str, str] = {}  # besides those that we set
+    # Names of the headers that the server adds to each answer by itself. None: not stated, so that whatever
+    # it adds is shown and contradicts nothing.
+    added_headers: tuple[str, ...] | None = None
     max_workers: int | None = None  # worker processes; None: no limit
     unsupported_endpoints: dict[str, str] = {}  # endpoint: why the server can't serve it
     unhonoured_settings: dict[str, str] = {}  # setting: what the server does instead; printed in the report

@@ -108,7 +108,7 @@ def by_engine(
     cluster: LoopbackCluster, run: str, port: int, body: str, connections: int, seconds: int
 ) -> Reached:
     # Slice 0 begins in a second.
-    epoch = time.time() + SETTLE_SECONDS
+    epoch = time.monotonic() + SETTLE_SECONDS
     spec = load_of_file(WORKLOADS[body], ADDRESS, port, epoch=epoch, clock_offsets={})
     cluster.tell(StartRun(run, spec, connections))
     cluster.wait_for_slice(run, seconds - 1)

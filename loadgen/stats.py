@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from statistics import median
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from statistics import mean, median
 
 import msgspec
 
+from bench.plan.rate import OfferedRate
 from bench.results.figures import LoadWorker, OpenLoop, Second
+from bench.results.invariants import ReadSpool
 from bench.results.latency import latency_of
-from bench.results.window import Window
+from bench.results.window import Window, WorkerSecond
 from bench.wire.histogram import Histogram
 from bench.wire.slices import LocustTotals, Pairs, Slice, Totals
-from bench.wire.worker import SpoolTotals
+from bench.wire.worker import SpoolHead, SpoolTotals
+
+_SLICES = msgspec.json.Decoder(Slice)
 
 
 class StoppedRun(msgspec.Struct, frozen=True):
@@ -50,18 +54,53 @@ def cut_window(
         service_histogram=_merge(one.service_histogram for one in everything),
         backlog_max=max(sum(one.backlog_max for one in everything if one.k == k) for k in chosen),
         backlog_dropped=sum(one.backlog_dropped for one in everything),
+        waited=_merge(_waited(everything, chosen[-1])),
+        waited_service=_merge(_waited_since_sent(everything, chosen[-1])),
+        bodies_checked=sum(one.bodies_checked for one in everything),
+        silence=tuple(_worker_second(worker, one) for worker, rows in sorted(inside.items()) for one in rows),
+        measured_seconds=_measured_seconds(inside),
     )
 
 
-def open_loop_of(window: Window, offered_rate_per_second: float) -> OpenLoop:
-    """What an open loop adds to its window's figures."""
+def _waited(slices: Sequence[Slice], last: int) -> Iterator[Pairs]:
+    """Of requests that failed by timeout, and of those in flight at the end of second ``last``."""
+    yield from (one.unanswered for one in slices)
+    yield from (one.in_flight for one in slices if one.k == last)
+
+
+def _waited_since_sent(slices: Sequence[Slice], last: int) -> Iterator[Pairs]:
+    yield from (one.unanswered_service for one in slices)
+    yield from (one.in_flight_service for one in slices if one.k == last)
+
+
+def _worker_second(worker: str, one: Slice) -> WorkerSecond:
+    return WorkerSecond(
+        worker=worker,
+        second=one.k,
+        quiet_seconds_max=one.quiet_seconds_max,
+        quiet_seconds_at_end=one.quiet_seconds_at_end,
+        stalls=one.stalls,
+        in_flight=one.in_flight,
+    )
+
+
+def _measured_seconds(inside: Mapping[str, Sequence[Slice]]) -> float | None:
+    """The mean over load workers; None where no slice came."""
+    lengths = [sum(one.seconds for one in rows) for rows in inside.values() if rows]
+    return mean(lengths) if lengths else None
+
+
+def open_loop_of(window: Window, offered: OfferedRate, ended_after_seconds: int | None = None) -> OpenLoop:
+    """What an open loop adds to its window's figures. ``ended_after_seconds``: see OpenLoop."""
     return OpenLoop(
-        offered_rate_per_second=offered_rate_per_second,
+        offered_rate_per_second=offered.per_second,
         achieved_rate_per_second=window.requests_per_second,
-        service_latency_seconds=latency_of(window.service_histogram),
+        service_latency_seconds=latency_of(window.service_histogram, window.waited_service),
         send_lag_seconds=latency_of(window.send_lag),
         backlog_max=window.backlog_max,
         backlog_dropped=window.backlog_dropped,
+        own_maximum_per_second=offered.own_maximum_per_second,
+        ended_after_seconds=ended_after_seconds,
     )
 
 
@@ -88,10 +127,15 @@ def per_second(
     return tuple(rows)
 
 
-def parse_spool(data: bytes) -> Totals:
-    """The totals at the end of a worker's own file. Raises msgspec.MsgspecError if it has none."""
-    last = data.rstrip().rpartition(b"\n")[2]
-    return msgspec.json.decode(last, type=SpoolTotals).totals
+def parse_spool(data: bytes) -> ReadSpool:
+    """A worker's own file of a run. Raises msgspec.MsgspecError where it is damaged or has no totals."""
+    first, *lines = data.rstrip().split(b"\n")
+    last = lines.pop() if lines else b""
+    return ReadSpool(
+        head=msgspec.json.decode(first, type=SpoolHead),
+        slices=tuple(_SLICES.decode(line) for line in lines),
+        totals=msgspec.json.decode(last, type=SpoolTotals).totals,
+    )
 
 
 def _gaps(inside: Mapping[str, Sequence[Slice]], chosen: range) -> dict[str, tuple[int, ...]]:

@@ -14,7 +14,7 @@ from functools import cached_property
 from bench.environment.readiness import response_bytes
 from bench.errors import UsageError
 from bench.spec import Endpoint
-from bench.wire.load import Expect, LoadSpec, Rotate
+from bench.wire.load import SMALL_BODY_BYTES, Expect, LoadSpec, Rotate
 from remote.server import FirstRequest
 from testapp.data import tokens
 from testapp.workload import Workload
@@ -47,7 +47,8 @@ class Traffic(ABC):
     ) -> LoadSpec:
         """A closed loop of these requests to ``host``:``port``.
 
-        ``epoch`` is when second 0 begins, on the controller's clock. ``clock_offsets`` are of load workers.
+        ``epoch`` is when second 0 begins, on the controller's monotonic clock. ``clock_offsets`` are as in
+        LoadSpec. ``hash_sample_every`` is for bodies that are too long for every one of them to be checked.
         """
 
     @abstractmethod
@@ -78,6 +79,11 @@ class WorkloadTraffic(Traffic):
         """The right answers' bodies: one, or one for each token."""
         return self.workload.bodies(self.seed)
 
+    @property
+    def has_long_bodies(self) -> bool:
+        """They are too long for every one of them to be checked."""
+        return max(map(len, self.bodies)) > SMALL_BODY_BYTES
+
     @cached_property
     def request_body(self) -> bytes:
         return self.workload.request_body(self.seed)
@@ -88,11 +94,10 @@ class WorkloadTraffic(Traffic):
 
     @cached_property
     def expect(self) -> Expect:
-        hashed = self.bodies if self.workload.is_hashed else ()
         return Expect(
             status=self.workload.status,
             length=self.workload.length_bytes,
-            body_sha256=tuple(hashlib.sha256(body).hexdigest() for body in hashed),
+            body_sha256=tuple(hashlib.sha256(body).hexdigest() for body in self.bodies),
         )
 
     def load_spec(
@@ -113,7 +118,7 @@ class WorkloadTraffic(Traffic):
             body=base64.b64encode(self.request_body).decode(),
             rotate=bearer(self.tokens) if self.tokens else None,
             expect=self.expect,
-            hash_sample_every=hash_sample_every,
+            hash_sample_every=hash_sample_every if self.has_long_bodies else 1,
             timeout_seconds=REQUEST_TIMEOUT_SECONDS,
             epoch=epoch,
             clock_offsets=dict(clock_offsets),

@@ -15,6 +15,8 @@ from bench.wire.agent import (
     Begun,
     End,
     Ended,
+    Gauge,
+    Gauged,
     Peek,
     Peeked,
     Refusal,
@@ -35,7 +37,7 @@ EXIT_REPORT_SECONDS = 1.0
 START_SECONDS = 10.0
 END_SECONDS = 15.0
 
-Expected = TypeVar("Expected", Begun, Peeked, Ended)
+Expected = TypeVar("Expected", Begun, Peeked, Gauged, Ended)
 
 
 class AgentHost(msgspec.Struct, frozen=True):
@@ -66,6 +68,10 @@ class Agents(msgspec.Struct, frozen=True):
     def peek(self, host: str) -> dict[str, TreeNow]:
         """The latest sums of each target on a host that hasn't ended."""
         return self._ask(host, Peek(), Peeked).targets
+
+    def gauge(self, host: str, core: int | None) -> Gauged:
+        """One reading of the yardstick on a core of the host, which is idle. Raises AgentError."""
+        return self._ask(host, Gauge(core), Gauged)
 
     def end(self, run: str, hosts: Collection[str]) -> dict[str, bytes]:
         """Stop sampling on these hosts; the JSON lines of each, brought home and removed there."""

@@ -28,7 +28,13 @@ PROGRAMS = {
         "remote/onhost/guard/**/*.py",
     ),
     ENVIRONMENTS: ("bench/wire/environments.py", "remote/onhost/environments.py"),
-    CONDITION: ("bench/wire/condition.py", "remote/onhost/condition.py", "remote/onhost/look.py"),
+    CONDITION: (
+        "bench/wire/condition.py",
+        "bench/wire/samples.py",
+        "remote/onhost/condition.py",
+        "remote/onhost/look.py",
+        "remote/onhost/quota.py",
+    ),
 }
 EVERY_PROGRAM = (
     "bench/__init__.py",

@@ -234,7 +234,8 @@ def _state(
 
 def _facts(guarded: GuardedHost) -> HostFacts:
     """With the clock as the guard reads it, which is more exact than the facts' one round trip over SSH."""
-    return guarded.facts.with_clock(*guarded.clock_offset())
+    clocks = guarded.read_clocks()
+    return guarded.facts.with_clock(clocks.wall_offset, clocks.error)
 
 
 def _port(server: GuardedHost, port: int) -> Finding:

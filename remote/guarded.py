@@ -15,9 +15,11 @@ from pathlib import Path
 
 import msgspec
 
+from bench.environment.clocks import ClockReading
 from bench.environment.hosts import Host, HostFacts
 from bench.environment.ports import PortProblem
 from bench.errors import ConnectionLost
+from bench.judge.thresholds import CLOCK_REMARK_SECONDS
 from bench.wire.attach import AttachOrder
 from bench.wire.guard import (
     AskClock,
@@ -54,6 +56,8 @@ RELEASE_PATIENCE_SECONDS = 20.0
 SPARE_SECONDS = 10.0
 INLINE_STDIN_BYTES = 200_000
 SPOOL_SECONDS = 600.0
+CLOCK_ROUND_TRIPS = 5
+CLOCK_ROUND_TRIPS_AT_MOST = 15
 MARKER = ".asgibench"
 """In every work folder that we made: hosts.clean removes no folder without it."""
 
@@ -195,11 +199,15 @@ class GuardedHost(Runner):
 
     def tail(self, path: str, size_bytes: int = 4_000) -> str:
         """The end of a log; "" where there is none."""
+        return self.tail_of(path, size_bytes).text
+
+    def tail_of(self, path: str, size_bytes: int) -> FileTail:
+        """The end of a log with its whole size; of a file that isn't there as of an empty one."""
         try:
-            return self._ask(TailFile(path, size_bytes), FileTail).text
+            return self._ask(TailFile(path, size_bytes), FileTail)
         except GuardRefusal as refusal:
             if refusal.kind == "ENOENT":
-                return ""
+                return FileTail("", 0)
             raise
 
     def tell(self, socket_path: str, line: bytes, *, patience_seconds: float = 5.0) -> str:
@@ -219,16 +227,19 @@ class GuardedHost(Runner):
         """A port that is free now, chosen by the host's system."""
         return self._ask(CheckPort(address, 0, bind_only=True), PortState).port
 
-    def clock_offset(self, samples: int = 5) -> tuple[float, float]:
-        """(host's clock minus ours, its error bound) in seconds, from the quickest of a few round trips."""
-        best = (0.0, float("inf"))
-        for _ in range(samples):
-            sent = time.time()
-            theirs = self._ask(AskClock(), ClockTime).time
-            received = time.time()
-            half = (received - sent) / 2
-            if half < best[1]:
-                best = (theirs - sent - half, half)
+    def read_clocks(self) -> ClockReading:
+        """The host's clocks against ours, by the quickest of a few round trips (of more if all are slow)."""
+        best: ClockReading | None = None
+        for count in range(CLOCK_ROUND_TRIPS_AT_MOST):
+            if best is not None and count >= CLOCK_ROUND_TRIPS and best.error <= CLOCK_REMARK_SECONDS:
+                break
+            sent = time.monotonic()
+            theirs = self._ask(AskClock(), ClockTime)
+            received = time.monotonic()
+            one = _clock_reading(sent, theirs, received, wall_lead=time.time() - time.monotonic())
+            if best is None or one.error < best.error:
+                best = one
+        assert best is not None
         return best
 
     # -- the lease
@@ -266,3 +277,15 @@ class GuardedHost(Runner):
 
     def _ask(self, request: object, kind: type[Answer], patience_seconds: float = ANSWER_SECONDS) -> Answer:
         return self._link.ask(request, kind, patience_seconds)
+
+
+def _clock_reading(sent: float, theirs: ClockTime, received: float, *, wall_lead: float) -> ClockReading:
+    """``sent`` and ``received`` are of our monotonic clock; ``wall_lead`` is of ours, as in ClockReading."""
+    middle = (sent + received) / 2
+    return ClockReading(
+        at=middle,
+        monotonic_offset=theirs.monotonic - middle,
+        wall_offset=theirs.time - (middle + wall_lead),
+        error=(received - sent) / 2,
+        wall_lead=theirs.time - theirs.monotonic,
+    )

@@ -79,7 +79,14 @@ def measure_links(
         server_boot_id=server.facts.boot_id,
         address=address,
         hosts={
-            name: Link(boot_ids[name], one.download, one.upload, one.round_trip_seconds, interfaces.get(name))
+            name: Link(
+                boot_ids[name],
+                one.download,
+                one.upload,
+                one.round_trip_seconds,
+                interfaces.get(name),
+                one.packets,
+            )
             for name, one in found.items()
             if not one.problem
         },
@@ -122,12 +129,12 @@ class LinkProbe(msgspec.Struct, frozen=True):
     def measure(
         self, address: str, port: int, seconds: float, *, upload: bool = False, at: float = 0.0
     ) -> LinkMeasured:
-        """``at``: when to begin, by this host's clock; 0: at once."""
+        """``at``: when to begin, by this host's monotonic clock; 0: at once."""
         argv, env = self._program()
         done = self.guarded.run(
             [
                 *(*argv, "measure", "--address", address, "--port", str(port)),
-                *("--seconds", f"{seconds:g}", "--at", f"{at:.3f}"),
+                *("--seconds", f"{seconds:g}", "--at", f"{at:.6f}"),
                 *(("--upload",) if upload else ()),
             ],
             env=env,
@@ -154,11 +161,14 @@ class LinkProbe(msgspec.Struct, frozen=True):
 
 def _together(probes: Sequence[LinkProbe], address: str, port: int, seconds: float) -> Transfer | None:
     """All at the same moment; None unless every one of them could."""
-    at = time.time() + LEAD_SECONDS
+    clocks, unread = outcomes(lambda one: one.guarded.read_clocks().monotonic_offset, probes, _name_of_probe)
+    if unread:
+        return None
+    at = time.monotonic() + LEAD_SECONDS
     values, errors = outcomes(
-        lambda one: one.measure(address, port, seconds, at=at + one.guarded.facts.clock_offset_seconds),
+        lambda one: one.measure(address, port, seconds, at=at + clocks[_name_of_probe(one)]),
         probes,
-        lambda one: one.guarded.host.name,
+        _name_of_probe,
     )
     measured = [one.download for one in values.values() if one.download is not None]
     if errors or len(measured) < len(probes):
@@ -172,3 +182,7 @@ def _together(probes: Sequence[LinkProbe], address: str, port: int, seconds: flo
 
 def _name(guarded: GuardedHost) -> str:
     return guarded.host.name
+
+
+def _name_of_probe(probe: LinkProbe) -> str:
+    return probe.guarded.host.name

@@ -10,11 +10,14 @@ from collections.abc import Mapping, Sequence
 import msgspec
 
 from bench.catalogue.command import command_of, config_text
-from bench.errors import AnswersDiffer, HostUnsuitable, PortTaken, ServerStartError
+from bench.errors import AnswersDiffer, HostUnsuitable, PortTaken, ServerStartError, SettingsContradicted
+from bench.results.proof import contradictions
+from bench.results.prove import prove
 from bench.spec import Endpoint, ServerSpec
-from bench.wire.answers import AnswerRequest, ConfigurationValue, ReadyOrder, ServerReady, TakenAnswer
+from bench.wire.answers import AnswerRequest, ReadyOrder, ServerReady, TakenAnswer
 from bench.wire.codec import encode_line
-from bench.wire.guard import ProcessExit
+from bench.wire.guard import FileTail, ProcessExit
+from bench.wire.observation import Configuration, ServerSeen
 from remote.guard_link import GuardRefusal
 from remote.guarded import GuardedHost
 from remote.provision.ship import shipped_program
@@ -61,7 +64,8 @@ class RunningServer(msgspec.Struct, frozen=True):
     command: tuple[str, ...]
     worker_pids: tuple[int, ...]
     # What one of its processes says of itself, as it is kept in the results.
-    configuration: dict[str, ConfigurationValue]
+    configuration: Configuration
+    seen: ServerSeen  # what it was seen to do
     answers: dict[str, TakenAnswer]  # by endpoint
     ready_seconds: float  # how long it took to become ready
 
@@ -118,6 +122,7 @@ def start_server(
         ) from refusal
     try:
         readiness = _await_ready(host, deployment, pid, requests)
+        seen = _seen(host, deployment, readiness)
     except BaseException:
         stop_server(host)
         raise
@@ -126,6 +131,7 @@ def start_server(
         command=command,
         worker_pids=readiness.pids,
         configuration=readiness.configuration,
+        seen=seen,
         answers=readiness.answers,
         ready_seconds=readiness.seconds,
     )
@@ -136,17 +142,48 @@ def stop_server(host: GuardedHost) -> ProcessExit:
     return host.stop(PROCESS_NAME, grace_seconds=STOP_GRACE_SECONDS)
 
 
-def read_counts(host: GuardedHost, deployment: Deployment) -> dict[str, int]:
-    """Requests answered since the start, by endpoint, as the app's own processes counted them."""
+class AppCounts(msgspec.Struct, frozen=True):
+    """Requests answered since the server's start, as the app's own processes counted them."""
+
+    by_process: dict[str, dict[str, int]]  # {process number: {endpoint: answers}}
+
+    @property
+    def totals(self) -> dict[str, int]:
+        """By endpoint."""
+        found: dict[str, int] = {}
+        for counts in self.by_process.values():
+            for endpoint, count in counts.items():
+                found[endpoint] = found.get(endpoint, 0) + count
+        return found
+
+    @property
+    def answering(self) -> int:
+        """How many processes have answered anything."""
+        return sum(any(counts.values()) for counts in self.by_process.values())
+
+
+def read_counts(host: GuardedHost, deployment: Deployment) -> AppCounts:
     done = host.run(
-        [deployment.python, "-m", "testapp.counts", f"{host.workdir}/{COUNTS}"],
+        [deployment.python, "-m", "testapp.counts", f"{host.workdir}/{COUNTS}", "--by-process"],
         cwd=deployment.app_directory,
     )
-    return msgspec.json.decode(done.stdout, type=dict[str, int])
+    return AppCounts(msgspec.json.decode(done.stdout, type=dict[str, dict[str, int]]))
 
 
-def log_tail(host: GuardedHost) -> str:
-    return host.tail(LOG, LOG_TAIL_BYTES)
+def log_tail(host: GuardedHost) -> FileTail:
+    return host.tail_of(LOG, LOG_TAIL_BYTES)
+
+
+def check_settings(deployment: Deployment, running: RunningServer) -> None:
+    """Raises SettingsContradicted, naming each setting that the running server does otherwise."""
+    found = contradictions(prove(deployment.spec, deployment.workers, running.seen))
+    if found:
+        count = f"{deployment.workers} worker{'' if deployment.workers == 1 else 's'}"
+        raise SettingsContradicted(
+            f"{deployment.spec.name} with {count} doesn't run as its settings ask: "
+            + "; ".join(one.text for one in found),
+            remedy="Correct its command in the catalogue, or say in unhonoured_settings what it does instead",
+        )
 
 
 def check_answers(answers: Mapping[str, Mapping[str, TakenAnswer]], requests: Sequence[FirstRequest]) -> None:
@@ -203,6 +240,7 @@ def _await_ready(
         workers=deployment.workers,
         deadline_seconds=READY_SECONDS,
         process_path=PROCESS_PATH,
+        log_path=f"{host.workdir}/{LOG}",
         requests=tuple(
             AnswerRequest(
                 one.endpoint.name,
@@ -216,20 +254,24 @@ def _await_ready(
     )
     argv, env = shipped_program(deployment.python, deployment.app_directory, "remote.onhost.answers")
     done = host.run(argv, env=env, stdin=encode_line(order), timeout_seconds=READY_SECONDS + 15)
-    readiness = msgspec.json.decode(done.stdout, type=ServerReady)
-    if not readiness.ready:
+    return msgspec.json.decode(done.stdout, type=ServerReady)
+
+
+def _seen(host: GuardedHost, deployment: Deployment, readiness: ServerReady) -> ServerSeen:
+    """What the server was seen to do when it was ready. Raises ServerStartError if it isn't."""
+    if not readiness.ready or readiness.seen is None:
         status = host.exit_status(PROCESS_NAME)
         ended = "" if status is None else f"; it ended with status {status}"
         tail = ""
         with contextlib.suppress(GuardRefusal):
-            tail = log_tail(host)
+            tail = log_tail(host).text
         raise ServerStartError(
             f"{deployment.spec.name} did not become ready on {host.host.name} within "
             f"{readiness.seconds:.0f} s ({readiness.problem}){ended}",
             remedy="The end of its log follows",
             detail=tail or "(its log is empty)",
         )
-    return readiness
+    return readiness.seen
 
 
 def _probe_address(bind: str) -> str:

@@ -11,7 +11,8 @@ from bench.plan.plan import Environment, Plan
 from bench.results.run import RunResult
 from bench.results.store import Store
 from bench.results.summary import Summary
-from reports.words.verdicts import Labelled, contests, label_of
+from bench.verdicts.contest import Contest, contests, rate_contests
+from reports.words.verdicts import Labelled, label_of
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,11 @@ class Results:
         """The cells that may be compared, each group with its label, in the report's order."""
         found = contests(self.summary, self.runs, [endpoint.name for endpoint in self.plan.endpoints])
         return tuple((label_of(contest, found), contest) for contest in found)
+
+    @cached_property
+    def rate_contests(self) -> tuple[Contest, ...]:
+        """The open-loop cells that may be compared, at equal rates, by p99."""
+        return rate_contests(self.summary, self.runs, [endpoint.name for endpoint in self.plan.endpoints])
 
 
 def results_of(store: Store, plan: Plan, runs: Sequence[RunResult], summary: Summary) -> Results:

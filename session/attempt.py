@@ -7,6 +7,7 @@ import msgspec
 from bench.errors import AsgibenchError
 from bench.judge.reason import Reason
 from bench.plan.plan import PlannedRun
+from bench.plan.rate import OfferedRate
 from bench.results.run import RunResult
 
 
@@ -15,7 +16,8 @@ class Attempt(msgspec.Struct, frozen=True):
 
     run: PlannedRun
     number: int  # 1 for the first try
-    rate_per_second: float | None  # to offer in open loop; None: closed loop
+    rate: OfferedRate | None  # to offer in open loop; None: closed loop
+    usual_seconds: float | None = None  # what the yardstick took in the runs before; None: in none yet
 
     @property
     def label(self) -> str:

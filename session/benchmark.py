@@ -9,6 +9,7 @@ from bench.environment.hosts import Inventory
 from bench.errors import AsgibenchError
 from bench.plan.plan import Plan
 from bench.plan.request import BenchRequest
+from bench.results.all_requests import all_requests_of
 from bench.results.summarise import summarise
 from remote.fleet import Fleet, open_fleet
 from remote.guarded import new_session
@@ -48,12 +49,16 @@ def bench(request: BenchRequest, progress: Progress) -> Outcome:
             stage = make_stage(fleet, request, plan, store, progress)
             reasons += stage.reasons
             runs = store.read_runs()
+            all_requests = all_requests_of(store, runs)
             for outcome in run_plan(plan, left, runs, stage, store, progress):
                 reasons += outcome.reasons
                 error = error or outcome.error
                 if outcome.result is not None:
                     runs += (outcome.result,)
-                    store.write_summary(summarise(plan, runs, reasons))
+                    own = [run for run in runs if run.cell == outcome.run.cell]
+                    all_requests.pop(outcome.run.cell, None)
+                    all_requests |= all_requests_of(store, own)
+                    store.write_summary(summarise(plan, runs, reasons, all_requests))
     except BaseException:
         if store.done_run_ids():
             finish(store, plan, reasons)

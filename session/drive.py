@@ -5,14 +5,17 @@ from __future__ import annotations
 import dataclasses
 import math
 import time
+from collections.abc import Mapping
 
 import msgspec
 
 from bench.errors import LoadError
+from bench.judge.thresholds import CLOCK_LIMITS_SECONDS
 from bench.plan.plan import Plan
 from bench.spec import Profile
 from bench.wire.load import LoadSpec
 from loadgen.live import LiveSeconds
+from loadgen.overload import lasting_overload
 from loadgen.stats import StoppedRun
 from loadgen.traffic import REQUEST_TIMEOUT_SECONDS, Traffic
 from reports.terminal.progress import LiveFigures, Progress
@@ -22,44 +25,82 @@ from session.parties.server import BegunServer
 
 EPOCH_LEAD_SECONDS = 0.1
 WATCH_SECONDS = 0.5
-HASH_SAMPLE_EVERY = 100
+# The load goes on for so much longer than its window: a worker whose clock is known no better still has the
+# whole of the window's last second.
+SPARE_SECONDS = CLOCK_LIMITS_SECONDS
+# Of long bodies: to hash one takes the load worker as long as five to ten others.
+HASH_SAMPLE_EVERY = 1_000
+LEAST_SAVED_SECONDS = 2.0
+"""A load whose end is nearer is not ended early."""
 
 
 class Driven(msgspec.Struct, frozen=True):
-    """The load's data, and when it was made, in seconds since 1970 on our clock."""
+    """The load's data, and when it was made, in seconds on our monotonic clock."""
 
     data: StoppedRun
+    # As planned; of a load that was ended early, with the window that was measured and what came before it.
+    profile: Profile
+    ended_after_seconds: int | None  # None: as planned
     epoch: float  # its second 0
     stopped: float  # when the load workers were told to stop
     collected: float  # when their data was in
 
 
 def drive_load(
-    attempt: Attempt, plan: Plan, traffic: Traffic, server: BegunServer, parties: Parties, progress: Progress
+    attempt: Attempt,
+    plan: Plan,
+    traffic: Traffic,
+    server: BegunServer,
+    parties: Parties,
+    clock_offsets: Mapping[str, float],
+    progress: Progress,
 ) -> Driven:
     """Make the load of warm-up and window, and watch every party meanwhile.
+
+    A load at a rate that can't be met is ended early, and the seconds that show it are the window.
+
+    ``clock_offsets`` are of the hosts' monotonic clocks, each minus ours, in seconds.
 
     Raises the error of a party that ended, and LoadError where the load began too late.
     """
     profile = plan.profile
+    overload: range | None = None
     load = parties.load
     live = LiveSeconds(len(load.worker_hosts))
-    epoch = time.time() + EPOCH_LEAD_SECONDS
-    end = epoch + profile.warmup_seconds + profile.window_seconds
-    spec = _load_spec(attempt, plan, traffic, parties, epoch)
+    epoch = time.monotonic() + EPOCH_LEAD_SECONDS
+    end = epoch + profile.warmup_seconds + profile.window_seconds + SPARE_SECONDS
+    spec = _load_spec(attempt, plan, traffic, parties, clock_offsets, epoch)
     try:
         load.begin(attempt.label, spec, attempt.run.cell.connections, live.take)
-        _check_ramp(time.time() - epoch, profile)
-        while (now := time.time()) < end:
+        _check_ramp(time.monotonic() - epoch, profile)
+        while (now := time.monotonic()) < end:
             parties.check(server)
             _show(live, parties, profile, now - epoch, progress)
-            time.sleep(min(WATCH_SECONDS, max(0.0, end - time.time())))
-        stopped = time.time()
+            overload = _overload(attempt, profile, live, end - now)
+            if overload is not None:
+                break
+            time.sleep(min(WATCH_SECONDS, max(0.0, end - time.monotonic())))
+        stopped = time.monotonic()
         data = load.stop()
     except BaseException:
         load.abandon()
         raise
-    return Driven(data, epoch, stopped, time.time())
+    ended_after = None if overload is None else overload.stop
+    return Driven(data, _measured(profile, overload), ended_after, epoch, stopped, time.monotonic())
+
+
+def _overload(attempt: Attempt, profile: Profile, live: LiveSeconds, left_seconds: float) -> range | None:
+    """The seconds that show that the attempt's rate can't be met, where ending it early saves something."""
+    if attempt.rate is None or left_seconds < LEAST_SAVED_SECONDS:
+        return None
+    return lasting_overload(live.seconds(), attempt.rate.per_second, profile.arrivals)
+
+
+def _measured(profile: Profile, seconds: range | None) -> Profile:
+    """The profile with these seconds as its window; ``None``: all went as planned."""
+    if seconds is None:
+        return profile
+    return msgspec.structs.replace(profile, warmup_seconds=seconds.start, window_seconds=len(seconds))
 
 
 def _check_ramp(took_seconds: float, profile: Profile) -> None:
@@ -71,19 +112,26 @@ def _check_ramp(took_seconds: float, profile: Profile) -> None:
         )
 
 
-def _load_spec(attempt: Attempt, plan: Plan, traffic: Traffic, parties: Parties, epoch: float) -> LoadSpec:
-    """What the load workers are to send; ``epoch`` is second 0 on our clock."""
+def _load_spec(
+    attempt: Attempt,
+    plan: Plan,
+    traffic: Traffic,
+    parties: Parties,
+    clock_offsets: Mapping[str, float],
+    epoch: float,
+) -> LoadSpec:
+    """What the load workers are to send; ``epoch`` is second 0 on our monotonic clock."""
     workers = parties.load.worker_hosts
     closed = traffic.load_spec(
         parties.server.address,
         parties.server.port,
         epoch=epoch,
         hash_sample_every=HASH_SAMPLE_EVERY,
-        clock_offsets={worker: parties.agents.clock_offsets[host] for worker, host in workers.items()},
+        clock_offsets={worker: clock_offsets[host] for worker, host in workers.items()},
     )
-    rate = attempt.rate_per_second
-    if rate is None:
+    if attempt.rate is None:
         return closed
+    rate = attempt.rate.per_second
     return dataclasses.replace(
         closed,
         mode="open",

@@ -10,6 +10,7 @@ import msgspec
 from bench.errors import AsgibenchError, InvalidMeasurement
 from bench.judge.reason import Reason
 from bench.plan.plan import Plan
+from bench.results.all_requests import all_requests_of
 from bench.results.run import RunResult
 from bench.results.store import Store
 from bench.results.summarise import summarise
@@ -34,7 +35,7 @@ def finish(
 ) -> Outcome:
     """Write summary.json, report.csv and report.html of the runs on disk. Raises ResultError, DiskFull."""
     runs = store.read_runs()
-    summary = summarise(plan, runs, warnings)
+    summary = summarise(plan, runs, warnings, all_requests_of(store, runs))
     store.write_summary(summary)
     return Outcome(store.directory, write_report(store, plan, runs, summary), summary, runs, error)
 

@@ -1,7 +1,7 @@
 """One run, from the start of its server to its result.
 
 ``measure_run`` is the story: begin, rest, drive the load, rest, stop and collect, assemble. In the two rests
-the server's memory is sampled, before any load and after it.
+the server's memory is sampled, before any load and after it, and the machine's own speed is read.
 """
 
 from __future__ import annotations
@@ -13,11 +13,13 @@ from collections.abc import Iterator
 
 import msgspec
 
+from bench.environment.clocks import ClockReading
 from bench.environment.links import Links
 from bench.plan.placement import load_cores, load_on_server_cores, may_share, server_core_count
 from bench.plan.plan import Plan
 from bench.results.assemble import run_result
 from bench.results.cell import Cell
+from bench.results.clocks import ClockEvidence
 from bench.results.evidence import (
     AgentEvidence,
     CoresGiven,
@@ -28,6 +30,7 @@ from bench.results.evidence import (
     Timeline,
 )
 from bench.results.figures import DatabaseCounters
+from bench.results.speed import SpeedEvidence
 from bench.spec import Endpoint
 from bench.wire.slices import Pairs
 from loadgen.traffic import Traffic
@@ -38,6 +41,7 @@ from session.drive import Driven, drive_load
 from session.parties import Parties
 from session.parties.agents import Targets
 from session.parties.server import BegunServer, StoppedServer
+from session.rest import GaugedCores, gauged_cores, rest
 
 
 def measure_run(
@@ -56,18 +60,24 @@ def measure_run(
     profile = plan.profile
     progress.begin_attempt()
     with _abandoned_on_failure(parties):
-        began = time.time()
+        began = time.monotonic()
+        leads = [_wall_lead()]
         begun = _begin(attempt.run.cell, traffic.endpoint, parties)
-        ready = time.time()
+        ready = time.monotonic()
         parties.agents.begin(attempt.label, begun.targets, plan.run_seconds)
-        time.sleep(profile.idle_rest_seconds)
-        load_began = time.time()
-        load = drive_load(attempt, plan, traffic, begun.server, parties, progress)
-        time.sleep(profile.after_rest_seconds)
-        rested = time.time()
-        home = _collect(attempt, plan, traffic, parties, begun, load)
-        stopped = time.time()
+        cores = _cores_to_gauge(parties)
+        before = rest(profile.idle_rest_seconds, parties.agents, cores)
+        leads.append(_wall_lead())
+        load_began = time.monotonic()
+        load = drive_load(attempt, plan, traffic, begun.server, parties, begun.offsets, progress)
+        after = rest(profile.after_rest_seconds, parties.agents, cores)
+        rested = time.monotonic()
+        leads.append(_wall_lead())
+        home = _collect(attempt, traffic, parties, begun, load)
+        leads.append(_wall_lead())
+        stopped = time.monotonic()
     timeline = Timeline(
+        started_at=began + leads[0],
         began=began,
         ready=ready,
         load_began=load_began,
@@ -76,7 +86,7 @@ def measure_run(
         load_collected=load.collected,
         rested=rested,
         stopped=stopped,
-        profile=profile,
+        profile=load.profile,
     )
     evidence = RunEvidence(
         planned=Planned(attempt.run, attempt.number, begun.server.deployment.spec, traffic.endpoint),
@@ -86,9 +96,16 @@ def measure_run(
         database=home.database,
         agents=home.agents,
         timeline=timeline,
+        clocks=ClockEvidence(begun.clocks, home.clocks, tuple(leads)),
         links=links,
+        speed=SpeedEvidence(before, after, attempt.usual_seconds),
     )
     return MeasuredRun(run_result(evidence), _files(home))
+
+
+def _wall_lead() -> float:
+    """Our time of day minus our monotonic clock: it changes only where somebody sets the time of day."""
+    return time.time() - time.monotonic()
 
 
 @contextlib.contextmanager
@@ -108,20 +125,27 @@ class BegunRun(msgspec.Struct, frozen=True):
     server: BegunServer
     counters: DatabaseCounters | None
     targets: Targets  # the process trees of the run
+    clocks: dict[str, ClockReading]  # by host
+
+    @property
+    def offsets(self) -> dict[str, float]:
+        """{host: its monotonic clock minus ours} in seconds."""
+        return {host: one.monotonic_offset for host, one in self.clocks.items()}
 
 
 def _begin(cell: Cell, endpoint: Endpoint, parties: Parties) -> BegunRun:
-    """Start the cell's server, and read the database's counts beside it."""
-    with prompt_pool(2) as pool:
+    """Start the cell's server, and read the database's counts and every host's clocks beside it."""
+    with prompt_pool(3) as pool:
         # The server's own first transactions, a few, may fall on either side of this reading.
         counters = pool.submit(parties.database.begin, endpoint)
         server = pool.submit(parties.server.begin, cell, parties.load.placement.server)
-        wait_for_all(server=server, database=counters)
+        clocks = pool.submit(parties.agents.read_clocks)
+        wait_for_all(server=server, database=counters, clocks=clocks)
     targets: Targets = {parties.server.host.host.name: {"server": server.result().running.pid}}
     for more in (parties.database.targets(), parties.load.targets()):
         for host, pids in more.items():
             targets[host] = {**targets.get(host, {}), **pids}
-    return BegunRun(server.result(), counters.result(), targets)
+    return BegunRun(server.result(), counters.result(), targets, clocks.result())
 
 
 class Home(msgspec.Struct, frozen=True):
@@ -131,11 +155,11 @@ class Home(msgspec.Struct, frozen=True):
     load: LoadEvidence
     database: DatabaseEvidence
     agents: AgentEvidence
+    clocks: dict[str, ClockReading]  # by host, after the load
 
 
 def _collect(
     attempt: Attempt,
-    plan: Plan,
     traffic: Traffic,
     parties: Parties,
     begun: BegunRun,
@@ -150,15 +174,21 @@ def _collect(
         elsewhere = sum(one.elsewhere for one in driven.data.totals.values())
         return database, parties.server.collect(begun.server, traffic, elsewhere)
 
-    with prompt_pool(3) as pool:
+    with prompt_pool(4) as pool:
+        clocks = pool.submit(parties.agents.read_clocks)
         stopped = pool.submit(stop_server)
         agents = pool.submit(parties.agents.collect, attempt.label, begun.targets)
         load = pool.submit(
-            parties.load.collect, attempt.label, driven.data, plan.profile, attempt.rate_per_second
+            parties.load.collect,
+            attempt.label,
+            driven.data,
+            driven.profile,
+            attempt.rate,
+            driven.ended_after_seconds,
         )
-        wait_for_all(server=stopped, agents=agents, load=load)
+        wait_for_all(clocks=clocks, server=stopped, agents=agents, load=load)
     database, server = stopped.result()
-    return Home(server, load.result(), database, agents.result())
+    return Home(server, load.result(), database, agents.result(), clocks.result())
 
 
 def _cores_given(cell: Cell, parties: Parties) -> CoresGiven:
@@ -175,6 +205,11 @@ def _cores_given(cell: Cell, parties: Parties) -> CoresGiven:
     )
 
 
+def _cores_to_gauge(parties: Parties) -> GaugedCores:
+    placement = parties.load.placement
+    return gauged_cores(parties.server.host.host.name, placement.server, placement.load)
+
+
 def _files(home: Home) -> dict[str, bytes]:
     return {
         "histogram.json": msgspec.json.encode(_histograms(home.load)),
@@ -189,7 +224,8 @@ def _files(home: Home) -> dict[str, bytes]:
 
 def _histograms(load: LoadEvidence) -> dict[str, Pairs]:
     window = load.window
-    found = {"good": window.histogram, "failed": window.failure_histogram}
+    found = {"good": window.histogram, "failed": window.failure_histogram, "waited": window.waited}
     if load.open_loop is not None:
         found |= {"service": window.service_histogram, "send_lag": window.send_lag}
+        found["waited_service"] = window.waited_service
     return found

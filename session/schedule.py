@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+import msgspec
+
 from bench.errors import (
     AgentError,
     AsgibenchError,
@@ -13,14 +15,16 @@ from bench.errors import (
     ServerStartError,
     SeveralHostsFailed,
 )
-from bench.judge.benchmark import rate_unknown, run_failed, run_repeated
-from bench.judge.judge import is_spoilt_by_machine
+from bench.judge.benchmark import rate_unknown, run_failed, run_repeated, try_failed
+from bench.judge.judge import cause_of_another_try
 from bench.judge.reason import Reason
 from bench.plan.make import OVERHEAD_GUESS_SECONDS
 from bench.plan.plan import Plan, PlannedRun
 from bench.plan.rate import offered_rate
+from bench.results.attempts import failed_attempt
 from bench.results.cell import Cell
 from bench.results.run import RunResult
+from bench.results.speed import usual_seconds
 from bench.results.store import Store
 from reports.terminal.progress import Progress
 from session.attempt import Attempt, RunOutcome
@@ -57,8 +61,9 @@ def run_plan(
             progress.warn(reason.text)
             yield RunOutcome(run, reasons=(reason,))
             continue
-        progress.begin_run(run, plan.profile.blocks, rate)
-        outcome = _run_with_retry(plan, run, rate, stage, store, progress)
+        progress.begin_run(run, plan.profile.blocks, None if rate is None else rate.per_second)
+        usual = usual_seconds(one.machine_speed for one in runs)
+        outcome = _run_with_retry(plan, Attempt(run, 1, rate, usual), stage, store, progress)
         yield outcome
         if outcome.error is not None:
             in_a_row += 1
@@ -71,24 +76,31 @@ def run_plan(
             progress.expect((len(left) - index - 1) * per_run)
 
 
-def _run_with_retry(
-    plan: Plan, run: PlannedRun, rate: float | None, stage: Stage, store: Store, progress: Progress
-) -> RunOutcome:
-    """The run measured and saved, at its second try if need be, or its error."""
+def _run_with_retry(plan: Plan, first: Attempt, stage: Stage, store: Store, progress: Progress) -> RunOutcome:
+    """The run measured and saved, at its second try if need be, or its error.
+
+    A first try that the machine spoilt is saved too, apart from the runs. It counts as a try when --resume
+    goes on: nobody gets a third by interrupting.
+    """
+    run = first.run
     reasons: tuple[Reason, ...] = ()
-    for number in range(1, ATTEMPTS + 1):
-        is_last = number == ATTEMPTS
-        attempt = Attempt(run, number, rate)
+    earlier = tuple(one.as_earlier_attempt() for one in store.read_attempts(run.id))
+    begin = len(earlier) + 1
+    for number in range(begin, max(ATTEMPTS, begin) + 1):
+        is_last = number >= ATTEMPTS
+        attempt = msgspec.structs.replace(first, number=number)
         try:
             _make_ready(stage, run.cell, progress)
             made = measure_run(
                 attempt, plan, stage.traffic[run.cell.endpoint], stage.parties, stage.links, progress
             )
-            if not is_last and is_spoilt_by_machine(made.result.reasons):
-                why = next(reason.text for reason in made.result.reasons if reason.invalidates)
-                progress.warn(f"{run.title}: {why}; measuring it once more")
+            if not is_last and cause_of_another_try(made.result.reasons) is not None:
+                store.write_attempt(made.result, made.files)
+                earlier = (*earlier, made.result.as_earlier_attempt())
+                progress.again(run, earlier[-1])
                 continue
-            store.write_run(made.result, made.files)
+            result = msgspec.structs.replace(made.result, earlier_attempts=earlier)
+            store.write_run(result, made.files)
         except AsgibenchError as error:
             causes = _causes(error)
             if any(isinstance(one, LEAVES_HOSTS_UNREADY) for one in causes):
@@ -98,8 +110,9 @@ def _run_with_retry(
                 return RunOutcome(run, error=error, reasons=(*reasons, run_failed(run, error)))
             progress.warn(f"{run.title}: {error.message}; trying it once more")
             reasons = (*reasons, run_repeated(run, error))
+            earlier = (*earlier, failed_attempt(number, try_failed(error)))
         else:
-            return RunOutcome(run, result=made.result, reasons=reasons)
+            return RunOutcome(run, result=result, reasons=reasons)
     raise AssertionError("unreachable")
 
 

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 import msgspec
 
 from bench.environment.calibration import CALIBRATION_FILE, calibration_path
+from bench.environment.clocks import ClockReading
 from bench.environment.links import LINKS_FILE, Links
 from bench.judge.hosts import clock_reasons, finding_reasons, host_reasons, limiting
 from bench.judge.reason import Reason
@@ -32,8 +33,8 @@ from session.parties.server import ServerParty
 from session.prepare import demand_of
 from session.provisioning import provision_hosts
 
-Clocks = dict[str, tuple[float, float]]
-"""{host: (its clock minus ours, how far that may be wrong)} in seconds, by the guards."""
+Clocks = dict[str, ClockReading]
+"""By host, by the guards."""
 
 
 class Stage(msgspec.Struct, frozen=True):
@@ -66,13 +67,13 @@ def make_stage(fleet: Fleet, request: BenchRequest, plan: Plan, store: Store, pr
         workers_in_all=plan.profile.load_workers_in_all,
     )
     setups = load_setups(fleet, plan, provisioned, placement)
-    clocks = on_all(lambda one: one.clock_offset(), fleet.guarded, lambda one: one.host.name)
+    clocks = on_all(lambda one: one.read_clocks(), fleet.guarded, lambda one: one.host.name)
     of_hosts = (*host_reasons(fleet.inventory, facts, placement), *clock_reasons(_clock_error(clocks)))
     for reason in of_hosts:
         progress.warn(reason.text)
 
     progress.step("starting database, agents and load workers")
-    parties = _start_parties(fleet, request, plan, provisioned, placement, setups, clocks)
+    parties = _start_parties(fleet, request, plan, provisioned, placement, setups)
     if links is not None:
         store.write_file(LINKS_FILE, msgspec.json.encode(links))
     store.write_environment(_environment(fleet, provisioned, clocks, setups, parties.database))
@@ -81,14 +82,15 @@ def make_stage(fleet: Fleet, request: BenchRequest, plan: Plan, store: Store, pr
         store.write_file(CALIBRATION_FILE, ceilings.read_bytes())
 
     traffic = {one.name: traffic_of(one, plan.seed) for one in plan.endpoints}
-    _check_answers(parties.server, traffic, progress)
+    _check_servers(parties.server, plan, traffic, progress)
     equal = "every server starts" if plan.locustfile else "answers equal"
+    equal = f"{equal}, settings proven"
     progress.note("Check", f"host keys ok, clocks ok ({_clock_error(clocks) * 1000:.1f} ms), {equal}")
     return Stage(fleet, parties, traffic, links, (*finding_reasons(limits), *of_hosts))
 
 
 def _clock_error(clocks: Clocks) -> float:
-    return max(error for _, error in clocks.values())
+    return max(one.error for one in clocks.values())
 
 
 def _start_parties(
@@ -98,10 +100,8 @@ def _start_parties(
     provisioned: Mapping[str, Provisioned],
     placement: Placement,
     setups: Mapping[Way, LoadSetup],
-    clocks: Clocks,
 ) -> Parties:
     """All but the servers at once; these need to know where the database is."""
-    offsets = {name: offset for name, (offset, _) in clocks.items()}
     with prompt_pool(3) as pool:
         database = pool.submit(
             DatabaseParty.start,
@@ -111,7 +111,7 @@ def _start_parties(
             cores=placement.database,
             seed=plan.seed,
         )
-        agents = pool.submit(AgentParty.start, fleet, provisioned, placement, offsets)
+        agents = pool.submit(AgentParty.start, fleet, provisioned, placement)
         load = pool.submit(LoadParty.start, fleet.controller, setups, master_cores=placement.controller)
         wait_for_all(database=database, agents=agents, load=load)
     server = ServerParty.start(
@@ -125,14 +125,18 @@ def _start_parties(
     return Parties(server, database.result(), agents.result(), load.result())
 
 
-def _check_answers(server: ServerParty, traffic: Mapping[str, Traffic], progress: Progress) -> None:
-    """Start each server once and check all its answers before any load. Raises AnswersDiffer."""
+def _check_servers(
+    server: ServerParty, plan: Plan, traffic: Mapping[str, Traffic], progress: Progress
+) -> None:
+    """Start each server once with each number of workers, and check settings and answers before any load.
+
+    Raises SettingsContradicted and AnswersDiffer.
+    """
     known = [request for one in traffic.values() if (request := one.first_request()) is not None]
-    answers = {}
     for name in server.deployments:
-        progress.step(f"checking the answers of {name}")
-        answers[name] = server.take_answers(name, known)
-    check_answers(answers, known)
+        for workers in sorted({run.cell.workers for run in plan.runs if run.cell.server == name}):
+            progress.step(f"checking the settings and answers of {name}")
+            check_answers({name: server.take_answers(name, workers, known)}, known)
 
 
 def _environment(
@@ -150,7 +154,10 @@ def _environment(
         loadgen=tuple(one.host.name for one in fleet.loadgen),
         database=database_shown(fleet.inventory),
         hosts=tuple(one.host.without_secrets() for one in fleet.hosts.values()),
-        facts={name: one.facts.with_clock(*clocks[name]) for name, one in fleet.hosts.items()},
+        facts={
+            name: one.facts.with_clock(clocks[name].wall_offset, clocks[name].error)
+            for name, one in fleet.hosts.items()
+        },
         versions={
             name: {group: one.versions for group, one in found.environments.items()}
             for name, found in provisioned.items()

@@ -4,7 +4,8 @@ In the app, each process maps a file ``DIRECTORY/<pid>.counts`` of unsigned 64-b
 byte order, one for each of ``COUNTED``, and adds to them in place. The mapping is shared, so what was
 counted stays in the file however the process ends, SIGKILL included.
 
-``python -m testapp.counts DIRECTORY`` prints ``{workload: n}``, summed over the processes, and ends with 0.
+``python -m testapp.counts DIRECTORY`` prints ``{workload: n}``, summed over the processes, and ends with 0;
+with ``--by-process`` it prints ``{pid: {workload: n}}``.
 Where that can't be read it prints ``{"error": ..., "remedy": ...}`` and ends with 1.
 """
 
@@ -49,16 +50,21 @@ class AnswerCounts:
 
 
 def read_counts(directory: Path) -> dict[str, int]:
-    """The answers of all processes together, by workload.
+    """The answers of all processes together, by workload. Raises as ``read_counts_by_process``."""
+    each = read_counts_by_process(directory).values()
+    return {workload: sum(counts[workload] for counts in each) for workload in COUNTED}
+
+
+def read_counts_by_process(directory: Path) -> dict[str, dict[str, int]]:
+    """Of each process that has answered, by its number as text, the answers by workload.
 
     Raises FileNotFoundError without the directory, ValueError for a file that is no counts file.
     """
-    totals = [0] * len(COUNTED)
-    for path in directory.iterdir():
-        if path.suffix == SUFFIX:
-            for slot, count in enumerate(_read_slots(path)):
-                totals[slot] += count
-    return dict(zip(COUNTED, totals, strict=True))
+    return {
+        path.stem: dict(zip(COUNTED, _read_slots(path), strict=True))
+        for path in sorted(directory.iterdir())
+        if path.suffix == SUFFIX
+    }
 
 
 def _map_slots(path: Path) -> memoryview:
@@ -84,9 +90,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """The program; see the top of the file."""
     parser = argparse.ArgumentParser(prog="testapp.counts", description="Print what the app has counted.")
     parser.add_argument("directory", type=Path)
-    directory: Path = parser.parse_args(arguments).directory
+    parser.add_argument("--by-process", action="store_true")
+    asked = parser.parse_args(arguments)
+    directory: Path = asked.directory
     try:
-        print(json.dumps(read_counts(directory)))
+        print(json.dumps(read_counts_by_process(directory) if asked.by_process else read_counts(directory)))
     except (OSError, ValueError) as error:
         remedy = "Start the server with ASGIBENCH_COUNTS naming a folder of its own"
         print(json.dumps({"error": str(error), "remedy": remedy}))

@@ -13,15 +13,22 @@ import os
 import shlex
 import socket
 import stat
+import struct
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from testapp.behind import class_name, look_behind
+
 Value = str | int | bool | None
 
 # What the app itself brings along, whatever server runs it.
 APP_PACKAGES = ("starlette", "asyncpg", "anyio", "idna", "sniffio", "typing_extensions")
+# Of Linux's struct tcp_info, in which a listening socket has the length of its queue as tcpi_sacked.
+TCP_INFO_BYTES = 32
+TCP_INFO_SACKED = 28
+SOMAXCONN = Path("/proc/sys/net/core/somaxconn")
 
 
 def describe_process(scope: Mapping[str, Any], receive: object) -> dict[str, Value]:
@@ -29,9 +36,13 @@ def describe_process(scope: Mapping[str, Any], receive: object) -> dict[str, Val
 
     ``receiver`` is the class whose method the server passed as ``receive``: with uvicorn, that of the parser.
     ``parts`` are the packages of the environment that the process has imported, without the app's own.
-    ``tcp_nodelay`` is that of the connection which brought the request.
+    ``tcp_nodelay`` is that of the connection which brought the request. ``parser`` and ``keep_alive_seconds``
+    are those of the object that reads that connection, ``backlog`` is the kernel's of the listening socket,
+    and ``backlog_limit`` what the system allows.
     """
     asgi = scope.get("asgi", {})
+    behind = look_behind(receive)
+    access_log = _access_log()
     return {
         "pid": os.getpid(),
         "parent_pid": os.getppid(),
@@ -40,20 +51,26 @@ def describe_process(scope: Mapping[str, Any], receive: object) -> dict[str, Val
         "python_implementation": sys.implementation.name,
         "loop": _loop_class(),
         "loop_debug": _loop_debug(),
-        "receiver": _class_name(type(getattr(receive, "__self__", receive))),
+        "reactor": _reactor_class(),
+        "receiver": class_name(type(getattr(receive, "__self__", receive))),
+        "parser": behind.parser,
+        "keep_alive_seconds": _whole(behind.keep_alive_seconds),
         "parts": " ".join(_parts()),
+        "scheme": scope.get("scheme"),
         "http_version": scope.get("http_version"),
         "asgi_version": asgi.get("version"),
         "asgi_spec_version": asgi.get("spec_version"),
-        "access_log": _access_log(),
+        "access_log": behind.access_log if access_log is None else access_log,
         "tcp_nodelay": _tcp_nodelay(scope.get("client")),
+        "backlog": _backlog(scope.get("server")),
+        "backlog_limit": _backlog_limit(),
         "gc_enabled": gc.isenabled(),
     }
 
 
 def _loop_class() -> str:
     try:
-        return _class_name(type(asyncio.get_running_loop()))
+        return class_name(type(asyncio.get_running_loop()))
     except RuntimeError:
         return "trio" if "trio" in sys.modules else "unknown"
 
@@ -65,8 +82,17 @@ def _loop_debug() -> bool | None:
         return None
 
 
-def _class_name(named: type) -> str:
-    return f"{named.__module__}.{named.__qualname__}"
+def _reactor_class() -> str | None:
+    """Of Twisted, where the process uses it."""
+    reactor = sys.modules.get("twisted.internet.reactor")
+    return None if reactor is None else class_name(type(reactor))
+
+
+def _whole(seconds: float | None) -> Value:
+    """Flat values have no fractions: what isn't whole becomes text."""
+    if seconds is None:
+        return None
+    return int(seconds) if seconds == int(seconds) else str(seconds)
 
 
 def _parts() -> list[str]:
@@ -102,6 +128,33 @@ def _tcp_nodelay(client: object) -> bool | None:
             except OSError:  # it listens, or has no peer any more
                 continue
     return None
+
+
+def _backlog(server: object) -> int | None:
+    """How many connections may wait at this process's socket that listens at ``server``'s port.
+
+    As the kernel has it; None where the system doesn't tell, or another process holds the socket. Where
+    several listen, the least.
+    """
+    if sys.platform != "linux" or not isinstance(server, (tuple, list)):
+        return None
+    found = []
+    for listening in _own_sockets():
+        with contextlib.closing(listening), contextlib.suppress(OSError):  # it is no socket of TCP
+            if not listening.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
+                continue
+            if listening.getsockname()[1] == int(server[1]):
+                info = listening.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, TCP_INFO_BYTES)
+                found.append(struct.unpack_from("=I", info, TCP_INFO_SACKED)[0])
+    return min(found, default=None)
+
+
+def _backlog_limit() -> int | None:
+    """net.core.somaxconn of this process's network; None where the system has none."""
+    try:
+        return int(SOMAXCONN.read_text())
+    except (OSError, ValueError):
+        return None
 
 
 def _own_sockets() -> Iterator[socket.socket]:

@@ -42,12 +42,11 @@ class Workload(ABC):
     rotates_tokens: ClassVar[bool] = False  # each request carries the bearer token of the next user
     protocol: ClassVar[str] = "http/1.1"
 
-    # The right answer. Status, length and framing of every answer are checked.
+    # The right answer. Status, length and framing of every answer are checked, and its body byte for byte:
+    # of every answer where they are small, of a sample where they are not.
     status: ClassVar[int] = 200
     content_type: ClassVar[str]  # the header's whole value
     length_bytes: ClassVar[int | None] = None  # of its body; None: users have answers of different lengths
-    # Whether bodies are compared by hash in a run too, a sample of them; else only before the first run.
-    is_hashed: ClassVar[bool] = True
 
     # PostgreSQL's transactions for one request by the app's code; None: the database isn't used. Each query
     # is one, and so is asyncpg's reset of a connection that goes back to the pool.

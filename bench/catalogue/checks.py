@@ -17,9 +17,9 @@ from bench.errors import CatalogueError, UsageError
 from bench.plan.rate import parse_rates
 from bench.spec import Profile, ServerSpec, Settings
 
-# No flag sets these: each server is expected to do so by itself, and one that doesn't says so in
-# unhonoured_settings.
-UNASKED_SETTINGS = ("tcp_nodelay",)
+# No setting is for these: each server is expected to have them on (HTTP/1.1 as the protocol), and one that
+# hasn't says so in unhonoured_settings.
+UNASKED_SETTINGS = ("tcp_nodelay", "keep_alive", "protocol")
 
 
 def check_server(spec: ServerSpec, endpoints: Collection[str], path: Path) -> None:

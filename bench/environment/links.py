@@ -9,7 +9,7 @@ import msgspec
 
 from bench.environment.calibration import write_json
 from bench.judge.figures import LinkUse
-from bench.wire.links import Transfer
+from bench.wire.links import PacketRate, Transfer
 
 LINKS_VERSION = 1
 # In a benchmark's own folder: what its links were known to carry.
@@ -25,6 +25,7 @@ class Link(msgspec.Struct, frozen=True):
     round_trip_seconds: float | None  # the shortest
     # What the load host's interface says of itself; None where it says nothing, or the host has several.
     interface_bits_per_second: int | None = None
+    packets: PacketRate | None = None
 
 
 class Links(msgspec.Struct, frozen=True):
@@ -89,7 +90,27 @@ def link_use(links: Links | None, bytes_per_second: Mapping[str, float]) -> Link
         for used, measured in candidates
         if measured is not None and not measured.is_lower_bound and measured.bytes_per_second > 0
     ]
-    if not known:
-        return LinkUse(total, None, round_trip)
-    used, speed = max(known, key=lambda pair: pair[0] / pair[1])
-    return LinkUse(used, speed, round_trip)
+    used, speed = max(known, key=lambda pair: pair[0] / pair[1], default=(total, None))
+    return LinkUse(
+        bytes_per_second=used,
+        link_bytes_per_second=speed,
+        round_trip_seconds=round_trip,
+        link_packets_per_second=_packets_per_second(links),
+        probed_bytes_per_second=_probed_bytes_per_second(links),
+    )
+
+
+def _probed_bytes_per_second(links: Links) -> float | None:
+    """What the load hosts together were seen to receive; None where some link wasn't measured."""
+    if links.together is not None:
+        return links.together.bytes_per_second
+    found = [link.download.bytes_per_second for link in links.hosts.values() if link.download is not None]
+    return sum(found) if found and len(found) == len(links.hosts) else None
+
+
+def _packets_per_second(links: Links) -> float | None:
+    """What the link carries each way; None where the probe's CPU was the limit, and where hosts share it."""
+    found = [link.packets for link in links.hosts.values()]
+    if len(found) != 1 or found[0] is None or found[0].is_lower_bound:
+        return None
+    return found[0].packets_per_second or None

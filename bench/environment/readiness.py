@@ -102,6 +102,7 @@ def _common(facts: HostFacts, condition: Condition, disk_bytes: int) -> tuple[Fi
         _clock(facts),
         *_power(facts, condition),
         _cores(facts, condition),
+        *_quota(facts, condition),
     )
 
 
@@ -173,6 +174,24 @@ def _cores(facts: HostFacts, condition: Condition) -> Finding:
         return Finding("ok", facts.host, "cores", text)
     remedy = "Stop other programs before a decision rests on it; each run says what others took"
     return Finding("limits", facts.host, "cores", f"{text}: other programs are at work", remedy)
+
+
+def _quota(facts: HostFacts, condition: Condition) -> Iterator[Finding]:
+    """A quota below the cores stops processes that have a core to run on; one at them or above never does."""
+    cores, usable = condition.quota_cores, len(facts.cores_usable)
+    if cores is None:
+        return
+    text = f"a CPU quota lets what runs there use {cores:g} of its {usable} usable cores"
+    if cores >= usable:
+        yield Finding("ok", facts.host, "quota", text)
+        return
+    yield Finding(
+        "limits",
+        facts.host,
+        "quota",
+        f"{text}: processes are stopped whenever it is used up",
+        "Lift it (a container's CPU limit; cpu.max or cpu.cfs_quota_us of its control group)",
+    )
 
 
 def _files(host: str, limit: int | None, needed: int, who: str, command: str) -> Finding:

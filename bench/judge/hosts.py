@@ -8,13 +8,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 
 from bench.environment.fingerprint import unlike_pythons
-from bench.environment.hosts import HostFacts, Inventory
+from bench.environment.hosts import Host, HostFacts, Inventory
 from bench.environment.readiness import Finding
 from bench.judge.reason import Reason
 from bench.judge.thresholds import CLOCK_LIMITS_SECONDS, CLOCK_REMARK_SECONDS
-from bench.plan.placement import Placement
+from bench.plan.placement import Placement, share_physical_core, shared_cores
 from bench.plan.plan import Environment
 
+# Of Ethernet, and of nearly all networks.
+USUAL_MTU_BYTES = 1_500
 _SYSTEM_TITLES = {"Darwin": "macOS", "": "the server's host"}
 
 
@@ -24,7 +26,7 @@ def host_reasons(
     """What is known before the first run: of the hosts, their database, and what runs where."""
     load = {host.name: facts[host.name] for host in inventory.loadgen}
     return (
-        *(_shared_host(inventory.server.name) if placement.shared else ()),
+        *(_shared_host(inventory.server, facts[inventory.server.name]) if placement.shared else ()),
         *_foreign_database(inventory),
         *_frequency_scaling(facts.values()),
         *_unlike_pythons(load),
@@ -35,7 +37,7 @@ def environment_reasons(environment: Environment) -> tuple[Reason, ...]:
     """The same of a benchmark that has been measured, as far as its hosts.json shows it."""
     facts = [environment.facts[host.name] for host in environment.hosts if host.name in environment.facts]
     return (
-        *(_shared_host(environment.server) if environment.server in environment.loadgen else ()),
+        *_shared_environment(environment),
         *_frequency_scaling(facts),
         *_not_pinned(facts),
         *_clock_remark(facts),
@@ -73,12 +75,42 @@ def finding_reasons(findings: Iterable[Finding]) -> tuple[Reason, ...]:
     )
 
 
-def _shared_host(server: str) -> Iterator[Reason]:
+def _shared_environment(environment: Environment) -> Iterator[Reason]:
+    facts = environment.facts.get(environment.server)
+    for host in environment.hosts:
+        if host.name == environment.server and host.name in environment.loadgen and facts is not None:
+            yield from _shared_host(host, facts)
+
+
+def _shared_host(server: Host, facts: HostFacts) -> Iterator[Reason]:
     yield Reason(
         "shared_host",
-        f"the load generator shares {server} with the server; each has its own cores if the system can pin",
+        f"the load generator shares {server.name} with the server; {_whose_cores(server, facts)}",
         "Measure with load hosts of their own before a decision",
     )
+    if facts.loopback_mtu is not None and facts.loopback_mtu > USUAL_MTU_BYTES:
+        yield Reason(
+            "loopback",
+            f"the load goes over loopback, whose packets hold {facts.loopback_mtu:,} bytes, on a network "
+            f"{USUAL_MTU_BYTES:,}: a long answer costs less CPU here than there",
+            "Measure long answers with load hosts of their own",
+        )
+
+
+def _whose_cores(server: Host, facts: HostFacts) -> str:
+    """What keeps the two apart on a host that both are on."""
+    if not facts.can_pin:
+        return "nothing keeps them on cores of their own: this system can't pin"
+    for_server, for_load = shared_cores(server, facts)
+    if not set(for_server).isdisjoint(for_load):
+        return "both are on the same core"
+    if share_physical_core(for_server, for_load, facts.thread_siblings):
+        return "server and load share a physical core, whose threads slow each other down"
+    if facts.is_virtual:
+        return "each has its own vCPUs, whose physical cores are not known"
+    if not facts.thread_siblings or facts.is_virtual is None:
+        return "each has its own CPUs, whose physical cores are not known"
+    return "each has its own physical cores"
 
 
 def _foreign_database(inventory: Inventory) -> Iterator[Reason]:

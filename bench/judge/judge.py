@@ -16,11 +16,18 @@ from bench.judge.figures import CpuUse, RunFigures
 from bench.judge.reason import Limit, Reason
 from bench.judge.registry import RULES
 from bench.judge.rule import LimitName, Rule
+from bench.judge.rules.network import LinkMayBeSlower
 from bench.judge.rules.rates import is_rate_missed
 from bench.judge.thresholds import Thresholds
+from bench.judge.waiting import is_everybody_waiting
+from bench.judge.words import cores_words
 
 MACHINE_REASONS = frozenset(rule.code() for rule in RULES if rule.is_of_machine)
 """Codes of what the machine did, and not we: such a run is worth another try."""
+
+
+WORTH_ANOTHER_TRY = frozenset(rule.code() for rule in RULES if rule.is_worth_another_try)
+"""Codes of what makes a run be measured once more though it counts."""
 
 
 class Evidence(msgspec.Struct, frozen=True):
@@ -39,7 +46,7 @@ class Evidence(msgspec.Struct, frozen=True):
         if self.unit == "bytes_per_second":
             of = "of an unknown link" if self.available is None else f"of {self.available / 1e6:.0f} MB/s"
             return f"{self.party} {self.used / 1e6:.1f} MB/s {of}"
-        return f"{self.party} {self.used:.2f} of {self.available:g} cores"
+        return f"{self.party} {self.used:.2f} of {cores_words(self.available or 0.0)}"
 
 
 class Judgement(msgspec.Struct, frozen=True):
@@ -63,8 +70,10 @@ class Judgement(msgspec.Struct, frozen=True):
 def judge(figures: RunFigures, thresholds: Thresholds | None = None) -> Judgement:
     """Name the limit of one run and collect the reasons that speak against it."""
     lines = Thresholds() if thresholds is None else thresholds
-    reasons = tuple(reason for rule in RULES for reason in rule.find(figures, lines))
-    return Judgement(_limit_name(figures, lines, reasons), tuple(_evidence(figures)), reasons)
+    reasons: list[Rule] = []
+    for rule in RULES:
+        reasons += rule.find_beside(figures, lines, tuple(reasons))
+    return Judgement(_limit_name(figures, lines, reasons), tuple(_evidence(figures)), tuple(reasons))
 
 
 def is_spoilt_by_machine(reasons: Sequence[Reason]) -> bool:
@@ -73,31 +82,34 @@ def is_spoilt_by_machine(reasons: Sequence[Reason]) -> bool:
     return bool(void) and void <= MACHINE_REASONS
 
 
+def cause_of_another_try(reasons: Sequence[Reason]) -> Reason | None:
+    """Why a run is measured once more; None: it stands.
+
+    It is void by its machine alone, or the machine's own speed was off. Neither depends on how fast the
+    server was, so that repeats don't choose.
+    """
+    if is_spoilt_by_machine(reasons):
+        return next(reason for reason in reasons if reason.invalidates)
+    if any(reason.invalidates for reason in reasons):
+        return None
+    return next((reason for reason in reasons if reason.code in WORTH_ANOTHER_TRY), None)
+
+
 def _limit_name(figures: RunFigures, thresholds: Thresholds, reasons: Sequence[Rule]) -> LimitName:
     """The server if it was saturated, else what the first reason names: they come by priority."""
     if figures.is_server_saturated(thresholds):
-        return "server_cpu"
+        return "server_cpu" if figures.is_server_full(thresholds) else "server_and_database_cpu"
     for reason in reasons:
         if reason.limit is not None:
             return reason.limit
     if figures.open_loop is not None:
         return "none_found" if is_rate_missed(figures) else "offered_rate"
-    return "latency" if figures.requests and _is_waiting(figures, thresholds) else "none_found"
-
-
-def _is_waiting(figures: RunFigures, thresholds: Thresholds) -> bool:
-    """Every party is known, and none works most of the time, nor is kept from it by other programs."""
-    if figures.server is None or not figures.load or figures.others_share >= thresholds.others_void:
-        return False
-    database_part = 0.0 if figures.database is None else figures.database.part
-    busiest = max(figures.server.part, database_part, *(worker.busy_share for worker in figures.load))
-    return max(busiest, _shared_part(figures, figures.server)) < thresholds.mostly_waiting
-
-
-def _shared_part(figures: RunFigures, server: CpuUse) -> float:
-    """How full the server's cores are by the load and the server together; 0 where the load has its own."""
-    load = figures.load_on_server_cores
-    return (server.core_share + load) / figures.cores_shared if load else 0.0
+    is_known = not any(isinstance(reason, LinkMayBeSlower) for reason in reasons)
+    return (
+        "latency"
+        if figures.requests and is_known and is_everybody_waiting(figures, thresholds)
+        else "none_found"
+    )
 
 
 def _evidence(figures: RunFigures) -> Iterator[Evidence]:

@@ -12,6 +12,10 @@ class Reason(msgspec.Struct, frozen=True):
     text: str  # what was found, without its capital and full stop
     remedy: str = ""  # what to do about it, without its full stop; "" where nothing can be done
     invalidates: bool = False  # the run, or the cell, says nothing about its server
+    # The figure stands, but it is no maximum of the server: it ranks no servers by throughput.
+    unranks: bool = False
+    # Of the cores that it is about, what was found taken, to two places; None: it is about no cores.
+    share: float | None = None
 
 
 class Limit(msgspec.Struct, frozen=True):

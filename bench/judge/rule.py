@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from enum import IntEnum
 from typing import ClassVar, Literal, Self
 
@@ -13,17 +13,30 @@ from bench.judge.reason import Reason
 from bench.judge.thresholds import Thresholds
 
 LimitName = Literal[
-    "server_cpu", "load_generator", "database", "network", "latency", "offered_rate", "none_found"
+    "server_cpu",
+    "cpu_quota",
+    "server_and_database_cpu",
+    "load_generator",
+    "database",
+    "network",
+    "latency",
+    "offered_rate",
+    "none_found",
 ]
+
+SERVERS_OWN: frozenset[str] = frozenset({"server_cpu", "server_and_database_cpu"})
+"""Limits that lie in the server's cores, with its database's work on them or without."""
 
 
 class Priority(IntEnum):
     """The order in which rules are asked and their reasons listed.
 
-    The first reason found that names a limit names the run's. The generator comes first: while it is at its
-    limit, no other figure holds.
+    The first reason found that names a limit names the run's. What stops processes comes first, and then the
+    generator: while it is at its limit, no other figure holds.
     """
 
+    INVARIANTS = 1
+    QUOTA = 5
     GENERATOR = 10
     NETWORK = 20
     DATABASE = 30
@@ -33,12 +46,15 @@ class Priority(IntEnum):
     RATE = 70
     # From here on: reasons against a run that name no limit.
     NO_ANSWER = 100
+    CONFIGURATION = 105
     PROCESSES = 110
     OTHERS = 120
     FAILURES = 130
     COUNTS = 140
     LATE = 150
     SAMPLES = 160
+    SATURATION = 170
+    NOBODY = 180  # asked last: whether any other has found what held the run back
     REMARK = 200
 
 
@@ -54,11 +70,21 @@ class Rule(msgspec.Struct, frozen=True, tag=True):
     priority: ClassVar[Priority] = Priority.REMARK
     # It is what the machine did, and not we: a run that is void for it is worth another try.
     is_of_machine: ClassVar[bool] = False
+    # Such a run is measured once more though it counts, by something that the server has no part in.
+    is_worth_another_try: ClassVar[bool] = False
+
+    # The run's figure stands, but as no maximum of its server.
+    unranks: ClassVar[bool] = False
 
     @property
     def invalidates(self) -> bool:
         """The run says nothing about its server."""
         return False
+
+    @property
+    def share(self) -> float | None:
+        """Of the cores that it is about, what was found taken; None: it is about no cores."""
+        return None
 
     @property
     def remedy(self) -> str:
@@ -76,10 +102,18 @@ class Rule(msgspec.Struct, frozen=True, tag=True):
         raise NotImplementedError
 
     @classmethod
+    def find_beside(
+        cls, figures: RunFigures, thresholds: Thresholds, found: Sequence[Rule]
+    ) -> Iterator[Self]:
+        """The same, for a rule that depends on what those before it have ``found``."""
+        return cls.find(figures, thresholds)
+
+    @classmethod
     def code(cls) -> str:
         """As results keep it."""
         return cls.__name__
 
     def as_reason(self) -> Reason:
         """As results keep it."""
-        return Reason(self.code(), self.text, self.remedy, self.invalidates)
+        share = None if self.share is None else round(self.share, 2)
+        return Reason(self.code(), self.text, self.remedy, self.invalidates, self.unranks, share)

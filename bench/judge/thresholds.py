@@ -19,8 +19,11 @@ CLOCK_REMARK_SECONDS = 0.01
 class Thresholds(msgspec.Struct, frozen=True):
     """Shares of 1.0 unless the name gives a unit."""
 
+    # Cores that were used to nine tenths hold a maximum that is at most 11 % higher, whatever else was in the
+    # way: the figure is the server's, and below ``server_full`` that margin is said.
+    server_saturated: float = 0.90
     # The agent samples CPU in 10 ms ticks and the window's ends cut into them: a full core reads 0.97 to 1.0.
-    server_saturated: float = 0.95
+    server_full: float = 0.95
     # A client loop at 0.90 of its core in the median second is at 1.0 in the seconds of a burst.
     load_worker_at_limit: float = 0.90
     # With less of the CPU of shared cores, a server twice as fast changes throughput by less than 15 %.
@@ -29,5 +32,10 @@ class Thresholds(msgspec.Struct, frozen=True):
     mostly_waiting: float = 0.60
     # Other programs that take less change throughput by less than two runs of one cell differ.
     others_reported: float = 0.03
-    # A fifth of the cores gone to others is more than the differences that people decide by.
+    # Where nobody was at a limit, what others took may be why. Servers that differ by no more are called
+    # level.
+    others_spoil: float = 0.05
+    # A saturated server that lost as much would have answered a tenth more: people decide by less.
+    lost_void: float = 0.10
+    # At a stated rate a fifth of the cores gone to others is more than queueing hides.
     others_void: float = 0.20

@@ -14,6 +14,7 @@ from statistics import median
 import msgspec
 
 from bench.catalogue.command import command_of, config_text
+from bench.catalogue.observable import ONLY_LINUX, unobservable
 from bench.catalogue.own_lock import OwnLock
 from bench.environment.hosts import Inventory
 from bench.errors import ResultError
@@ -115,8 +116,8 @@ def _share_lines(plan: Plan) -> Iterator[str]:
     count = sum(run.cell.rate_share is not None for run in plan.runs)
     if count:
         yield (
-            f"{count} of these are at a share of the server's own maximum: its closed-loop run, listed too, "
-            "comes first in each block. Where no such run is valid, they are skipped."
+            f"{count} of these are at a share of the server's own maximum: of the median of its closed-loop "
+            "runs, which come first; one rate for all blocks. Where no such run is valid, they are skipped."
         )
 
 
@@ -147,6 +148,9 @@ def _server_lines(
             yield f"    locked in {lock.file_name}: {lock.title}"
         for setting, instead in sorted(spec.unhonoured_settings.items()):
             yield f"    not honoured: {setting}: {instead}"
+        for setting, why in unobservable(spec, "").items():
+            yield f"    not observable: {setting}: {why}"
+    yield f"  All other settings are proven on the running server before any load ({ONLY_LINUX})."
 
 
 def _load_lines(commands: Mapping[str, Sequence[str]]) -> Iterator[str]:

@@ -5,11 +5,11 @@ Cores are those that the host's system lets us use; where it can't pin, ``None``
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import msgspec
 
-from bench.environment.hosts import HostFacts, Inventory
+from bench.environment.hosts import Host, HostFacts, Inventory
 
 Cores = tuple[int, ...] | None
 
@@ -34,6 +34,8 @@ def place(
 ) -> Placement:
     """A host with one role gives it all its cores; one with both halves them, the server's half first.
 
+    Halves are of whole physical cores where the host has two of them or more, and tells of them.
+
     ``workers_per_host`` None means a load worker for each of the load cores. ``workers_in_all`` instead is
     their number over all load hosts, as evenly as may be, and at least one on each.
     """
@@ -43,7 +45,7 @@ def place(
     load_cores = {host.name: _usable(host.cores, facts[host.name]) for host in inventory.loadgen}
     shared = server in load_cores
     if shared:
-        server_cores, load_cores[server] = _halves(server_cores)
+        server_cores, load_cores[server] = halves(server_cores, facts[server].thread_siblings)
     pins = {name: facts[name].can_pin for name in facts}
     wanted = _workers_wanted(len(load_cores), workers_per_host, workers_in_all)
     load = {
@@ -141,11 +143,42 @@ def _usable(wanted: Cores, facts: HostFacts) -> tuple[int, ...]:
     return chosen or usable
 
 
-def _halves(cores: tuple[int, ...]) -> tuple[tuple[int, ...], tuple[int, ...]]:
+def shared_cores(host: Host, facts: HostFacts) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """The server's and the load's cores of a host that has both."""
+    return halves(_usable(host.cores, facts), facts.thread_siblings)
+
+
+def halves(
+    cores: tuple[int, ...], siblings: Sequence[Sequence[int]]
+) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """The server's half and the load's, which is greater where there is a difference.
+
+    ``siblings`` are the threads of each physical core: a core is not cut where there are two or more.
+    """
     if len(cores) == 1:
         return cores, cores
-    middle = len(cores) // 2
-    return cores[:middle], cores[middle:]
+    groups = _physical(cores, siblings)
+    if len(groups) == 1:
+        groups = [(core,) for core in cores]
+    first = list(groups[0])
+    for group in groups[1:]:
+        if len(first) + len(group) <= len(cores) // 2:
+            first += group
+    return tuple(sorted(first)), tuple(core for core in cores if core not in first)
+
+
+def share_physical_core(one: Sequence[int], other: Sequence[int], siblings: Sequence[Sequence[int]]) -> bool:
+    """Whether threads of one physical core are on both sides."""
+    return any(not set(core).isdisjoint(one) and not set(core).isdisjoint(other) for core in siblings)
+
+
+def _physical(cores: tuple[int, ...], siblings: Sequence[Sequence[int]]) -> list[tuple[int, ...]]:
+    """The cores by physical core, in the order of each one's first; those of which nothing is known alone."""
+    found: dict[tuple[int, ...], None] = {}
+    for core in cores:
+        group = next((group for group in siblings if core in group), (core,))
+        found[tuple(one for one in group if one in cores)] = None
+    return list(found)
 
 
 def _workers(cores: tuple[int, ...], wanted: int | None, *, can_pin: bool) -> tuple[int | None, ...]:

@@ -2,7 +2,8 @@
 
 Cells whose load is made in the same way come together: for another way other load workers are started.
 
-Only a share of a server's own maximum waits for that maximum: in its block it comes after the closed loop.
+The closed loops of all blocks come first, then the open loops of all blocks: what a server reaches at most
+is known over every block before a share of it is offered, so that the share is one rate in all of them.
 """
 
 from __future__ import annotations
@@ -95,14 +96,20 @@ def plan_runs(
     environment: str,
     seed: int,
 ) -> tuple[tuple[PlannedRun, ...], tuple[SkippedCell, ...]]:
-    """Every cell once a block, shuffled within the block by ``seed``. Raises UsageError for a wrong rate."""
+    """Every cell once a block, shuffled within its part of it by ``seed``.
+
+    All blocks of the closed loops come before the first block of the open loops. Raises UsageError for a
+    wrong rate.
+    """
     cells, skipped = _cells(servers, endpoints, profile, environment)
     order = random.Random(seed)
     runs: list[PlannedRun] = []
-    for block in range(1, profile.blocks + 1):
-        for cell in _closed_loop_first(_same_load_together(order.sample(cells, len(cells)))):
-            position = len(runs)
-            runs.append(PlannedRun(f"{position + 1:03}-{cell.id}-b{block}", cell, block, position))
+    for is_open_loop in (False, True):
+        part = [cell for cell in cells if cell.is_open_loop == is_open_loop]
+        for block in range(1, profile.blocks + 1):
+            for cell in _same_load_together(order.sample(part, len(part))):
+                position = len(runs)
+                runs.append(PlannedRun(f"{position + 1:03}-{cell.id}-b{block}", cell, block, position))
     return tuple(runs), tuple(skipped)
 
 
@@ -146,14 +153,3 @@ def _same_load_together(shuffled: Sequence[Cell]) -> list[Cell]:
     """The ways in the order in which the first cell of each came."""
     ways = list(dict.fromkeys((cell.client, cell.load_on) for cell in shuffled))
     return sorted(shuffled, key=lambda cell: ways.index((cell.client, cell.load_on)))
-
-
-def _closed_loop_first(shuffled: Sequence[Cell]) -> list[Cell]:
-    """A closed-loop cell changes places with the first of its shares that came before it."""
-    cells = list(shuffled)
-    for index, cell in enumerate(cells):
-        if cell.rate_share is not None:
-            closed = cells.index(cell.closed_loop)
-            if closed > index:
-                cells[index], cells[closed] = cells[closed], cell
-    return cells

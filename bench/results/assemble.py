@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from statistics import mean, stdev
 
 import msgspec
 
 from bench.clients import client_of
 from bench.environment.links import link_use
-from bench.judge.figures import CpuUse, HostUse, LoadUse, PidChange, RunFigures
+from bench.judge.figures import CpuUse, HostUse, LinkUse, LoadUse, PidChange, RunFigures
 from bench.judge.judge import Judgement, judge
+from bench.results.answers import AnswersSeen, answers_of
+from bench.results.clocks import RunClocks, run_clocks
 from bench.results.evidence import DatabaseEvidence, LoadEvidence, RunEvidence, Timeline
 from bench.results.figures import (
     Bytes,
@@ -23,8 +26,14 @@ from bench.results.figures import (
     Timing,
     TreeCpu,
 )
+from bench.results.fixed_wait import peak_share
+from bench.results.proof import SettingProof
+from bench.results.prove import run_proof
+from bench.results.quota import QuotaUse
 from bench.results.run import RESULT_VERSION, RunResult
+from bench.results.speed import MachineSpeed, machine_speed, per_request_by_second
 from bench.results.window import Window
+from bench.samples.by_second import cpu_by_second
 from bench.samples.cost import missed_share
 from bench.samples.memory import TreeBytes
 from bench.samples.read import parse_samples
@@ -42,8 +51,13 @@ class Derived(msgspec.Struct, frozen=True):
 
     server_cpu: TreeCpu | None  # None: the window was not sampled
     database_cpu: TreeCpu | None  # None: the window was not sampled, or the database isn't ours
+    answers: AnswersSeen
     counts: Counts
     database_use: DatabaseUse | None  # None: the endpoint doesn't use the database
+    proof: tuple[SettingProof, ...]
+    quotas: tuple[QuotaUse, ...]
+    speed: MachineSpeed | None  # None: no yardstick was read
+    clocks: RunClocks
 
 
 Hosts = Mapping[str, HostSamples]
@@ -59,16 +73,21 @@ def run_result(evidence: RunEvidence) -> RunResult:
     derived = Derived(
         server_cpu=_tree_cpu(hosts[evidence.server.host], SERVER, evidence.cores.server_fills),
         database_cpu=_database_cpu(evidence, hosts),
+        answers=answers_of(evidence.load.window, evidence.load.seconds),
         counts=_counts(evidence),
         database_use=_database_use(evidence.database, evidence.load),
+        proof=run_proof(evidence),
+        quotas=tuple(use for host, samples in hosts.items() for use in samples.quotas(host)),
+        speed=_speed(evidence, hosts),
+        clocks=run_clocks(evidence.clocks, {host: one.samples for host, one in hosts.items()}),
     )
     judgement = judge(_figures(evidence, hosts, derived))
     return _result(evidence, hosts, derived, judgement)
 
 
 def _hosts(evidence: RunEvidence) -> dict[str, HostSamples]:
-    """All times in the samples are on the controller's clock from here on."""
-    offsets, window = evidence.agents.clock_offsets, evidence.timeline.window
+    """All times in the samples are on the controller's monotonic clock from here on."""
+    offsets, window = evidence.clocks.offsets, evidence.timeline.window
     return {
         host: HostSamples(parse_samples(data, offsets[host]), window)
         for host, data in evidence.agents.samples.items()
@@ -87,13 +106,14 @@ def _result(evidence: RunEvidence, hosts: Hosts, derived: Derived, judgement: Ju
         cell=planned.run.cell,
         block=planned.run.block,
         position=planned.run.position,
-        started_at=datetime.fromtimestamp(timeline.began, UTC).isoformat(timespec="seconds"),
+        started_at=datetime.fromtimestamp(timeline.started_at, UTC).isoformat(timespec="seconds"),
         server_version=server.version,
         server_command=server.command,
         server_settings=msgspec.to_builtins(planned.spec.settings),
         unhonoured_settings=planned.spec.unhonoured_settings,
         server_pids=server.pids,
         server_configuration=server.configuration,
+        proof=derived.proof,
         requests=window.requests,
         failures=window.failures,
         requests_per_second=window.requests_per_second,
@@ -115,9 +135,13 @@ def _result(evidence: RunEvidence, hosts: Hosts, derived: Derived, judgement: Ju
         limit=judgement.as_limit(),
         valid=judgement.valid,
         reasons=judgement.as_reasons(),
+        machine_speed=derived.speed,
         attempt=planned.attempt,
+        quotas=derived.quotas,
+        clocks=derived.clocks,
         network=_network(hosts),
         open_loop=load.open_loop,
+        answers=derived.answers,
     )
 
 
@@ -128,13 +152,16 @@ def _figures(evidence: RunEvidence, hosts: Hosts, derived: Derived) -> RunFigure
     planned, server, load = evidence.planned, evidence.server, evidence.load
     window, latency = load.window, load.latency
     here = hosts[server.host]
+    load_hosts = _load_hosts(evidence, hosts)
     return RunFigures(
         requests=window.requests,
         server=_server_use(derived.server_cpu, here, planned.run.cell.workers),
-        load=tuple(_load_use(worker, evidence, hosts) for worker in window.workers),
-        link=link_use(evidence.links, _bytes_by_host(window)),
+        load=tuple(_load_use(worker, evidence, hosts, load_hosts) for worker in window.workers),
+        link=_with_packets(link_use(evidence.links, _bytes_by_host(window)), evidence, here),
+        machine_speed=derived.speed,
         host=_host_use(evidence, here, derived),
-        load_hosts=_load_hosts(evidence, hosts),
+        quotas=derived.quotas,
+        load_hosts=load_hosts,
         database=_use(derived.database_cpu) if planned.endpoint.may_use_database else None,
         database_is_foreign=not evidence.database.host,
         database_on_server_cores=evidence.database.host == server.host,
@@ -142,12 +169,20 @@ def _figures(evidence: RunEvidence, hosts: Hosts, derived: Derived) -> RunFigure
         median_latency_seconds=latency.p50 if latency else None,
         p90_latency_seconds=latency.p90 if latency else None,
         p99_latency_seconds=latency.p99 if latency else None,
+        forty_milliseconds_share=peak_share(window.histogram),
+        eighty_milliseconds_share=peak_share(window.histogram, waits=2),
+        second_spread=_second_spread(load.seconds),
+        tcp_nodelay=_tcp_nodelay(server.configuration),
         connections=planned.run.cell.connections,
         failures=window.failures,
+        answers=derived.answers,
         processes=_pid_change(here),
+        proof=derived.proof,
         counts=derived.counts,
         database_use=derived.database_use,
         expected_transactions_per_request=planned.endpoint.transactions_per_request,
+        clocks=derived.clocks,
+        contradictions=load.contradictions,
         samples_complete=all(one.samples.complete for one in hosts.values()),
         samples_missed_share=max(missed_share(one.samples) for one in hosts.values()),
         slices_missing={worker: len(seconds) for worker, seconds in window.gaps.items()},
@@ -158,15 +193,43 @@ def _figures(evidence: RunEvidence, hosts: Hosts, derived: Derived) -> RunFigure
     )
 
 
+def _tcp_nodelay(configuration: Mapping[str, object]) -> bool | None:
+    """None where the server didn't tell, or couldn't."""
+    told = configuration.get("tcp_nodelay")
+    return told if isinstance(told, bool) else None
+
+
+def _second_spread(seconds: Sequence[Second]) -> float | None:
+    """The deviation of requests per second over their mean; None without two seconds of the window."""
+    answered = [one.requests for one in seconds if one.in_window]
+    if len(answered) < 2 or not any(answered):
+        return None
+    return stdev(answered) / mean(answered)
+
+
 def _use(cpu: TreeCpu | None) -> CpuUse | None:
-    return None if cpu is None else CpuUse(cpu.core_share, cpu.cores)
+    if cpu is None:
+        return None
+    return CpuUse(cpu.core_share, cpu.cores, busiest_thread=cpu.busiest_thread, wait_share=cpu.wait_share)
 
 
 def _server_use(cpu: TreeCpu | None, here: HostSamples, workers: int) -> CpuUse | None:
     """With several workers also the busiest of them: one may be full while others wait for connections."""
-    if cpu is None or workers == 1:
-        return _use(cpu)
-    return CpuUse(cpu.core_share, cpu.cores, here.busiest_process(SERVER))
+    use = _use(cpu)
+    if use is None or workers == 1:
+        return use
+    return msgspec.structs.replace(use, busiest_process=here.busiest_process(SERVER))
+
+
+def _with_packets(link: LinkUse, evidence: RunEvidence, here: HostSamples) -> LinkUse:
+    """What the server's host counted, unless a load beside the server goes past its interfaces."""
+    network = here.network()
+    if network is None or evidence.server.host in evidence.cores.load:
+        return link
+    sent, received = network.sent_packets_per_second, network.received_packets_per_second
+    if sent is None or received is None:
+        return link
+    return msgspec.structs.replace(link, packets_per_second=max(sent, received))
 
 
 def _bytes_by_host(window: Window) -> dict[str, float]:
@@ -177,15 +240,20 @@ def _bytes_by_host(window: Window) -> dict[str, float]:
     return found
 
 
-def _load_use(worker: LoadWorker, evidence: RunEvidence, hosts: Hosts) -> LoadUse:
-    """How busy a load worker was, and how long it waited for its core if that wait is its own limit."""
+def _load_use(
+    worker: LoadWorker, evidence: RunEvidence, hosts: Hosts, load_hosts: Mapping[str, HostUse]
+) -> LoadUse:
+    """How busy a load worker was, and how long it waited for its core."""
     wait = worker.core_wait_share_median + _stolen_share(worker, evidence, hosts)
+    of_host = load_hosts.get(worker.host)
     return LoadUse(
         worker=worker.name,
         core_share=worker.work_share,
-        core_wait_share=wait if _is_wait_its_limit(worker, evidence) else 0.0,
+        core_wait_share=wait if _is_wait_its_own(worker, evidence) else 0.0,
+        interrupt_share=0.0 if of_host is None else (of_host.interrupts or 0.0) / of_host.cores,
         on_server_cores=worker.name in evidence.cores.load_workers_on_server,
         loop_lag_seconds=worker.loop_lag_seconds_max,
+        host=worker.host,
     )
 
 
@@ -196,18 +264,14 @@ def _is_by_engine(evidence: RunEvidence) -> bool:
     )
 
 
-def _is_wait_its_limit(worker: LoadWorker, evidence: RunEvidence) -> bool:
-    """Whether a worker that waits for its core is short of CPU by itself, and not because of the server.
+def _is_wait_its_own(worker: LoadWorker, evidence: RunEvidence) -> bool:
+    """Whether a worker that waits for its core does so beside other workers or programs, not the server.
 
-    An engine is, where it shares its core with others of its host; Locust's clients are wherever they run.
     On the server's own cores, where the plan wants them, the shares of the cores say who took them.
     """
     if evidence.planned.run.cell.load_on == "server":
         return False
-    if not _is_by_engine(evidence):
-        return True
-    beside = sum(other.host == worker.host for other in evidence.load.window.workers)
-    return beside > len(evidence.cores.load.get(worker.host, ()))
+    return not _is_by_engine(evidence) or worker.name not in evidence.cores.load_workers_on_server
 
 
 def _stolen_share(worker: LoadWorker, evidence: RunEvidence, hosts: Hosts) -> float:
@@ -238,7 +302,7 @@ def _host_use(evidence: RunEvidence, here: HostSamples, derived: Derived) -> Hos
         for worker in evidence.load.window.workers
         if worker.name in cores.load_workers_on_server
     )
-    return HostUse(len(cores.server), used.busy, max(0.0, used.busy - ours), used.stolen)
+    return HostUse(len(cores.server), used.busy, max(0.0, used.busy - ours), used.stolen, used.interrupts)
 
 
 def _load_hosts(evidence: RunEvidence, hosts: Hosts) -> dict[str, HostUse]:
@@ -250,7 +314,7 @@ def _load_hosts(evidence: RunEvidence, hosts: Hosts) -> dict[str, HostUse]:
         if used is None or evidence.cores.load_workers_on_server & {worker.name for worker in workers}:
             continue
         ours = sum(worker.cpu_share for worker in workers) + (hosts[host].agent_share() or 0.0)
-        found[host] = HostUse(len(cores), used.busy, max(0.0, used.busy - ours), used.stolen)
+        found[host] = HostUse(len(cores), used.busy, max(0.0, used.busy - ours), used.stolen, used.interrupts)
     return found
 
 
@@ -277,11 +341,14 @@ def _tree_cpu(host: HostSamples, target: str, cores: int) -> TreeCpu | None:
     cpu = host.cpu(target)
     if cpu is None:
         return None
+    threads = host.threads(target)
     return TreeCpu(
         cpu_seconds=cpu.cpu_seconds,
         core_share=cpu.core_share,
         cores=cores,
         processes=len(host.processes(target).at_start),
+        busiest_thread=threads.busiest if threads else None,
+        wait_share=threads.waiting if threads else None,
     )
 
 
@@ -304,6 +371,15 @@ def _database_use(database: DatabaseEvidence, load: LoadEvidence) -> DatabaseUse
         transactions_per_request=transactions / requests if requests else 0.0,
         rows_fetched=after.tup_fetched - before.tup_fetched,
     )
+
+
+def _speed(evidence: RunEvidence, hosts: Hosts) -> MachineSpeed | None:
+    if evidence.speed is None:
+        return None
+    requests = {one.second: one.requests for one in evidence.load.seconds if one.in_window}
+    tree = hosts[evidence.server.host].tree(SERVER)
+    used = cpu_by_second(tree, evidence.timeline.epoch, requests)
+    return machine_speed(evidence.speed, per_request_by_second(used, requests))
 
 
 def _agent_shares(hosts: Hosts) -> dict[str, float]:

@@ -6,10 +6,14 @@ import msgspec
 
 from bench.environment.links import Links
 from bench.plan.plan import PlannedRun
+from bench.results.clocks import ClockEvidence
 from bench.results.figures import DatabaseCounters, OpenLoop, Second
+from bench.results.invariants import Contradiction
 from bench.results.latency import Latency
+from bench.results.speed import SpeedEvidence
 from bench.results.window import Window
 from bench.spec import Endpoint, Profile, ServerSpec
+from bench.wire.observation import ServerSeen
 
 
 class Planned(msgspec.Struct, frozen=True):
@@ -41,19 +45,23 @@ class ServerEvidence(msgspec.Struct, frozen=True):
     pids: tuple[int, ...]  # of its worker processes
     configuration: dict[str, str | int | bool | None]  # as the running server reported it
     requests: int | None  # that it counted in the whole run; None: it can't count what was asked
+    seen: ServerSeen | None = None  # before its load; None: not looked at
+    log_bytes: int | None = None  # of its log when it had stopped; None: not known
+    answering: int | None = None  # how many of its processes have answered; None: not known
 
 
 class LoadEvidence(msgspec.Struct, frozen=True):
     """What the load workers and Locust saw. Counts are of the whole run, warm-up included."""
 
     window: Window
-    latency: Latency | None  # of good requests in the window; None: there were none
+    latency: Latency | None  # as in RunResult
     seconds: tuple[Second, ...]  # from the epoch to the window's end, without the server's memory
     engine_requests: int  # answered, as the load workers counted them
     in_flight_at_stop: int  # sent and not answered when the load stopped
     locust_requests: int  # as Locust's statistics counted them
     spool_requests: int  # as the load workers' own files counted them
     open_loop: OpenLoop | None  # None: closed loop
+    contradictions: tuple[Contradiction, ...] = ()  # between figures that must be alike
 
 
 class DatabaseEvidence(msgspec.Struct, frozen=True):
@@ -68,12 +76,12 @@ class AgentEvidence(msgspec.Struct, frozen=True):
     """What the hosts' agents sampled."""
 
     samples: dict[str, bytes]  # by host: the agent's JSON lines
-    clock_offsets: dict[str, float]  # by host: its clock minus the controller's, in seconds
 
 
 class Timeline(msgspec.Struct, frozen=True):
-    """When each part of a run began, in seconds since 1970 on the controller's clock."""
+    """When each part of a run began, in seconds on the controller's monotonic clock."""
 
+    started_at: float  # the time of day at the run's begin, in seconds since 1970; for readers alone
     began: float  # the server's start
     ready: float  # the server answers; it rests from here on
     load_began: float
@@ -101,4 +109,6 @@ class RunEvidence(msgspec.Struct, frozen=True):
     database: DatabaseEvidence
     agents: AgentEvidence
     timeline: Timeline
+    clocks: ClockEvidence
     links: Links | None = None  # None: what the links carry is not known
+    speed: SpeedEvidence | None = None  # None: no yardstick was read

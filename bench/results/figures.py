@@ -80,6 +80,9 @@ class TreeCpu(msgspec.Struct, frozen=True):
     core_share: float  # cores used on average
     cores: int  # how many it could use
     processes: int  # at the window's start
+    busiest_thread: float | None = None  # core share of the thread that used most; None: not known
+    # Cores' worth of time in which threads were ready to run and others had the core; None: not known.
+    wait_share: float | None = None
 
 
 class NetworkUse(msgspec.Struct, frozen=True):
@@ -87,6 +90,8 @@ class NetworkUse(msgspec.Struct, frozen=True):
 
     sent_bytes_per_second: float
     received_bytes_per_second: float
+    sent_packets_per_second: float | None = None  # None: not known
+    received_packets_per_second: float | None = None  # likewise
 
 
 class Counts(msgspec.Struct, frozen=True):
@@ -132,6 +137,11 @@ class OpenLoop(msgspec.Struct, frozen=True):
     send_lag_seconds: Latency | None  # from due to sent
     backlog_max: int  # requests
     backlog_dropped: int  # requests that found it full: they were not sent, and are in no latency
+    # What the same cell reached in closed loop when its rate was fixed; a share is of it. None: not known.
+    own_maximum_per_second: float | None = None
+    # The load was ended so long after its start, as the rate could not be met: the window is the end of this
+    # time. None: it was offered as long as planned. Of a cell, the shortest.
+    ended_after_seconds: float | None = None
 
 
 class Timing(msgspec.Struct, frozen=True):

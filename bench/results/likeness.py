@@ -28,7 +28,7 @@ _FREE_IN_PROFILE = frozenset(("name", "description", "blocks"))
 _FREE_IN_SERVER = frozenset(
     {
         *("name", "title", "licence", "environment_group", "requirements", "access_logger"),
-        "unhonoured_settings",
+        *("unhonoured_settings", "added_headers"),
         *("unsupported_endpoints", "max_workers"),  # they decide which cells there are: compared as such
     }
 )

@@ -3,7 +3,7 @@
 The runs of A and B have no block in common, so a ratio's interval is Welch's on the logarithms of the runs'
 figures (neither the spread nor the number of runs need be equal), widened to hold the ratio of the medians.
 It says how the ratio would vary over repeats on these hosts on these days. Each interval is of one figure and
-not widened for their number.
+not widened for their number; by Holm's method, a difference is claimed where it stands among all figures.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import msgspec
 
 from bench.results.estimate import CONFIDENCE, t_quantile
 from bench.results.run import RunResult
+from bench.results.significance import FALSE_CLAIMS, first_true, two_sided_p
 
 
 class Metric(msgspec.Struct, frozen=True):
@@ -77,9 +78,60 @@ class Change(Enum):
 
     BETTER = "better"
     WORSE = "worse"
+    BY_CHANCE = "not beyond chance"  # its interval excludes 1, but it doesn't stand among all figures
     WITHIN_NOISE = "within noise"
     NO_INTERVAL = "no interval"
     NOT_MEASURED = "not measured"
+
+
+class LogSpread(msgspec.Struct, frozen=True):
+    """The logarithms of one side's figures."""
+
+    variance: float  # of single runs
+    runs: int
+
+    def more(self, runs: int) -> LogSpread:
+        """As spread with ``runs`` more of them."""
+        return LogSpread(self.variance, self.runs + runs)
+
+
+class LogDifference(msgspec.Struct, frozen=True):
+    """Of the means of the logarithms, B's less A's, with its uncertainty."""
+
+    centre: float
+    a: LogSpread
+    b: LogSpread
+    least: float  # half of the interval at the least: what the measure can't resolve
+
+    @property
+    def error(self) -> float:
+        """The standard error."""
+        return math.sqrt(sum(side.variance / side.runs for side in (self.a, self.b)))
+
+    @property
+    def degrees(self) -> int:
+        """Welch's, in whole numbers, rounded down: the interval is wider for it, never narrower."""
+        if self.error == 0:
+            return self.a.runs + self.b.runs - 2
+        shares = [
+            (side.variance / side.runs / self.error**2) ** 2 / (side.runs - 1) for side in (self.a, self.b)
+        ]
+        return max(1, math.floor(1 / sum(shares) + 1e-9))
+
+    @property
+    def half_width(self) -> float:
+        """Half of the 95 % interval."""
+        return max(t_quantile(0.5 + CONFIDENCE / 2, self.degrees) * self.error, self.least)
+
+    def p_beyond(self, distance: float) -> float:
+        """The probability of a difference that lies beyond 0 by so much, or more, where there is none."""
+        if distance <= self.least:
+            return 1.0
+        return two_sided_p(distance / self.error, self.degrees) / 2 if self.error > 0 else 0.0
+
+    def with_more_runs(self, runs: int) -> LogDifference:
+        """The same with so many more runs on either side, if they are as spread."""
+        return LogDifference(self.centre, self.a.more(runs), self.b.more(runs), self.least)
 
 
 class Ratio(msgspec.Struct, frozen=True):
@@ -93,6 +145,15 @@ class Ratio(msgspec.Struct, frozen=True):
     high: float | None
     runs_a: int  # how many runs have the figure
     runs_b: int
+    difference: LogDifference | None = None  # what the interval is made of; None: there is none
+    is_claimed: bool = True  # Holm's method lets a difference stand among all figures
+
+    @property
+    def p(self) -> float | None:
+        """Of no difference, two-sided; None without an interval."""
+        if self.difference is None:
+            return None
+        return min(1.0, 2 * self.difference.p_beyond(abs(self.difference.centre)))
 
     @property
     def change(self) -> Change:
@@ -103,6 +164,8 @@ class Ratio(msgspec.Struct, frozen=True):
             return Change.NO_INTERVAL
         if self.low <= 1 <= self.high:
             return Change.WITHIN_NOISE
+        if not self.is_claimed:
+            return Change.BY_CHANCE
         return Change.BETTER if (self.low > 1) == self.metric.more_is_better else Change.WORSE
 
     def is_worse_by(self, share: float) -> bool:
@@ -111,11 +174,39 @@ class Ratio(msgspec.Struct, frozen=True):
             return False
         return self.high < 1 - share if self.metric.more_is_better else self.low > 1 + share
 
-    def may_be_worse_by(self, share: float) -> bool:
-        """Part of the interval is worse than 1 by more than ``share``: that B is can't be excluded."""
+    def is_within(self, share: float) -> bool:
+        """The whole interval is worse than 1 by at most ``share``: that B is worse by more is excluded."""
         if self.low is None or self.high is None:
             return False
-        return self.low < 1 - share if self.metric.more_is_better else self.high > 1 + share
+        return self.low >= 1 - share if self.metric.more_is_better else self.high <= 1 + share
+
+    def p_worse_by(self, share: float) -> float | None:
+        """Of being worse by no more than ``share``, one-sided; None without an interval."""
+        if self.difference is None:
+            return None
+        worse = self._worse
+        return self.difference.p_beyond(worse - self._margin(share)) if worse > 0 else 1.0
+
+    def runs_to_settle(self, share: float, most: int) -> int | None:
+        """How many more runs on either side settle it, if median and spread stay; None: more than ``most``.
+
+        Settled is an interval that lies wholly on one side of ``share``.
+        """
+        if self.difference is None:
+            return None
+        known, distance = self.difference, abs(self._worse - self._margin(share))
+        return first_true(
+            lambda runs: 2 * known.with_more_runs(runs).p_beyond(distance) < FALSE_CLAIMS, 1, most
+        )
+
+    @property
+    def _worse(self) -> float:
+        """By how much B is worse, as a logarithm; negative: it is better."""
+        centre = 0.0 if self.difference is None else self.difference.centre
+        return -centre if self.metric.more_is_better else centre
+
+    def _margin(self, share: float) -> float:
+        return -math.log(1 - share) if self.metric.more_is_better else math.log(1 + share)
 
 
 def ratio_of(metric: Metric, a: Sequence[float], b: Sequence[float]) -> Ratio:
@@ -128,24 +219,18 @@ def ratio_of(metric: Metric, a: Sequence[float], b: Sequence[float]) -> Ratio:
     known = msgspec.structs.replace(known, median=middle)
     if min(len(a), len(b)) < 2 or min(*a, *b) <= 0:
         return known
-    centre, half = _welch([math.log(value) for value in a], [math.log(value) for value in b])
+    logarithms = [[math.log(value) for value in values] for values in (a, b)]
+    in_a, in_b = (LogSpread(variance(values), len(values)) for values in logarithms)
     # Equal figures of a coarse measure have no spread; what they can't resolve is no difference either.
-    half = max(half, 2 * math.log1p(metric.resolution))
-    return msgspec.structs.replace(
-        known, low=min(math.exp(centre - half), middle), high=max(math.exp(centre + half), middle)
+    found = LogDifference(
+        fmean(logarithms[1]) - fmean(logarithms[0]), in_a, in_b, 2 * math.log1p(metric.resolution)
     )
-
-
-def _welch(a: Sequence[float], b: Sequence[float]) -> tuple[float, float]:
-    """The difference of the means, b less a, and half of its 95 % interval."""
-    parts = [variance(values) / len(values) for values in (a, b)]
-    centre, total = fmean(b) - fmean(a), sum(parts)
-    if total == 0:
-        return centre, 0.0
-    shares = [(part / total) ** 2 / (len(values) - 1) for part, values in zip(parts, (a, b), strict=True)]
-    # Whole degrees of freedom, rounded down: the interval is wider for it, never narrower.
-    degrees = max(1, math.floor(1 / sum(shares) + 1e-9))
-    return centre, t_quantile(0.5 + CONFIDENCE / 2, degrees) * math.sqrt(total)
+    return msgspec.structs.replace(
+        known,
+        low=min(math.exp(found.centre - found.half_width), middle),
+        high=max(math.exp(found.centre + found.half_width), middle),
+        difference=found,
+    )
 
 
 def figures_of(metric: Metric, runs: Sequence[RunResult]) -> list[float]:

@@ -5,7 +5,10 @@ from __future__ import annotations
 import msgspec
 
 from bench.judge.reason import Limit, Reason
+from bench.results.answers import AnswersSeen
+from bench.results.attempts import EarlierAttempt
 from bench.results.cell import Cell
+from bench.results.clocks import RunClocks
 from bench.results.figures import (
     Bytes,
     Counts,
@@ -18,7 +21,10 @@ from bench.results.figures import (
     Timing,
     TreeCpu,
 )
-from bench.results.latency import Latency
+from bench.results.latency import Latency, borne_by
+from bench.results.proof import SettingProof
+from bench.results.quota import QuotaUse
+from bench.results.speed import MachineSpeed
 
 RESULT_VERSION = 1
 """Raised only by a change with which older results can't be read: the store refuses another version.
@@ -46,7 +52,8 @@ class RunResult(msgspec.Struct, frozen=True):
     failures: dict[str, int]  # requests by kind of failure, in the window
     requests_per_second: float  # answered in full, over the window
     bytes_per_second: float  # received by the load workers, over the window
-    latency_seconds: Latency | None  # of good requests in the window; None: there was none
+    # Of good requests in the window, and of those that never got an answer; None: there was no good one.
+    latency_seconds: Latency | None
     seconds: tuple[Second, ...]  # of the warm-up and the window
     memory: tuple[MemoryPoint, ...]  # from idle to after the load, a few a second
     rss_bytes: Bytes
@@ -63,6 +70,39 @@ class RunResult(msgspec.Struct, frozen=True):
     limit: Limit  # what held the run back
     valid: bool  # no reason invalidates it
     reasons: tuple[Reason, ...]  # what a reader must know of it
+    proof: tuple[SettingProof, ...] = ()  # of each setting of the server; empty: not known
+    machine_speed: MachineSpeed | None = None  # by the yardstick, in both rests; None: it wasn't read
     attempt: int = 1  # from 1; 2 where the first try failed or was spoilt
+    quotas: tuple[QuotaUse, ...] = ()  # CPU quotas that held any of our processes in the window
+    earlier_attempts: tuple[EarlierAttempt, ...] = ()  # in their order; () also in older results
+    clocks: RunClocks | None = None  # what they did within the run; None: not known
     network: dict[str, NetworkUse] = {}  # by host, in the window
     open_loop: OpenLoop | None = None  # None: closed loop
+    answers: AnswersSeen | None = None  # in the window; None: not known
+
+    def as_earlier_attempt(self) -> EarlierAttempt:
+        """What is kept of it where another try counts in its place."""
+        latency = self.latency_seconds
+        return EarlierAttempt(
+            attempt=self.attempt,
+            started_at=self.started_at,
+            requests_per_second=self.requests_per_second,
+            p99_seconds=None if latency is None else latency.p99,
+            cpu_seconds_per_request=self.cpu_seconds_per_request,
+            failures=sum(self.failures.values()),
+            limit=self.limit.name,
+            reasons=tuple(sorted(self.reasons, key=lambda reason: not reason.invalidates)),
+        )
+
+
+def borne_run(run: RunResult) -> RunResult:
+    """The run without the percentiles that its requests are too few for, which older results have."""
+    count = run.requests + sum(run.failures.values())
+    found = run.open_loop
+    if found is not None:
+        found = msgspec.structs.replace(
+            found,
+            service_latency_seconds=borne_by(found.service_latency_seconds, count),
+            send_lag_seconds=borne_by(found.send_lag_seconds, count),
+        )
+    return msgspec.structs.replace(run, latency_seconds=borne_by(run.latency_seconds, count), open_loop=found)

@@ -2,6 +2,7 @@
 
     plan.json hosts.json summary.json report.html report.csv
     runs/<run id>/run.json histogram.json samples-<host>.jsonl.gz ... checksums.json
+    attempts/<run id>-1/   the same, of a void try at that run: another was made
 
 A file is written under a temporary name in its own folder, synced and renamed; a run's folder likewise,
 so a reader never meets half a run. Names that begin with a dot are unfinished and are never read.
@@ -13,7 +14,7 @@ import errno
 import hashlib
 import os
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,11 +25,13 @@ import msgspec
 from bench.errors import DiskFull, ResultError, UsageError
 from bench.nearest import guess
 from bench.plan.plan import PLAN_VERSION, Environment, Plan
-from bench.results.run import RESULT_VERSION, RunResult
+from bench.results.run import RESULT_VERSION, RunResult, borne_run
 from bench.results.summary import SUMMARY_VERSION, Summary
+from bench.wire.slices import Pairs
 
 CHECKSUMS = "checksums.json"
 RUN = "run.json"
+HISTOGRAMS = "histogram.json"
 NAMED_AT_MOST = 8
 """Names of results in a message."""
 
@@ -108,6 +111,10 @@ class Store:
     def runs_directory(self) -> Path:
         return self.directory / "runs"
 
+    @property
+    def attempts_directory(self) -> Path:
+        return self.directory / "attempts"
+
     def read_plan(self) -> Plan:
         return _decode(self.directory / "plan.json", Plan, PLAN_VERSION)
 
@@ -125,13 +132,28 @@ class Store:
 
         Raises ResultError if the run is there already or a name is unusable, DiskFull if there is no room.
         """
-        for name in (result.run_id, *files):
-            _check_file_name(name)
+        return self._write_folder(self.runs_directory, result.run_id, result, files)
+
+    def write_attempt(self, result: RunResult, files: Mapping[str, bytes]) -> Path:
+        """Save a try that is void and that another is made for, where no reader takes it for a run.
+
+        Raises as ``write_run``.
+        """
+        return self._write_folder(self.attempts_directory, _attempt_name(result), result, files)
+
+    def read_attempts(self, run_id: str) -> tuple[RunResult, ...]:
+        """The tries at a run that ``write_attempt`` saved, in their order. Raises as ``read_runs``."""
+        folders = [one for one in _folders(self.attempts_directory) if one.name.rpartition("-")[0] == run_id]
+        return tuple(sorted((_read_run(one, _attempt_name) for one in folders), key=lambda one: one.attempt))
+
+    def _write_folder(self, parent: Path, name: str, result: RunResult, files: Mapping[str, bytes]) -> Path:
+        for one in (name, *files):
+            _check_file_name(one)
         contents = {**files, RUN: _encode(result)}
         if CHECKSUMS in files or RUN in files:
             raise ResultError(f"{RUN} and {CHECKSUMS} of a run are written by the store itself")
-        folder = self.runs_directory / result.run_id
-        unfinished = self.runs_directory / f".partial-{result.run_id}"
+        folder = parent / name
+        unfinished = parent / f".partial-{name}"
         if folder.exists():
             raise ResultError(
                 f"run {result.run_id} is saved already ({folder})",
@@ -140,31 +162,39 @@ class Store:
         with _writing(folder, leftover=unfinished):
             _remove(unfinished)
             unfinished.mkdir(parents=True)
-            for name, content in contents.items():
-                _write_new(unfinished / name, content)
-            sums = {name: hashlib.sha256(contents[name]).hexdigest() for name in sorted(contents)}
+            for one, content in contents.items():
+                _write_new(unfinished / one, content)
+            sums = {one: hashlib.sha256(contents[one]).hexdigest() for one in sorted(contents)}
             _write_new(unfinished / CHECKSUMS, _encode(sums))
             _sync(unfinished)
             unfinished.rename(folder)
-            _sync(self.runs_directory)
+            _sync(parent)
         return folder
 
     def discard(self) -> None:
-        """Remove a benchmark that has measured nothing: its name is free again."""
-        if not self.done_run_ids():
+        """Remove a benchmark that has measured nothing, no void try either: its name is free again."""
+        if not self.done_run_ids() and not _folders(self.attempts_directory):
             _remove(self.directory)
 
     def done_run_ids(self) -> frozenset[str]:
         """The runs that are saved whole."""
-        return frozenset(folder.name for folder in self._run_folders())
+        return frozenset(folder.name for folder in _folders(self.runs_directory))
 
     def read_runs(self) -> tuple[RunResult, ...]:
         """Every saved run in the order of the plan, each file checked against its checksum.
 
         Raises ResultError naming the file that is missing, altered, unreadable or of another version.
         """
-        runs = (self._read_run(folder) for folder in self._run_folders())
+        runs = (_read_run(folder, lambda run: run.run_id) for folder in _folders(self.runs_directory))
         return tuple(sorted(runs, key=lambda run: run.position))
+
+    def read_histograms(self, run_id: str) -> dict[str, Pairs]:
+        """Of one run: ``good``, ``waited`` and others by name, in ns; {} where it was saved with none.
+
+        Raises ResultError where the file is damaged.
+        """
+        path = self.runs_directory / run_id / HISTOGRAMS
+        return _decode(path, dict[str, Pairs], None) if path.is_file() else {}
 
     def write_summary(self, summary: Summary) -> None:
         self.write_file("summary.json", _encode(summary))
@@ -183,20 +213,27 @@ class Store:
             _sync(self.directory)
         return path
 
-    def _run_folders(self) -> list[Path]:
-        if not self.runs_directory.is_dir():
-            return []
-        entries = sorted(self.runs_directory.iterdir())
-        return [entry for entry in entries if entry.is_dir() and not entry.name.startswith(".")]
 
-    def _read_run(self, folder: Path) -> RunResult:
-        sums = _checksums(folder)
-        for name in sums:
-            _read_checked(folder, name, sums)
-        run = _decode(folder / RUN, RunResult, RESULT_VERSION)
-        if run.run_id != folder.name:
-            raise ResultError(f"{folder / RUN} is of run {run.run_id}", remedy=_measure_again(folder))
-        return run
+def _attempt_name(run: RunResult) -> str:
+    return f"{run.run_id}-{run.attempt}"
+
+
+def _folders(parent: Path) -> list[Path]:
+    """Those that are whole."""
+    if not parent.is_dir():
+        return []
+    return [one for one in sorted(parent.iterdir()) if one.is_dir() and not one.name.startswith(".")]
+
+
+def _read_run(folder: Path, name_of: Callable[[RunResult], str]) -> RunResult:
+    """``name_of`` says what the run's folder is called."""
+    sums = _checksums(folder)
+    for name in sums:
+        _read_checked(folder, name, sums)
+    run = _decode(folder / RUN, RunResult, RESULT_VERSION)
+    if folder.name != name_of(run):
+        raise ResultError(f"{folder / RUN} is of run {run.run_id}", remedy=_measure_again(folder))
+    return borne_run(run)
 
 
 def result_names(root: Path) -> tuple[str, ...]:

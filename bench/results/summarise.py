@@ -3,32 +3,42 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from statistics import median
 
 from bench.errors import ResultError
-from bench.judge.benchmark import benchmark_reasons, left_out, merged, not_run
+from bench.judge.benchmark import benchmark_reasons, left_out, merged, not_run, unlike_rates, unranked_because
 from bench.judge.reason import Reason
+from bench.judge.rules.rates import is_server_behind
+from bench.judge.speed import cell_speed_reasons
 from bench.plan.plan import Plan
 from bench.results.cell import Cell
-from bench.results.estimate import estimate
+from bench.results.course import cell_speed
+from bench.results.estimate import Estimate, estimate
 from bench.results.figures import Bytes, OpenLoop
-from bench.results.latency import median_latency
+from bench.results.latency import Latency, median_latency
+from bench.results.over_runs import latency_over_runs
 from bench.results.run import RunResult
 from bench.results.summary import SUMMARY_VERSION, CellSummary, Summary
 
 
-def summarise(plan: Plan, runs: Sequence[RunResult], added: Sequence[Reason] = ()) -> Summary:
+def summarise(
+    plan: Plan,
+    runs: Sequence[RunResult],
+    added: Sequence[Reason] = (),
+    all_requests: Mapping[Cell, Latency] = {},
+) -> Summary:
     """Every planned cell over its valid runs, in the plan's order of servers, then endpoints, then workers.
 
     A cell without a valid run is summed up over all its runs and has ``valid=False`` with the reasons.
-    Latency is the median over runs of each percentile (not a percentile of all requests together); its
-    maximum is the greatest of all. Memory: medians over runs, except the peak, which is the greatest.
+    Latency is the median over runs of each percentile; its maximum is the greatest of all. How it varies
+    over runs, and the percentiles of ``all_requests`` together, stand beside it. Memory: medians over runs,
+    except the peak, which is the greatest.
     ``added`` are the warnings that the sessions had to give, of the hosts and of runs that failed.
     Raises ResultError for a run that the plan doesn't hold, and for a cell measured with two versions.
     """
     _check_runs(plan, runs)
-    cells = tuple(_cell_summary(cell, runs) for cell in _planned_cells(plan))
+    cells = tuple(_cell_summary(cell, runs, all_requests.get(cell)) for cell in _planned_cells(plan))
     return Summary(
         version=SUMMARY_VERSION,
         name=plan.name,
@@ -82,7 +92,7 @@ def _planned_cells(plan: Plan) -> list[Cell]:
     )
 
 
-def _cell_summary(cell: Cell, all_runs: Sequence[RunResult]) -> CellSummary:
+def _cell_summary(cell: Cell, all_runs: Sequence[RunResult], all_requests: Latency | None) -> CellSummary:
     runs = [run for run in all_runs if run.cell == cell]
     valid = [run for run in runs if run.valid]
     used = valid or runs
@@ -94,7 +104,7 @@ def _cell_summary(cell: Cell, all_runs: Sequence[RunResult]) -> CellSummary:
         workers=cell.workers,
         connections=cell.connections,
         environment=cell.environment,
-        requests_per_second=estimate([run.requests_per_second for run in used]),
+        requests_per_second=_throughput(used),
         latency_seconds=median_latency(run.latency_seconds for run in used),
         rss_bytes=_bytes([run.rss_bytes for run in used]) or Bytes(None, None, None),
         pss_bytes=_bytes([run.pss_bytes for run in used if run.pss_bytes is not None]),
@@ -109,9 +119,21 @@ def _cell_summary(cell: Cell, all_runs: Sequence[RunResult]) -> CellSummary:
         rate_per_second=_rate(cell, open_loop),
         rate_share=cell.rate_share,
         open_loop=open_loop,
+        latency_over_runs=latency_over_runs(used, all_requests),
         client=cell.client,
         load_on=cell.load_on,
+        speed=cell_speed(used),
+        unranked_because=unranked_because(valid),
     )
+
+
+def _throughput(runs: Sequence[RunResult]) -> Estimate:
+    """A rate that was stated and met has no interval: nobody's speed is in it."""
+    found = estimate([run.requests_per_second for run in runs])
+    offered = {run.open_loop.offered_rate_per_second for run in runs if run.open_loop is not None}
+    if not offered or (len(offered) == 1 and any(is_server_behind(run.reasons) for run in runs)):
+        return found
+    return Estimate(found.median, None, None, found.runs)
 
 
 def _rate(cell: Cell, open_loop: OpenLoop | None) -> float | None:
@@ -130,6 +152,12 @@ def _open_loop(found: Sequence[OpenLoop]) -> OpenLoop | None:
         send_lag_seconds=median_latency(one.send_lag_seconds for one in found),
         backlog_max=max(one.backlog_max for one in found),
         backlog_dropped=max(one.backlog_dropped for one in found),
+        own_maximum_per_second=_median(
+            [one.own_maximum_per_second for one in found if one.own_maximum_per_second is not None]
+        ),
+        ended_after_seconds=min(
+            (one.ended_after_seconds for one in found if one.ended_after_seconds is not None), default=None
+        ),
     )
 
 
@@ -141,7 +169,13 @@ def _cell_reasons(cell: Cell, runs: Sequence[RunResult], all_runs: Sequence[RunR
     if not valid:
         return merged(runs, len(runs))
     void = merged([run for run in runs if not run.valid], len(runs))
-    return (*merged(valid, len(runs)), *(left_out(reason) for reason in void if reason.invalidates))
+    of_speed = cell_speed_reasons(cell_speed(valid))
+    return (
+        *merged(valid, len(runs)),
+        *of_speed,
+        *unlike_rates(valid),
+        *(left_out(reason) for reason in void if reason.invalidates),
+    )
 
 
 def _bytes(values: Sequence[Bytes]) -> Bytes | None:

@@ -11,9 +11,11 @@ from bench.clients import USUAL_CLIENT, Client, rank_of
 from bench.judge.benchmark import DERIVED_CODES
 from bench.judge.reason import Reason
 from bench.results.cell import Cell, SkippedCell
+from bench.results.course import CellSpeed
 from bench.results.estimate import Estimate
 from bench.results.figures import Bytes, OpenLoop
 from bench.results.latency import Latency, latency_schema
+from bench.results.over_runs import LatencyOverRuns
 from bench.spec import LoadPlace
 
 SUMMARY_VERSION = 1
@@ -46,8 +48,12 @@ class CellSummary(msgspec.Struct, frozen=True):
     rate_per_second: float | None = None
     rate_share: float | None = None  # as stated; None: no share was
     open_loop: OpenLoop | None = None  # None: closed loop
+    latency_over_runs: LatencyOverRuns | None = None  # None: no run has a latency, or an older summary
     client: Client = USUAL_CLIENT
     load_on: LoadPlace = "loadgen"
+    speed: CellSpeed | None = None  # None: CPU per request isn't known, or the results are older
+    # Why a valid cell's throughput is no maximum of its server, so that it ranks none; None: it is one.
+    unranked_because: Reason | None = None
 
     @property
     def cell(self) -> Cell:
@@ -68,6 +74,11 @@ class CellSummary(msgspec.Struct, frozen=True):
     @property
     def is_open_loop(self) -> bool:
         return self.cell.is_open_loop
+
+    @property
+    def is_ranked(self) -> bool:
+        """Its throughput may be said to be more or less than another server's."""
+        return self.valid and self.unranked_because is None and not self.is_open_loop
 
 
 class Summary(msgspec.Struct, frozen=True):

@@ -21,21 +21,46 @@ class Samples(msgspec.Struct, frozen=True):
     samples: tuple[Sample, ...]
     footer: Footer | None  # None: the file was cut off
     complete: bool  # the agent closed the file; else these are the whole lines of a file that was cut off
-    clock_offset: float = 0.0  # the sampled host's wall clock minus ours, in seconds
+    clock_offset: float = 0.0  # the sampled host's monotonic clock minus ours, in seconds
 
     def time_of(self, monotonic_seconds: float) -> float:
-        """Seconds since 1970 on our clock, of a time on the sampled host's monotonic clock.
+        """Seconds on our monotonic clock, of a time on the sampled host's.
 
-        The host's wall clock counts as it stood when the run began: one that is set later moves no sample.
+        The time of day has no part in it: whoever sets that of the host, or ours, moves no sample.
         """
-        began = self.header.wall_seconds - self.clock_offset
-        return began + (monotonic_seconds - self.header.monotonic_seconds)
+        return monotonic_seconds - self.clock_offset
+
+    def wall_leads(self) -> tuple[float, ...]:
+        """The host's time of day minus its monotonic clock, wherever both were read; in seconds."""
+        read: list[Header | Sample | Footer] = [self.header, *self.samples]
+        if self.footer is not None:
+            read.append(self.footer)
+        return tuple(one.wall_seconds - one.monotonic_seconds for one in read if one.wall_seconds is not None)
+
+
+def readings_in(samples: Samples, interval: tuple[float, float]) -> list[Sample]:
+    """The samples of an interval that have what is read once a full interval.
+
+    Where fewer than two lie inside, those of a full interval before and after it are taken too.
+    """
+    start, end = interval
+    timed = [
+        (samples.time_of(sample.monotonic_seconds), sample)
+        for sample in samples.samples
+        if sample.wall_seconds is not None
+    ]
+    inside = [sample for t, sample in timed if start <= t <= end]
+    if len(inside) > 1:
+        return inside
+    # Half a slot more: a reading is a little late now and then.
+    beside = samples.header.full_interval_seconds + samples.header.interval_seconds / 2
+    return [sample for t, sample in timed if start - beside <= t <= end + beside]
 
 
 def parse_samples(lines: bytes, clock_offset: float = 0.0) -> Samples:
     """Read a samples file. A last line that was cut off is left out and ``complete`` is False.
 
-    ``clock_offset`` is the sampled host's wall clock minus ours: all times are on ours from here on.
+    ``clock_offset`` is the sampled host's monotonic clock minus ours: all times are on ours from here on.
     Raises ResultError, naming the line, for a damaged one, and for a file without a header.
     """
     whole, _, rest = lines.rpartition(b"\n")

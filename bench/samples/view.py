@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from bench.results.figures import NetworkUse
+from bench.results.quota import QuotaUse
 from bench.samples.cost import agent_cost
 from bench.samples.host import HostCpu, host_cpu, network_use
 from bench.samples.memory import Phases, TreeBytes, memory_over
 from bench.samples.processes import ProcessChange, core_shares_by_process, processes_of
+from bench.samples.quotas import quota_use
 from bench.samples.read import Samples
+from bench.samples.threads import ThreadsUsed, thread_use
 from bench.samples.tree import Cpu, Interval, Tree, cpu_of, tree_of
 
 
@@ -47,6 +50,14 @@ class HostSamples:
     def busiest_process(self, target: str) -> float | None:
         """The greatest core share of a single process; None where the window wasn't sampled."""
         return max(core_shares_by_process(self.tree(target), self.window).values(), default=None)
+
+    def threads(self, target: str) -> ThreadsUsed | None:
+        """None where the system doesn't report threads, or too little of the window was read."""
+        return thread_use(self.samples, target, self.window)
+
+    def quotas(self, host: str) -> tuple[QuotaUse, ...]:
+        """The CPU quotas that held targets of this host, whose name is ``host``, in the window."""
+        return quota_use(self.samples, host, self.window)
 
     def host_cpu(self, cores: Sequence[int]) -> HostCpu | None:
         """What all programs took of these cores; None where too little of the window was read."""

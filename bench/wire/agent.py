@@ -10,9 +10,10 @@ from typing import Literal
 
 from bench.wire.codec import decode_tagged, encode_line
 
-RefusalKind = Literal["request", "busy", "idle", "no_process", "storage"]
+RefusalKind = Literal["request", "busy", "idle", "no_process", "storage", "yardstick"]
 """request: no request, or a field is out of range; busy: another run is being sampled; idle: none is;
-no_process: a target has ended or is hidden; storage: the host's disk refuses."""
+no_process: a target has ended or is hidden; storage: the host's disk refuses; yardstick: its work can't be
+done on that core."""
 
 EndReason = Literal["asked", "targets_gone", "max_seconds", "signal"]
 """Why the sampling of a run ended: an ``end``, the last target's end, the time that ``begin`` allows, or a
@@ -36,6 +37,16 @@ class Begin:
 @dataclass(frozen=True, slots=True)
 class Peek:
     """What is there now? Answered by Peeked."""
+
+
+@dataclass(frozen=True, slots=True)
+class Gauge:
+    """Do the yardstick's fixed work once on one core, in a run or between runs. Answered by Gauged.
+
+    Only while the core is idle: it takes some 10 ms of it.
+    """
+
+    core: int | None = None  # as the host's system numbers it; None: any that the agent may use
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +79,17 @@ class Peeked:
 
 
 @dataclass(frozen=True, slots=True)
+class Gauged:
+    """How long the yardstick's two pieces of fixed work took, each in CPU time and by the clock."""
+
+    core: int | None  # None: the system can't pin, so it was any core
+    computing_cpu_seconds: float  # an interpreter's loop over memory
+    computing_wall_seconds: float
+    kernel_cpu_seconds: float  # short messages there and back over loopback TCP
+    kernel_wall_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
 class Ended:
     """The file is closed and on the disk."""
 
@@ -93,11 +115,17 @@ class Refusal:
     run: str = ""
 
 
-Request = Begin | Peek | End
-Answer = Begun | Peeked | Ended | Refusal
+Request = Begin | Peek | Gauge | End
+Answer = Begun | Peeked | Gauged | Ended | Refusal
 
-REQUESTS: dict[str, type[Request]] = {"begin": Begin, "peek": Peek, "end": End}
-ANSWERS: dict[str, type[Answer]] = {"begun": Begun, "peeked": Peeked, "ended": Ended, "refused": Refusal}
+REQUESTS: dict[str, type[Request]] = {"begin": Begin, "peek": Peek, "gauge": Gauge, "end": End}
+ANSWERS: dict[str, type[Answer]] = {
+    "begun": Begun,
+    "peeked": Peeked,
+    "gauged": Gauged,
+    "ended": Ended,
+    "refused": Refusal,
+}
 _REQUEST_NAMES = {kind: name for name, kind in REQUESTS.items()}
 _ANSWER_NAMES = {kind: name for name, kind in ANSWERS.items()}
 

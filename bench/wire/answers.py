@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-ConfigurationValue = str | int | bool | None
-"""None: not to be seen from within the process."""
+from bench.wire.observation import Configuration, ServerSeen
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +28,7 @@ class ReadyOrder:
     workers: int  # how many distinct processes must answer
     deadline_seconds: float  # how long to wait for them
     process_path: str  # where the app says which process it is
+    log_path: str  # where the server's output goes, absolute
     requests: tuple[AnswerRequest, ...]
 
 
@@ -51,6 +51,7 @@ class ServerReady:
     seconds: float  # how long it took
     pids: tuple[int, ...]  # the distinct processes that have answered
     problem: str  # what was wrong last; "" where it is ready
-    # What the process that answered last says of itself (testapp/process.py), as it is kept in the results.
-    configuration: dict[str, ConfigurationValue]
+    # What one of its processes says of itself (testapp/process.py), as it is kept in the results.
+    configuration: Configuration
     answers: dict[str, TakenAnswer] = field(default_factory=dict)  # by endpoint; empty unless ready
+    seen: ServerSeen | None = None  # None unless ready

@@ -27,6 +27,9 @@ class Condition(SystemCondition):
     open_files_hard: int | None  # None: no limit
     load_1min: float  # the load average
     workdir_bytes: int  # what the files in the work folder take already
+    # Of the tightest CPU quota on what we start there, in cores; None: there is none, or the system has no
+    # such thing.
+    quota_cores: float | None = None
 
     @property
     def interface_bits_per_second(self) -> int | None:

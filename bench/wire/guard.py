@@ -93,6 +93,7 @@ class TailFile:
 @dataclass(frozen=True, slots=True)
 class FileTail:
     text: str  # bytes that are no UTF-8 are replaced
+    file_bytes: int  # of the whole file
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,7 +173,10 @@ class AskClock:
 
 @dataclass(frozen=True, slots=True)
 class ClockTime:
-    time: float  # the host's clock, in seconds since 1970
+    """Both of the host's clocks at one moment, in seconds."""
+
+    time: float  # since 1970: anybody may set it
+    monotonic: float  # of all processes of the host alike; nobody can set it
 
 
 @dataclass(frozen=True, slots=True)

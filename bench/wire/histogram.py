@@ -19,10 +19,10 @@ _SUB_BUCKET_BITS = _KEPT_BITS - 1
 
 def index_of(value_nanoseconds: int) -> int:
     """The bucket of a value; negative values count as 0."""
+    if value_nanoseconds < 0:
+        return 0
     shift = value_nanoseconds.bit_length() - _KEPT_BITS
-    if shift > 0:
-        return (shift << _SUB_BUCKET_BITS) + (value_nanoseconds >> shift)
-    return max(value_nanoseconds, 0)
+    return (shift << _SUB_BUCKET_BITS) + (value_nanoseconds >> shift) if shift > 0 else value_nanoseconds
 
 
 def bounds_of(index: int) -> tuple[int, int]:

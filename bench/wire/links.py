@@ -7,7 +7,7 @@ from typing import Literal
 
 # A thread of the probe that was busy for half of the time may be what held the transfer back.
 PROBE_AT_LIMIT = 0.5
-LinkPart = Literal["ping", "download", "upload"]
+LinkPart = Literal["ping", "download", "upload", "packets"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +23,8 @@ class LinkOrder:
 class StreamEnd:
     """What the serving end says last over a connection that carried data."""
 
-    busiest_thread: float  # its own thread's share of a core, waiting for a core included
+    # Its own thread's share of a core, waiting for a core included; after packets, the whole process's.
+    busiest_thread: float
     bytes_per_second: float = 0.0  # what arrived there: after an upload
 
 
@@ -42,6 +43,20 @@ class Transfer:
 
 
 @dataclass(frozen=True, slots=True)
+class PacketRate:
+    """Messages of one byte that went to and fro, each a packet, over many connections at once."""
+
+    packets_per_second: float  # each way, after a run-up
+    busiest_process: float  # the core share of the busier end, waiting for a core included
+    seconds: float  # how long it was measured
+
+    @property
+    def is_lower_bound(self) -> bool:
+        """The probe was the limit, and the link carries more."""
+        return self.busiest_process >= PROBE_AT_LIMIT
+
+
+@dataclass(frozen=True, slots=True)
 class LinkMeasured:
     """One line of JSON on the load host's stdout."""
 
@@ -51,3 +66,4 @@ class LinkMeasured:
     download: Transfer | None = None  # from the server
     upload: Transfer | None = None  # None also where it was not asked for
     round_trip_seconds: float | None = None  # the shortest of many
+    packets: PacketRate | None = None  # None where all hosts were measured at once

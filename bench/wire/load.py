@@ -9,6 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
+SMALL_BODY_BYTES = 16_384
+"""The longest body that is kept on the load host, so that every other answer can be compared with it."""
+
 LoadMode = Literal["closed", "open"]
 """``closed``: a connection sends when it is answered. ``open``: requests are due at given times."""
 
@@ -40,7 +43,7 @@ class LoadSpec:
     host: str  # a name or an address; an IPv6 address without brackets
     port: int
     path: str
-    # The controller's clock, in seconds since 1970, at which slice 0 begins.
+    # The controller's monotonic clock, in seconds, at which slice 0 begins.
     epoch: float
 
     # What is sent. Host and Content-Length are added to the headers.
@@ -55,10 +58,13 @@ class LoadSpec:
 
     # How answers are checked.
     expect: Expect = Expect()
-    hash_sample_every: int = 1000  # one request in so many has its whole body hashed
+    # One request in so many has its whole body hashed. 1: every body is checked, which is cheap for small
+    # ones (SMALL_BODY_BYTES): they are compared with one whose hash was right.
+    hash_sample_every: int = 1000
     timeout_seconds: float = 10  # for each request, and for each connect
 
-    # {load worker: seconds} to add to the controller's clock to get the worker's; a worker left out has 0.
+    # {load worker: seconds} to add to the controller's monotonic clock to get that of the worker's host; a
+    # worker left out has 0.
     clock_offsets: dict[str, float] = field(default_factory=dict)
     # The paths whose answers the measured app counts; read where a user's own locustfile sends.
     counted_paths: tuple[str, ...] = ()

@@ -35,6 +35,10 @@ class HostDescription:
     cpu_frequency_scaling: str | None
     open_files_limit: int  # the soft one
     can_pin: bool  # whether processes can be bound to cores
+    # Of each physical core the usable CPU numbers that are its threads; () where the system doesn't tell.
+    thread_siblings: tuple[tuple[int, ...], ...] = ()
+    is_virtual: bool | None = None  # a hypervisor is below the system; None: not known
+    loopback_mtu: int | None = None  # bytes of a packet at most; None: not known
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,8 +5,9 @@ then a Footer. A file without a Footer was cut off. A field's key on the disk is
 ``key`` of its metadata. Rows of processes and cores are arrays, in the order of their fields.
 
 CPU seconds are user and system time together, over all threads. ``monotonic_seconds`` is of the host's
-monotonic clock; the Header has both clocks of the same moment, so ``wall + (m - monotonic)`` is a sample's
-time. None stands for what could not be read.
+monotonic clock, by which all samples are placed in time; where ``wall_seconds`` is there too, both are of the
+same moment, so that one sees whether the time of day was set meanwhile. None stands for what could not be
+read.
 """
 
 from __future__ import annotations
@@ -44,6 +45,27 @@ class FullRow(NamedTuple):
     open_files: int | None
     voluntary_switches: int | None  # context switches over all threads; None above 64 threads
     involuntary_switches: int | None
+    # CPU of its children that have ended and that it has waited for, and of theirs. None in older files.
+    children_seconds: float | None = None
+
+
+class ThreadRow(NamedTuple):
+    """One thread of a process since it began."""
+
+    pid: int
+    thread: int
+    cpu_seconds: float
+    wait_seconds: float  # ready to run while something else had its core
+
+
+class QuotaRow(NamedTuple):
+    """One control group that a target is in, of those with a CPU quota; counts are since it was made."""
+
+    group: str  # its folder
+    cores: float  # what all of its processes may use together
+    periods: int  # in which it had something to run
+    throttled_periods: int  # of these, the ones in which the quota was used up before the end
+    throttled_seconds: float  # how long its processes were stopped for that, summed over the cores
 
 
 class CoreRow(NamedTuple):
@@ -51,6 +73,7 @@ class CoreRow(NamedTuple):
 
     busy_seconds: float  # without interrupts: what the network costs the kernel is no single program's
     stolen_seconds: float | None  # that the hypervisor gave to other machines; None: not reported
+    interrupt_seconds: float | None = None  # hard and soft ones; None: not reported, or an older file
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +97,8 @@ class Header:
     python: str = ""  # the agent's
     release: str = ""  # the kernel's
     clock: str = ""  # which the monotonic one is
+    # Interrupts are in no process's CPU seconds. None: not known, or an older file.
+    interrupts_apart: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +116,12 @@ class Sample:
     network_bytes: tuple[int, int] | None = field(default=None, metadata={"key": "n"})
     # By target; rarer for one whose readings take long.
     full: dict[str, tuple[FullRow, ...]] = field(default_factory=dict, metadata={"key": "f"})
+    # Sent and received by the same interfaces; None in older files.
+    network_packets: tuple[int, int] | None = field(default=None, metadata={"key": "np"})
+    # With ``full``: by target, of the processes whose threads the system reports.
+    threads: dict[str, tuple[ThreadRow, ...]] = field(default_factory=dict, metadata={"key": "th"})
+    # By target that is under a quota.
+    quotas: dict[str, tuple[QuotaRow, ...]] = field(default_factory=dict, metadata={"key": "q"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,8 +189,14 @@ def encode_sample(sample: Sample) -> bytes:
         f"{_start_of_sample(sample.monotonic_seconds, sample.processes)}"
         f',"t":{sample.wall_seconds:.4f},"c":{sample.agent_cpu_seconds:.4f},"late":{sample.late_seconds:.4f}'
         f',"missed":{sample.missed},"u":{_json(sample.cores)},"n":{_json(sample.network_bytes)}'
-        f',"f":{_json(sample.full)}}}\n'
+        f',"f":{_json(sample.full)},"np":{_json(sample.network_packets)}{_rare(sample)}}}\n'
     ).encode()
+
+
+def _rare(sample: Sample) -> str:
+    """What many samples don't have."""
+    threads = f',"th":{_json(sample.threads)}' if sample.threads else ""
+    return f'{threads},"q":{_json(sample.quotas)}' if sample.quotas else threads
 
 
 def _start_of_sample(monotonic_seconds: float, processes: Mapping[str, Sequence[ProcessRow]]) -> str:

@@ -9,6 +9,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+STALL_SECONDS = 0.25
+"""The shortest time without a byte from the server that is counted as a stall."""
+
 Pairs = tuple[tuple[int, int], ...]
 """A histogram of durations: (index, count) in rising order of the index, empty buckets left out.
 
@@ -53,6 +56,22 @@ class Slice:
     # Of the engine's CPU, what went into looking for answers that weren't there yet: before it sleeps it
     # looks for 20 µs, as long as that pays.
     engine_busy_poll_seconds: float = 0.0
+    # How long the slice really was, by the worker's monotonic clock: a run's first and last are cut short.
+    seconds: float = 1.0
+    # Answers of the right status and length, good or not, whose whole body was compared or hashed.
+    bodies_checked: int = 0
+    # How long the requests that failed by timeout had waited, as their latency is counted.
+    unanswered: Pairs = ()
+    unanswered_service: Pairs = ()  # open load: the same from sent on
+    # How long the requests had waited that were owed an answer at the slice's end; a user's own locustfile
+    # doesn't tell.
+    in_flight: Pairs = ()
+    in_flight_service: Pairs = ()  # open load: the same from sent on
+    # Time in which not a byte came, on any connection, although the engine was there to take it. The longest
+    # that ended in this slice or lasted to its end, counted from its own beginning;
+    quiet_seconds_max: float = 0.0
+    quiet_seconds_at_end: float = 0.0  # the one that lasts at the slice's end
+    stalls: int = 0  # how many of at least STALL_SECONDS ended in this slice
 
     @property
     def engine_work_seconds(self) -> float:
@@ -95,6 +114,12 @@ class Totals:
     failure_histogram: Pairs = ()
     send_lag: Pairs = ()
     service_histogram: Pairs = ()
+    seconds: float = 0.0
+    bodies_checked: int = 0
+    unanswered: Pairs = ()
+    unanswered_service: Pairs = ()
+    quiet_seconds_max: float = 0.0  # the greatest of the slices'
+    stalls: int = 0
 
     @property
     def answered(self) -> int:

@@ -7,6 +7,7 @@ Alone, standard library of Python 3.11. Called with one argument, JSON:
   cores              CPU numbers its processes may use
   base               the base system's folder, never written to
   directory          the host's folder, which keeps what the host writes
+  clock_ahead        by how many seconds the host's monotonic clock is ahead of this machine's
 
 Writes one line of JSON to stdout and ends, leaving the host's first process behind:
 
@@ -35,7 +36,7 @@ from pathlib import Path
 from typing import Any
 
 CLONE_NEWNS, CLONE_NEWUTS, CLONE_NEWIPC = 0x00020000, 0x04000000, 0x08000000
-CLONE_NEWPID, CLONE_NEWNET = 0x20000000, 0x40000000
+CLONE_NEWPID, CLONE_NEWNET, CLONE_NEWTIME = 0x20000000, 0x40000000, 0x00000080
 MS_RDONLY, MS_NOSUID, MS_NODEV, MS_NOEXEC = 0x1, 0x2, 0x4, 0x8
 MS_BIND, MS_REC, MS_PRIVATE = 0x1000, 0x4000, 0x40000
 MNT_DETACH = 2
@@ -59,6 +60,19 @@ def checked(result: int, what: str) -> None:
     if result != 0:
         number = ctypes.get_errno()
         raise OSError(number, f"{what}: {os.strerror(number)}")
+
+
+def set_monotonic_clock(seconds_ahead: int) -> list[str]:
+    """Real hosts were booted at different times: the next child's monotonic clock is not this machine's.
+
+    Returns why not, where the kernel has no time namespaces (before Linux 5.6).
+    """
+    try:
+        checked(libc.unshare(CLONE_NEWTIME), "unshare the time")
+        Path("/proc/self/timens_offsets").write_text(f"monotonic {seconds_ahead} 0\n")
+    except OSError as error:
+        return [f"its monotonic clock is this machine's ({error})"]
+    return []
 
 
 def mount(source: str, target: Path, kind: str = "", flags: int = 0, data: str = "") -> None:
@@ -182,11 +196,12 @@ def become_init() -> None:
     os.execve("/sbin/init", ["init"], ENVIRONMENT)
 
 
-def first_process(config: dict[str, Any], answer: int) -> None:
+def first_process(config: dict[str, Any], answer: int, notes: list[str]) -> None:
     """The host's process 1. ``answer``: a pipe to the process that started it."""
     try:
         os.setsid()
         made = furnish(config)
+        made["notes"] = [*notes, *made["notes"]]
         limit(config["cores"])
     except (OSError, subprocess.CalledProcessError) as error:
         os.write(answer, json.dumps({"error": str(error)}).encode())
@@ -203,6 +218,7 @@ def main() -> int:
         namespace = os.open(config["network_namespace"], os.O_RDONLY)
         checked(libc.setns(namespace, CLONE_NEWNET), "enter the network namespace")
         checked(libc.unshare(CLONE_NEWNS | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWPID), "unshare")
+        notes = set_monotonic_clock(config["clock_ahead"])
     except OSError as error:
         sys.stdout.write(json.dumps({"error": str(error)}) + "\n")
         return 1
@@ -211,7 +227,7 @@ def main() -> int:
     if pid == 0:
         try:
             os.close(read_end)
-            first_process(config, write_end)
+            first_process(config, write_end, notes)
         except BaseException:
             traceback.print_exc()
         finally:

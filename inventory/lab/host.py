@@ -231,6 +231,7 @@ def boot(plan: HostPlan) -> str:
         "cores": plan.cores,
         "base": str(plan.base),
         "directory": str(spec.directory),
+        "clock_ahead": spec.clock_ahead_seconds,
     }
     with subprocess.Popen(
         [sys.executable, "-IS", str(HERE / "boot.py"), json.dumps(config)],

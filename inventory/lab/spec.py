@@ -23,6 +23,8 @@ SERVER_HOST_NUMBER = 10
 # An interface name has 15 characters; a link is the bridge's name, a dash and up to 3 digits.
 BRIDGE_NAME_MAX = 11
 
+CLOCK_STEP_SECONDS = 1_000
+
 
 class LabSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A lab: one server host and ``loadgens`` load hosts on a bridge of this machine.
@@ -100,6 +102,11 @@ class HostSpec(msgspec.Struct, frozen=True):
     namespace: str
     link: str
     directory: Path
+
+    @property
+    def clock_ahead_seconds(self) -> int:
+        """By how much its monotonic clock is ahead of this machine's: no two hosts of a lab are alike."""
+        return CLOCK_STEP_SECONDS * int(self.address.rpartition(".")[2])
 
 
 class CoreSplit(msgspec.Struct, frozen=True):

@@ -95,7 +95,7 @@ def _made_ready(
             origin=origin,
             cluster=cluster,
             core=client_core,
-            clock_offset_seconds=guarded.clock_offset()[0],
+            clock_offset_seconds=guarded.read_clocks().monotonic_offset,
             window_seconds=window_seconds,
         )
 

@@ -44,7 +44,7 @@ class ReadyHost(msgspec.Struct, frozen=True):
     origin: Origin
     cluster: LoadCluster
     core: int | None  # that each client runs on; None: any
-    clock_offset_seconds: float  # of the host, to add to the controller's clock
+    clock_offset_seconds: float  # of the host, to add to the controller's monotonic clock
     window_seconds: int
 
     @property

@@ -1,4 +1,4 @@
-"""Waits until a server is ready, then asks it once for each endpoint and says what it answered.
+"""Waits until a server is ready, asks for each endpoint once, and says what it answered and did.
 
 Shipped; standard library only. stdin is a ReadyOrder, stdout a ServerReady (bench/wire/answers.py).
 
@@ -18,8 +18,10 @@ import socket
 import sys
 import time
 
-from bench.wire.answers import AnswerRequest, ConfigurationValue, ReadyOrder, ServerReady, TakenAnswer
+from bench.wire.answers import AnswerRequest, ReadyOrder, ServerReady, TakenAnswer
 from bench.wire.codec import decode_line, encode_line
+from bench.wire.observation import Configuration
+from remote.onhost.observe import observe
 
 RETRY_SECONDS = 0.005
 ONE_ANSWER_SECONDS = 5.0
@@ -61,27 +63,52 @@ def is_running(pid: int) -> bool:
     return True
 
 
+def ask_process(order: ReadyOrder) -> Configuration:
+    """What one of the server's processes says of itself. Raises NoAnswer, and ValueError for no JSON."""
+    status, _, body = ask(order.address, order.port, order.process_path, {})
+    if status != 200:
+        raise NoAnswer(f"{order.process_path} answers with status {status}")
+    told: Configuration = json.loads(body)
+    return told
+
+
 def wait_until_ready(order: ReadyOrder) -> ServerReady:
     began = time.monotonic()
     deadline = began + order.deadline_seconds
-    pids: set[int] = set()
+    found: dict[int, Configuration] = {}
     problem = "nothing has answered yet"
-    configuration: dict[str, ConfigurationValue] = {}
-    while time.monotonic() < deadline and is_running(order.pid) and len(pids) < order.workers:
+    while time.monotonic() < deadline and is_running(order.pid) and len(found) < order.workers:
         try:
-            status, _, body = ask(order.address, order.port, order.process_path, {})
-            if status != 200:
-                raise NoAnswer(f"{order.process_path} answers with status {status}")
-            configuration = json.loads(body)
-            pids.add(int(configuration["pid"] or 0))
-            problem = f"{len(pids)} of {order.workers} workers have answered"
+            told = ask_process(order)
+            found[int(told["pid"] or 0)] = told
+            problem = f"{len(found)} of {order.workers} workers have answered"
         except (NoAnswer, ValueError) as error:
             problem = str(error)
             time.sleep(RETRY_SECONDS)
-    ready = len(pids) >= order.workers
-    return ServerReady(
-        ready, time.monotonic() - began, tuple(sorted(pids)), "" if ready else problem, configuration
-    )
+    seconds = time.monotonic() - began
+    if len(found) < order.workers:
+        return ServerReady(False, seconds, tuple(sorted(found)), problem, merged(found))
+    try:
+        seen = observe(order, found, lambda: ask_process(order))
+    except (NoAnswer, OSError, ValueError) as error:
+        return ServerReady(
+            False, seconds, tuple(sorted(found)), f"it answers no more: {error}", merged(found)
+        )
+    told_by = {int(one["pid"] or 0): one for one in seen.configurations}
+    return ServerReady(True, seconds, tuple(sorted(told_by)), "", merged(told_by), seen=seen)
+
+
+def merged(found: dict[int, Configuration]) -> Configuration:
+    """One process's words for all of them, but TCP_NODELAY is on only where each of them has it on."""
+    if not found:
+        return {}
+    told = dict(found[min(found)])
+    delays = [one.get("tcp_nodelay") for one in found.values()]
+    if False in delays:
+        told["tcp_nodelay"] = False
+    elif None in delays:
+        told["tcp_nodelay"] = None
+    return told
 
 
 def take_answer(order: ReadyOrder, request: AnswerRequest) -> TakenAnswer:

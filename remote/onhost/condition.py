@@ -17,6 +17,7 @@ from pathlib import Path
 from bench.wire.codec import encode_line
 from bench.wire.condition import Condition, SystemCondition
 from remote.onhost.look import content, output
+from remote.onhost.quota import tightest_here
 
 IDLE_ACTIONS_THAT_SLEEP = ("suspend", "hibernate", "hybrid-sleep", "suspend-then-hibernate")
 
@@ -196,6 +197,7 @@ def condition(workdir: Path) -> Condition:
         open_files_hard=None if hard == resource.RLIM_INFINITY else hard,
         load_1min=os.getloadavg()[0],
         workdir_bytes=folder_bytes(workdir),
+        quota_cores=tightest_here() if sys.platform.startswith("linux") else None,
         **dataclasses.asdict(system),
     )
 

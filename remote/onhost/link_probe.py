@@ -11,8 +11,10 @@ On a load host::
 
     link_probe.py measure --address A --port P --seconds S [--upload] [--at T]
 
-prints a LinkMeasured (bench/wire/links.py). It begins at T on the host's own clock (seconds since 1970), else
-at once.
+prints a LinkMeasured (bench/wire/links.py). It begins at T on the host's own monotonic clock, in seconds,
+else at once.
+
+Packets are messages of one byte that go to and fro over many connections at once.
 
 Bytes are those of the TCP streams, headers left out, counted where they arrive, after a run-up. Where the
 busiest thread at either end has nearly a whole core, it was the probe that was measured, and the link carries
@@ -25,19 +27,22 @@ import argparse
 import contextlib
 import hmac
 import os
+import selectors
 import socket
 import struct
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from bench.wire.codec import decode_line, encode_line
-from bench.wire.links import LinkMeasured, LinkOrder, LinkPart, StreamEnd, Transfer
+from bench.wire.links import LinkMeasured, LinkOrder, LinkPart, PacketRate, StreamEnd, Transfer
 
 STREAMS = 4
+# Small messages under way at once: as many connections as a benchmark has, or nearly.
+PACKET_STREAMS = 32
 CHUNK_BYTES = 1 << 18
 # Slow start, and the bucket of a token-bucket shaper, are over by then.
 RUN_UP_SECONDS = 0.25
@@ -67,6 +72,18 @@ def run_wait_seconds() -> float:
         return int(Path("/proc/thread-self/schedstat").read_text().split()[1]) / 1e9
     except (OSError, IndexError, ValueError):
         return 0.0
+
+
+class ProcessUse:
+    """Core share of this whole process since it was made: its threads take turns, so that none looks busy."""
+
+    def __init__(self) -> None:
+        self._began, self._cpu, self._wait = time.monotonic(), time.process_time(), run_wait_seconds()
+
+    def share(self) -> float:
+        elapsed = max(time.monotonic() - self._began, 1e-9)
+        used = time.process_time() - self._cpu + run_wait_seconds() - self._wait
+        return min(1.0, used / elapsed)
 
 
 class Count:
@@ -148,6 +165,12 @@ def serve_pings(peer: socket.socket, seconds: float) -> None:
         peer.sendall(data)
 
 
+def serve_packets(peer: socket.socket, seconds: float) -> None:
+    use = ProcessUse()
+    serve_pings(peer, seconds)
+    peer.sendall(encode_line(StreamEnd(use.share())))
+
+
 def serve_download(peer: socket.socket, seconds: float) -> None:
     use = ThreadUse()
     send_stream(peer, seconds)
@@ -165,6 +188,7 @@ SERVED: dict[LinkPart, Callable[[socket.socket, float], None]] = {
     "ping": serve_pings,
     "download": serve_download,
     "upload": serve_upload,
+    "packets": serve_packets,
 }
 
 
@@ -246,17 +270,36 @@ def upload(peer: socket.socket, seconds: float) -> StreamEnd:
     return StreamEnd(max(share, theirs.busiest_thread), theirs.bytes_per_second)
 
 
+def exchange(peers: Sequence[socket.socket], seconds: float) -> float:
+    """Send a byte on each, and another when it comes back; how many came back each second after a run-up."""
+    with selectors.DefaultSelector() as selector:
+        for peer in peers:
+            selector.register(peer, selectors.EVENT_READ)
+            peer.sendall(b".")
+        began, exchanged = time.monotonic(), 0
+        while (now := time.monotonic()) < began + RUN_UP_SECONDS + seconds:
+            for key, _ in selector.select(seconds):
+                peer = key.fileobj  # type: ignore[assignment]
+                if not peer.recv(HELLO_BYTES):
+                    raise ConnectionError("closed early")
+                peer.sendall(b".")
+                exchanged += now >= began + RUN_UP_SECONDS
+    return exchanged / seconds
+
+
 @contextlib.contextmanager
-def streams(address: str, port: int, order: LinkOrder, at: float) -> Iterator[list[socket.socket]]:
+def streams(
+    address: str, port: int, order: LinkOrder, at: float, count: int = STREAMS
+) -> Iterator[list[socket.socket]]:
     """The receiver's first byte starts its clock: orders are given when it is time."""
     with contextlib.ExitStack() as stack:
-        time.sleep(max(0.0, min(at - time.time(), PATIENCE_SECONDS)))
-        yield [stack.enter_context(ordered(address, port, order)) for _ in range(STREAMS)]
+        time.sleep(max(0.0, min(at - time.monotonic(), PATIENCE_SECONDS)))
+        yield [stack.enter_context(ordered(address, port, order)) for _ in range(count)]
 
 
 def measure_download(address: str, port: int, order: LinkOrder, at: float) -> Transfer:
     # With a moment agreed on, the intervals of several hosts are the same one.
-    count = Count(order.seconds, at - time.time() + time.monotonic() if at else None)
+    count = Count(order.seconds, at or None)
     with streams(address, port, order, at) as peers, ThreadPoolExecutor(STREAMS) as pool:
         busiest = max(pool.map(lambda peer: download(peer, count), peers))
     return Transfer(count.bytes_per_second(), busiest, order.seconds)
@@ -270,13 +313,29 @@ def measure_upload(address: str, port: int, order: LinkOrder) -> Transfer:
     )
 
 
+def measure_packets(address: str, port: int, order: LinkOrder) -> PacketRate:
+    with streams(address, port, order, 0.0, PACKET_STREAMS) as peers:
+        use = ProcessUse()
+        each_way = exchange(peers, order.seconds)
+        busiest = use.share()
+        for peer in peers:
+            peer.shutdown(socket.SHUT_WR)
+        for peer in peers:
+            received = b""
+            while chunk := peer.recv(HELLO_BYTES):
+                received += chunk
+            busiest = max(busiest, stream_end(received).busiest_thread)
+    return PacketRate(each_way, busiest, order.seconds)
+
+
 def measure(options: argparse.Namespace, token: str) -> LinkMeasured:
     place = (options.address, options.port)
     with ordered(*place, LinkOrder(token, "ping")) as peer:
         round_trip = round_trip_seconds(peer)
     down = measure_download(*place, LinkOrder(token, "download", options.seconds), options.at)
     up = measure_upload(*place, LinkOrder(token, "upload", options.seconds)) if options.upload else None
-    return LinkMeasured("", down, up, round_trip)
+    packets = None if options.at else measure_packets(*place, LinkOrder(token, "packets", options.seconds))
+    return LinkMeasured("", down, up, round_trip, packets)
 
 
 def problem_of(error: Exception) -> str:

@@ -8,11 +8,12 @@ from statistics import median
 from bench.plan.plan import Plan
 from bench.results.pairs import runs_of
 from bench.results.run import RunResult
+from bench.verdicts.contest import Contest
 from reports.charts.panels import Axis, Figure, Plot, Series, line_panel, server_keys, slug, style_of
 from reports.charts.svg import nice_ticks
 from reports.tables.table import Table, TableRow, words
 from reports.words.numbers import percent
-from reports.words.verdicts import Contest, Labelled
+from reports.words.verdicts import Labelled
 
 
 def drift_figure(contests: Labelled, runs: Sequence[RunResult], plan: Plan) -> Figure | None:
@@ -61,7 +62,7 @@ def drift_figure(contests: Labelled, runs: Sequence[RunResult], plan: Plan) -> F
 def _offsets(contest: Contest, runs: Sequence[RunResult]) -> dict[str, tuple[tuple[float, float], ...]]:
     """For each server the points (run number, share above the median) of its valid runs."""
     offsets = {}
-    for cell in contest.ranked:
+    for cell in contest.valid:
         valid = [run for run in runs_of(cell, runs) if run.valid]
         middle = median(run.requests_per_second for run in valid)
         if middle > 0:
@@ -74,7 +75,7 @@ def _offsets(contest: Contest, runs: Sequence[RunResult]) -> dict[str, tuple[tup
 def _drift_table(label: str, contest: Contest, offsets: Mapping[str, Sequence[tuple[float, float]]]) -> Table:
     rows = tuple(
         TableRow((cell.server, "; ".join(f"run {at:.0f} {value:+.1%}" for at, value in offsets[cell.server])))
-        for cell in contest.ranked
+        for cell in contest.valid
         if cell.server in offsets
     )
     return Table(f"Each valid run against its cell’s median on {label}", words("Server", "Runs"), rows)

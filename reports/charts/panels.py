@@ -97,13 +97,17 @@ class Axis:
 
 @dataclass(frozen=True)
 class Series:
-    """Points (x, y) in data units, joined in this order. They have marks unless ``shape`` is None."""
+    """Points (x, y) in data units, joined in this order. They have marks unless ``shape`` is None.
+
+    ``whiskers`` are intervals (x, low, high), cut where the axis ends.
+    """
 
     label: str
     points: tuple[tuple[float, float], ...]
     line_class: str
     mark_class: str = ""
     shape: str | None = None
+    whiskers: tuple[tuple[float, float, float], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -212,11 +216,25 @@ def _plot(plot: Plot, top: float) -> tuple[Markup, float]:
         points = [(x(at), y(value)) for at, value in series.points]
         if len(points) > 1 and series.line_class:
             parts.append(_path(points, series.line_class))
+        if series.whiskers:
+            ends = [
+                (x(at), y(_within(low, plot.y)), y(_within(high, plot.y)))
+                for at, low, high in series.whiskers
+            ]
+            parts.append(tag("path", d="".join(_whisker(*one) for one in ends), class_="interval"))
         if series.shape is not None:
             parts += [mark(series.shape, at, value, series.mark_class, 4.0) for at, value in points]
     if plot.x.title:
         parts.append(text(right, end + 30, plot.x.title, "axis-title", "end"))
     return joined(parts), end + (36 if plot.x.title else 20)
+
+
+def _within(value: float, axis: Axis) -> float:
+    return min(max(value, axis.low), axis.high)
+
+
+def _whisker(x: float, low: float, high: float) -> str:
+    return f"M{number(x - 4)} {number(high)}h8m-4 0V{number(low)}m-4 0h8"
 
 
 def _path(points: Sequence[tuple[float, float]], class_: str) -> Markup:
@@ -240,7 +258,7 @@ def slug(label: str) -> str:
 
 
 def server_keys(styles: Mapping[str, Style], contests: Labelled) -> tuple[Key, ...]:
-    shown = {cell.server for _, contest in contests for cell in contest.ranked}
+    shown = {cell.server for _, contest in contests for cell in contest.valid}
     return tuple(
         line_key(style.line_class, name, style.shape, style.mark_class)
         for name, style in styles.items()

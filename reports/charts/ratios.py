@@ -4,31 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from bench.results.run import RunResult
+from bench.verdicts.pair import LEVEL_MARGIN, PairVerdict
 from reports.charts.panels import Axis, DotRow, Figure, Mark, dot_panel, line_key, mark_key, slug, spoken
 from reports.tables.table import Table, TableRow, numbers, words
-from reports.words.numbers import times
-from reports.words.verdicts import LEVEL_MARGIN, Labelled, pair_verdict
+from reports.words.numbers import times_beside_one
+from reports.words.sentences import verdict_words
+from reports.words.verdicts import Labelled
 
 _RATIO_TICKS = (0.1, 0.2, 0.33, 0.5, 0.67, 0.8, 0.9, 1, 1.1, 1.25, 1.5, 2, 3, 5, 10, 20, 50, 100)
 
 
-def ratio_figure(contests: Labelled, runs: Sequence[RunResult]) -> Figure | None:
-    """The leader against each other ranked server; None where no pair has an interval."""
+def ratio_figure(contests: Labelled) -> Figure | None:
+    """The first of each contest against each other ranked server; None where no pair has an interval."""
     panels, tables = [], []
     for label, contest in contests:
-        pairs = [pair_verdict(contest.ranked[0], cell, runs) for cell in contest.ranked[1:]]
-        known = [(pair, pair.ratio.low, pair.ratio.high, pair.ratio.median) for pair in pairs]
-        rows = [
-            DotRow(
-                f"{pair.better.server} over {pair.other.server}",
-                f"{times(middle)}  ({times(low)} to {times(high)})",
-                (Mark(middle, "diamond", "mark ink"),),
-                (low, high),
-            )
-            for pair, low, high, middle in known
-            if low is not None and high is not None and middle is not None
-        ]
+        pairs = [contest.between(contest.ranked[0], cell) for cell in contest.ranked[1:]]
+        known = [(pair, row) for pair in pairs if (row := _row(pair)) is not None]
+        rows = [row for _, row in known]
         if not rows:
             continue
         panels.append(
@@ -44,10 +36,7 @@ def ratio_figure(contests: Labelled, runs: Sequence[RunResult]) -> Figure | None
             Table(
                 f"Ratios on {label}",
                 (*words("Pair"), *numbers("Ratio (95 % interval)"), *words("Verdict")),
-                tuple(
-                    TableRow((row.label, row.figure, pair.verdict.value))
-                    for row, pair in zip(rows, pairs, strict=False)
-                ),
+                tuple(TableRow((row.label, row.figure, verdict_words(pair))) for pair, row in known),
             )
         )
     if not panels:
@@ -55,12 +44,21 @@ def ratio_figure(contests: Labelled, runs: Sequence[RunResult]) -> Figure | None
     return Figure(
         "ratios",
         "How far ahead",
-        "The fastest server’s requests/s over each other’s, block by block, on a logarithmic axis. "
+        "The first server’s requests/s over each other’s, block by block, on a logarithmic axis. "
         f"The shaded band, {1 / LEVEL_MARGIN:.2f} to {LEVEL_MARGIN:.2f}, is what is called level.",
-        (mark_key("diamond", "mark ink", "median of the blocks"), line_key("interval", "95 % interval")),
+        (mark_key("diamond", "mark ink", "mean of the blocks"), line_key("interval", "95 % interval")),
         tuple(panels),
         tuple(tables),
     )
+
+
+def _row(pair: PairVerdict) -> DotRow | None:
+    middle, low, high = pair.ratio.mean, pair.ratio.low, pair.ratio.high
+    if middle is None or low is None or high is None:
+        return None
+    figure = f"{times_beside_one(middle)}  ({times_beside_one(low)} to {times_beside_one(high)})"
+    mark = Mark(middle, "diamond", "mark ink")
+    return DotRow(f"{pair.better.server} over {pair.other.server}", figure, (mark,), (low, high))
 
 
 def ratio_axis(rows: Sequence[DotRow], band: tuple[float, float] | None = None) -> Axis:

@@ -59,7 +59,7 @@ def throughput_figure(contests: Labelled, runs: Sequence[RunResult]) -> Figure:
 def _rate_keys(contests: Labelled, runs: Sequence[RunResult]) -> tuple[Key, ...]:
     """The legend of what is drawn, and of nothing else."""
     keys = [mark_key("diamond", "mark ink", "median"), mark_key("circle", "mark open ink", "one run")]
-    if any(cell.requests_per_second.low is not None for _, contest in contests for cell in contest.ranked):
+    if any(cell.requests_per_second.low is not None for _, contest in contests for cell in contest.valid):
         keys.append(line_key("interval", "95 % interval"))
     if not all(run.valid for run in runs):
         keys.append(mark_key("cross", "mark open bad", "void run"))

@@ -10,8 +10,8 @@ import msgspec
 
 from bench.results.cell import Cell
 from bench.results.comparison import CellComparison, Comparison, Flip
-from bench.results.estimate import Estimate
-from bench.results.gate import Gate
+from bench.results.gate import Gate, Unsettled
+from bench.results.pairs import PairRatio
 from bench.results.ratio import Change, Metric, Ratio
 from bench.results.summary import CellSummary
 from reports.words.numbers import MISSING, counted, listed, megabytes, microseconds, milliseconds, rate, times
@@ -23,7 +23,8 @@ NO_INTERVAL = (
 )
 INTERVALS = (
     "Intervals are 95 %, over the repeats on these hosts; another day or another host may lie outside. "
-    "Of many such figures about one in twenty lies beyond 1 by chance"
+    "Of many such figures about one in twenty lies beyond 1 by chance, so a difference is claimed only where "
+    "it stands among all of them, at 5 % for them together (Holm’s method)"
 )
 SAME = (
     "A and B are the same runs: this is one benchmark compared with itself, so every ratio is 1 and says "
@@ -43,6 +44,7 @@ _SHOWN = {
     "cpu_seconds_per_request": microseconds,
     "requests_per_second_per_core": rate,
 }
+_SIGNS = {Change.WITHIN_NOISE: "~", Change.BY_CHANCE: "?"}
 
 
 @dataclass(frozen=True)
@@ -79,7 +81,7 @@ def figure_of(metric: Metric, value: float | None) -> str:
 
 
 def ratio_words(ratio: Ratio) -> str:
-    """``1.32 [1.30, 1.34]``; a ``~`` before it where that is within noise; bare without an interval."""
+    """``1.32 [1.30, 1.34]``; after ``~`` within noise, after ``?`` maybe by chance; or with no interval."""
     if ratio.median is None:
         return MISSING
     if ratio.low is None or ratio.high is None:
@@ -87,7 +89,7 @@ def ratio_words(ratio: Ratio) -> str:
     near = ratio.change is not Change.WITHIN_NOISE and "1.00" in (f"{ratio.low:.2f}", f"{ratio.high:.2f}")
     places = 3 if near or (ratio.high - ratio.low < 0.015 and ratio.high < 2) else 2
     bare, low, high = (f"{value:.{places}f}" for value in (ratio.median, ratio.low, ratio.high))
-    return f"{'~' if ratio.change is Change.WITHIN_NOISE else ''}{bare} [{low}, {high}]"
+    return f"{_SIGNS.get(ratio.change, '')}{bare} [{low}, {high}]"
 
 
 def headline(comparison: Comparison) -> str:
@@ -99,6 +101,7 @@ def headline(comparison: Comparison) -> str:
     words = {
         Change.BETTER: "faster in {}",
         Change.WORSE: "slower in {}",
+        Change.BY_CHANCE: "not beyond chance in {}",
         Change.WITHIN_NOISE: "no difference beyond noise in {}",
         Change.NO_INTERVAL: "no interval in {}",
         Change.NOT_MEASURED: "no ratio in {}",
@@ -139,7 +142,7 @@ def flip_sentence(flip: Flip) -> str:
     return (
         f"The ranking flips on {label}{_workers(flip.contest)}: in A, {flip.first} serves "
         f"{_of(flip.ratio_a)} the requests/s of {flip.second}; in B, {flip.second} serves "
-        f"{_of(_inverted(flip.ratio_b))} those of {flip.first}."
+        f"{_of_inverse(flip.ratio_b)} those of {flip.first}."
     )
 
 
@@ -172,18 +175,32 @@ def worse_sentences(gate: Gate) -> tuple[str, ...]:
 def gate_sentences(gate: Gate) -> tuple[str, ...]:
     """What --fail-over found besides figures that fail."""
     share = f"{gate.share * 100:g} %"
-    sentences = [] if gate.worse else [f"Nothing is worse by more than {share} beyond the uncertainty."]
-    if gate.possible:
-        sentences.append(
-            f"Not excluded, for their intervals reach beyond {share}: {_briefly(gate.possible)}."
-        )
-    if gate.undecided:
-        sentences.append(f"Not judged, for want of an interval: {_briefly(gate.undecided)}.")
+    if gate.passes:
+        return (f"Passed: the whole interval of every gated figure lies within {share}.",)
+    kinds = (
+        (f"Not settled, for their intervals reach beyond {share}", _reaching(gate)),
+        ("Not judged, for want of an interval", _without_interval(gate)),
+        ("Not judged, for nothing was at its limit", [one for one in gate.unsettled if not one.is_maximum]),
+    )
+    sentences = [f"{text}: {_briefly(found)}." for text, found in kinds if found]
     if gate.invalid:
         sentences.append(
             f"Not judged, for they are invalid: {listed([cell.title for cell in gate.invalid])}."
         )
+    if gate.more_blocks is not None:
+        sentences.append(
+            f"About {counted(gate.more_blocks, 'more block')} in A and in B each would settle what more "
+            "blocks can settle, if figures and spread stay as they are."
+        )
     return tuple(sentences)
+
+
+def _reaching(gate: Gate) -> list[Unsettled]:
+    return [one for one in gate.unsettled if one.is_maximum and one.ratio.low is not None]
+
+
+def _without_interval(gate: Gate) -> list[Unsettled]:
+    return [one for one in gate.unsettled if one.is_maximum and one.ratio.low is None]
 
 
 def cell_and_ratio(cell: Cell, ratio: Ratio) -> str:
@@ -191,10 +208,11 @@ def cell_and_ratio(cell: Cell, ratio: Ratio) -> str:
     return f"{cell.title}{_workers(cell)}, {ratio.metric.title} {ratio_words(ratio)}"
 
 
-def _briefly(items: Sequence[tuple[Cell, Ratio]]) -> str:
+def _briefly(items: Sequence[Unsettled]) -> str:
     by_cell: dict[str, list[str]] = {}
-    for cell, ratio in items:
-        by_cell.setdefault(f"{cell.title}{_workers(cell)}", []).append(ratio.metric.title)
+    for one in items:
+        title = f"{one.cell.title}{_workers(one.cell)}"
+        by_cell.setdefault(title, []).append(one.ratio.metric.title)
     return "; ".join(f"{title} ({', '.join(names)})" for title, names in by_cell.items())
 
 
@@ -212,6 +230,7 @@ def _by_change(cells: Sequence[CellComparison]) -> str:
     for change, text in (
         (Change.BETTER, "B serves more requests/s than A with {}"),
         (Change.WORSE, "B serves fewer requests/s than A with {}"),
+        (Change.BY_CHANCE, "not beyond chance among all these figures with {}"),
         (Change.WITHIN_NOISE, "no difference beyond noise with {}"),
         (Change.NO_INTERVAL, "B’s requests/s over A’s, with no interval, are {}"),
         (Change.NOT_MEASURED, "no ratio with {}"),
@@ -251,14 +270,13 @@ def _reason(summary: CellSummary) -> str:
     return refused_because(summary)
 
 
-def _of(ratio: Estimate) -> str:
-    if ratio.median is None or ratio.low is None or ratio.high is None:
+def _of(ratio: PairRatio) -> str:
+    if ratio.mean is None or ratio.low is None or ratio.high is None:
         return "an unknown part of"
-    return f"{times(ratio.median)} times ({times(ratio.low)} to {times(ratio.high)})"
+    return f"{times(ratio.mean)} times ({times(ratio.low)} to {times(ratio.high)})"
 
 
-def _inverted(ratio: Estimate) -> Estimate:
-    low, middle, high = (
-        None if value is None else 1 / value for value in (ratio.high, ratio.median, ratio.low)
-    )
-    return Estimate(middle, low, high, ratio.runs)
+def _of_inverse(ratio: PairRatio) -> str:
+    if ratio.mean is None or ratio.low is None or ratio.high is None:
+        return "an unknown part of"
+    return f"{times(1 / ratio.mean)} times ({times(1 / ratio.high)} to {times(1 / ratio.low)})"

@@ -27,6 +27,7 @@ from reports.comparison.fingerprints import (
     python_sentence,
     software_differences,
 )
+from reports.comparison.speed import speed_sentence, speed_table
 from reports.comparison.tables import cores_table, difference_table, ratio_table
 from reports.page.page import Page
 from reports.page.parts import Answers, Heading, Item, Items, Paragraph, Part, points
@@ -38,13 +39,19 @@ def page_of(comparison: Comparison, gate: Gate | None = None) -> Page:
     a, b = comparison.a.plan, comparison.b.plan
     name_a, name_b = comparison.a.name, comparison.b.name
     figures = tuple(ratio_figure(metric, groups) for metric in METRICS)
-    tables = (ratio_table(groups), cores_table(comparison, groups))
+    at_one_speed = speed_table(groups)
+    tables = (
+        ratio_table(groups),
+        *(() if at_one_speed is None else (at_one_speed,)),
+        Paragraph(speed_sentence(comparison)),
+        cores_table(comparison, groups),
+    )
     return Page(
         title=f"asgibench: {name_b} against {name_a}",
         eyebrow=f"asgibench comparison · A: {name_a} ({a.environment}) · B: {name_b} ({b.environment})",
         headline=headline(comparison),
         scope="Every ratio is B’s figure over A’s, of the medians of the valid runs. A difference is claimed "
-        "only where the whole 95 % interval lies on one side of 1.",
+        "only where the whole 95 % interval lies on one side of 1, and only if it stands among all figures.",
         sections=(
             Section("answer", "The answer", _answer(comparison, groups, gate), "Answer"),
             Section("ratios", "Ratios", tables, "Ratios"),

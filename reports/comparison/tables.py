@@ -23,8 +23,9 @@ def ratio_table(groups: Sequence[DifferenceGroup]) -> Table:
         rows += [_ratio_row(cell) for cell in one.cells]
     columns = (*words("Server"), *numbers(*(_ratio_title(metric) for metric in METRICS)))
     note = (
-        "[low, high] is the 95 % interval; ~ is within noise. More is better of requests/s, less of the "
-        "others. A core is one that the server used in full; what it might have used is below."
+        "[low, high] is the 95 % interval; ~ is within noise, ? not beyond chance. More is better of "
+        "requests/s, less of the others. A core is one that the server used in full; what it might have used "
+        "is below."
     )
     return Table("B over A", columns, tuple(rows), note, style="ratios")
 

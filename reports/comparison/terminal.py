@@ -23,8 +23,9 @@ from reports.comparison.changes import (
 )
 from reports.comparison.fingerprints import host_differences, python_sentence, software_differences
 from reports.comparison.page import notes
+from reports.comparison.speed import speed_ratio_sentences, speed_sentence
 
-_LEGEND = "B over A of medians [95 % interval]; ~ is within noise"
+_LEGEND = "B over A of medians [95 % interval]; ~ is within noise, ? not beyond chance"
 _TITLES = ("", "A, req/s", "B, req/s", "requests/s", "p99", "RSS", "CPU a request", "req/s a core")
 _WHICH_WAY = {Change.BETTER: " better", Change.WORSE: " worse"}
 # Which of the titles a table has; the page has all.
@@ -49,6 +50,7 @@ def comparison_lines(comparison: Comparison, gate: Gate | None, columns: int | N
     lines += _labelled("Ratio", [_LEGEND], width)
     lines += _labelled("Answer", [headline(comparison)], width)
     lines += _labelled("Order", flip_sentences(comparison), width)
+    lines += _labelled("Speed", (speed_sentence(comparison), *speed_ratio_sentences(groups)), width)
     lines += _labelled("Hosts", _differences(host_differences(comparison)), width)
     lines += _labelled("Software", _differences(software_differences(comparison)), width)
     lines += _labelled("Note", [f"{note}." for note in notes(comparison)], width)

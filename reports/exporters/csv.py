@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import csv
 import io
+from collections.abc import Iterator
 
 from bench.results.latency import PERCENTILES
 from bench.results.summary import CellSummary, Summary
+from bench.verdicts.contest import Lead
 from reports.exporters import Exporter
 from reports.results import Results
+from reports.words.verdicts import Labelled
 
+ENDS = ("low", "high", "least_run", "greatest_run")
+"""Of a percentile over runs: its 95 % interval, and its runs' extremes."""
 _CSV_COLUMNS = (
     "server",
     "server_version",
@@ -22,12 +27,15 @@ _CSV_COLUMNS = (
     "load_on",
     "environment",
     "valid",
+    "rank",
     "runs",
     "requests_per_second",
     "requests_per_second_low",
     "requests_per_second_high",
     *(f"latency_{percentile.name}_seconds" for percentile in PERCENTILES),
     "latency_max_seconds",
+    *(f"latency_{percentile.name}_seconds_{end}" for percentile in PERCENTILES for end in ENDS),
+    *(f"latency_{percentile.name}_seconds_of_all_requests" for percentile in PERCENTILES),
     "rss_idle_bytes",
     "rss_median_bytes",
     "rss_peak_bytes",
@@ -38,20 +46,32 @@ _CSV_COLUMNS = (
     "failures",
     "limit",
     "reasons",
+    # Those of the latencies before that may have been more: p99_9 max
+    "latency_at_least",
 )
 
 
-def cells_csv(summary: Summary) -> str:
-    """summary.json's cells, one a line, raw figures with their units in the heading."""
+def cells_csv(summary: Summary, contests: Labelled = ()) -> str:
+    """summary.json's cells, one a line, raw figures with their units in the heading.
+
+    ``rank`` is a cell's place in the report's order by throughput, 1 for the fastest; empty where the report
+    ranks nothing there.
+    """
+    ranks = {
+        cell.cell: place
+        for _, contest in contests
+        if contest.lead is not Lead.NONE
+        for place, cell in enumerate(contest.ranked, 1)
+    }
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    rows = [_csv_row(cell) for cell in summary.cells]
+    rows = [_csv_row(cell, ranks.get(cell.cell)) for cell in summary.cells]
     writer.writerow(_CSV_COLUMNS)
     writer.writerows(rows)
     return text.getvalue()
 
 
-def _csv_row(cell: CellSummary) -> tuple[object, ...]:
+def _csv_row(cell: CellSummary, rank: int | None) -> tuple[object, ...]:
     figures, latency, rss = cell.requests_per_second, cell.latency_seconds, cell.rss_bytes
     return (
         cell.server,
@@ -65,12 +85,14 @@ def _csv_row(cell: CellSummary) -> tuple[object, ...]:
         cell.load_on,
         cell.environment,
         "yes" if cell.valid else "no",
+        rank,
         figures.runs,
         figures.median,
         figures.low,
         figures.high,
         *(percentile.of(latency) for percentile in PERCENTILES),
         latency.max if latency else None,
+        *_over_runs(cell),
         rss.idle,
         rss.median,
         rss.peak,
@@ -81,11 +103,24 @@ def _csv_row(cell: CellSummary) -> tuple[object, ...]:
         cell.failures,
         cell.limit,
         "; ".join(reason.text for reason in cell.reasons),
+        " ".join(latency.at_least) if latency else "",
     )
 
 
+def _over_runs(cell: CellSummary) -> Iterator[float | None]:
+    known = cell.latency_over_runs
+    for percentile in PERCENTILES:
+        found = None if known is None else known.of(percentile)
+        if found is None:
+            yield from (None,) * len(ENDS)
+        else:
+            yield from (found.estimate.low, found.estimate.high, found.least, found.greatest)
+    for percentile in PERCENTILES:
+        yield None if known is None else percentile.of(known.all_requests)
+
+
 def _content(results: Results) -> bytes:
-    return cells_csv(results.summary).encode()
+    return cells_csv(results.summary, results.contests).encode()
 
 
 EXPORTER = Exporter("report.csv", _content)

@@ -6,8 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from bench.plan.plan import Plan
-from bench.results.estimate import Estimate
-from bench.results.pairs import paired_ratio, throughput
+from bench.results.pairs import PairRatio, paired_ratio, throughput
 from bench.results.run import RunResult
 from bench.results.summary import CellSummary, Summary
 from reports.paper.figures import ENDPOINTS, SERVERS, VERSIONS
@@ -144,8 +143,8 @@ def _judge_ratio(
     return Claim(claim.text, claim.paper, here, verdict, note)
 
 
-def _against(ratio: Estimate, least: float, most: float) -> tuple[str, str]:
-    if ratio.median is None:
+def _against(ratio: PairRatio, least: float, most: float) -> tuple[str, str]:
+    if ratio.mean is None:
         return UNTESTED, "no block in which both are valid"
     if ratio.low is None or ratio.high is None:
         return INCONCLUSIVE, "one run each, no interval"
@@ -156,7 +155,7 @@ def _against(ratio: Estimate, least: float, most: float) -> tuple[str, str]:
     return INCONCLUSIVE, "the interval is partly within 10 % of the claim"
 
 
-def _how_refuted(claim: _RatioClaim, ratio: Estimate) -> str:
+def _how_refuted(claim: _RatioClaim, ratio: PairRatio) -> str:
     """Tells a lead of another size than claimed from no lead at all."""
     if claim.ratio == 1.0:
         return f"{claim.better} is ahead" if (ratio.low or 0.0) > 1 else f"{claim.other} is ahead"
@@ -226,9 +225,9 @@ def _rss(run: RunResult) -> float | None:
     return run.rss_bytes.median
 
 
-def _shown(ratio: Estimate) -> str:
-    if ratio.median is None:
+def _shown(ratio: PairRatio) -> str:
+    if ratio.mean is None:
         return "–"
     if ratio.low is None or ratio.high is None:
-        return times(ratio.median)
-    return f"{times(ratio.median)} ({times(ratio.low)} to {times(ratio.high)})"
+        return times(ratio.mean)
+    return f"{times(ratio.mean)} ({times(ratio.low)} to {times(ratio.high)})"

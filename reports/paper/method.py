@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from statistics import median
 
 from bench.clients import Client, client_of
+from bench.judge.rule import SERVERS_OWN
 from bench.plan.plan import Environment, Plan
 from bench.results.pairs import valid_runs
 from bench.results.run import RunResult
@@ -284,8 +285,8 @@ def _what_made(ours: _Ours, server: str, cells: Sequence[CellSummary]) -> str:
             f"wait for delayed acknowledgements (median latency {_median_ms(engine)} ms, server "
             f"{percent(cell_server_share(engine, ours.runs))} busy). That is of this version on this system."
         )
-    more = [(cell, gain) for cell, gain in gains if gain >= _MORE and cell.limit != "server_cpu"]
-    if not more and engine.limit != "server_cpu":
+    more = [(cell, gain) for cell, gain in gains if gain >= _MORE and cell.limit not in SERVERS_OWN]
+    if not more and engine.limit not in SERVERS_OWN:
         return f"{server}: who made its figures can’t be told: our engine too had the server’s CPU to spare."
     if not more:
         return (

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from bench.results.pairs import runs_of
 from bench.results.run import RunResult
 from bench.results.summary import CellSummary
+from bench.verdicts.contest import Contest
 from reports.charts.panels import (
     DotRow,
     Figure,
@@ -22,7 +23,7 @@ from reports.page.section import SectionSpec
 from reports.results import Results
 from reports.tables.table import Table, TableRow, named, numbers, tone, words
 from reports.words.numbers import MISSING, microseconds
-from reports.words.verdicts import Contest, Labelled
+from reports.words.verdicts import Labelled
 
 
 def _parts(results: Results) -> tuple[Part, ...]:
@@ -93,7 +94,7 @@ def _every(cell: CellSummary, runs: Sequence[RunResult]) -> str:
 
 def _highest(contest: Contest, runs: Sequence[RunResult]) -> float:
     """The highest figure of a valid run in µs; 0 where it is known of none."""
-    return max((value for cell in contest.ranked for value in _microseconds(cell, runs)), default=0.0)
+    return max((value for cell in contest.valid for value in _microseconds(cell, runs)), default=0.0)
 
 
 def _microseconds(cell: CellSummary, runs: Sequence[RunResult]) -> list[float]:

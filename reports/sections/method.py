@@ -6,12 +6,12 @@ import shlex
 
 from bench.plan.plan import Plan
 from bench.spec import Profile
+from bench.verdicts.pair import LEVEL_MARGIN
 from reports.page.parts import Facts, Heading, Paragraph, Part, Preformatted, Prose
 from reports.page.section import SectionSpec
 from reports.results import Results
 from reports.tables.table import Fact, Table, TableRow, words
 from reports.words.numbers import MISSING, listed
-from reports.words.verdicts import LEVEL_MARGIN
 
 
 def _parts(results: Results) -> tuple[Part, ...]:

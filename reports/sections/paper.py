@@ -19,7 +19,8 @@ def _parts(results: Results) -> tuple[Part, ...]:
     compared = (
         Paragraph(
             f"{paper.CITATION}. Its figures are of {paper.MACHINE}. Absolute figures of other machines can’t "
-            "be compared with those here; ratios can."
+            "be compared with those here. Ratios can be held beside each other, but they change with the "
+            "machine too, and so may the order of servers."
         ),
         Paragraph(
             f"Compared: {_servers(plan, summary)}. A claimed ratio is confirmed where the whole interval "

@@ -1,11 +1,12 @@
-"""The servers as they were started, with the settings that they reported."""
+"""The servers as they were started: settings as asked for, and as the running servers were seen to be."""
 
 from __future__ import annotations
 
 from reports.page.parts import Facts, Heading, Paragraph, Part, Preformatted
 from reports.page.section import SectionSpec
 from reports.results import Results
-from reports.tables.servers import asked_table, reported_table, server_views
+from reports.tables.proof import how_table, proof_table
+from reports.tables.servers import asked_table, reported_table, runs_by_server, server_views
 
 
 def _parts(results: Results) -> tuple[Part, ...]:
@@ -15,7 +16,14 @@ def _parts(results: Results) -> tuple[Part, ...]:
         parts += [Heading(server.name), Paragraph(server.version), Preformatted(server.command)]
         if server.departures:
             parts += [Paragraph("Not honoured:"), Facts(server.departures)]
-    return (*parts, asked_table(plan, runs), reported_table(plan, runs))
+    parts.append(asked_table(plan, runs))
+    by_server = runs_by_server(plan, runs)
+    proof, how = proof_table(by_server), how_table(by_server)
+    if proof is None or how is None:
+        parts.append(Paragraph("Whether they ran so is not known: these results are older than the proof."))
+    else:
+        parts += [proof, how]
+    return (*parts, reported_table(plan, runs))
 
 
 SECTION = SectionSpec("servers", "Servers and their settings", 90, _parts, navigation="Servers", is_long=True)

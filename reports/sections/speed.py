@@ -10,7 +10,7 @@ from reports.results import Results
 
 
 def _parts(results: Results) -> tuple[Part, ...]:
-    ratios = ratio_figure(results.contests, results.runs)
+    ratios = ratio_figure(results.contests)
     throughput = throughput_figure(results.contests, results.runs)
     return (throughput,) if ratios is None else (throughput, ratios)
 

@@ -58,7 +58,7 @@ def facts_shown(facts: HostFacts) -> list[tuple[str, str]]:
     offset, error = facts.clock_offset_seconds * 1e3, facts.clock_offset_error_seconds * 1e3
     return [
         ("CPU", f"{facts.cpu_model} ({facts.architecture})"),
-        ("Cores", f"{facts.cores_total}, {len(facts.cores_usable)} usable"),
+        ("Cores", f"{facts.cores_total}, {len(facts.cores_usable)} usable{_physical(facts)}"),
         ("Memory", gigabytes(facts.memory_bytes)),
         ("System", macos or facts.distribution or facts.system),
         ("Kernel", f"{facts.system} {facts.release}"),
@@ -67,5 +67,16 @@ def facts_shown(facts: HostFacts) -> list[tuple[str, str]]:
         ("Frequency scaling", facts.cpu_frequency_scaling or "not available"),
         ("Pinning to cores", "possible" if facts.can_pin else "not available"),
         ("Open files, at most", f"{facts.open_files_limit:,}"),
+        (
+            "Loopback’s packets",
+            "not known" if facts.loopback_mtu is None else f"{facts.loopback_mtu:,} bytes",
+        ),
         (CLOCK, f"{offset:+.2f} ms, known to {error:.2f} ms"),
     ]
+
+
+def _physical(facts: HostFacts) -> str:
+    """What is known of the cores behind the CPU numbers."""
+    if facts.is_virtual:
+        return "; virtual"
+    return f"; {len(facts.thread_siblings)} physical" if facts.thread_siblings else ""

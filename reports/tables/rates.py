@@ -2,36 +2,57 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from bench.results.figures import OpenLoop
-from bench.results.latency import PERCENTILES
+from bench.results.latency import P99, PERCENTILES
 from bench.results.summary import CellSummary
+from bench.verdicts.contest import Contest
 from reports.tables.table import Table, TableRow, named, numbers, tone, words
-from reports.words.numbers import MISSING, milliseconds, rate
-from reports.words.rates import RateGroup, achieved_rate
+from reports.words.latency import latency_ms, latency_notes
+from reports.words.numbers import MISSING, rate
+from reports.words.over_runs import interval_of, milliseconds_of, of_all_requests
+from reports.words.rates import RateGroup, achieved_rate, ended_early, tail_against_next
 
 # The median and the tail: what lies between tells little more.
 _SHOWN = tuple(one for one in PERCENTILES if one.fraction == 0.5 or one.fraction >= 0.99)
 
 
-def rates_table(group: RateGroup) -> Table:
+def rates_table(group: RateGroup, contests: Sequence[Contest] = ()) -> Table:
+    """``contests`` are those of all cells at equal rates: what is known of one server against the next."""
+    against = {step.better.cell: tail_against_next(step) for one in contests for step in one.steps}
     first, *others = _SHOWN
     columns = (
         *words("Server"),
         *numbers(
             "Offered, requests/s", "Achieved", f"{first.title}, ms", *(one.title for one in others), "Max"
         ),
+        *numbers("p99, 95 % interval"),
+        *words("p99 against the next"),
+        *numbers("p99 of all requests"),
         *numbers("Service p99, ms", "Send lag p99, ms", "Backlog dropped"),
     )
     return Table(
-        f"Latency at stated rates on {group.label}", columns, tuple(_row(cell) for cell in group.cells)
+        f"Latency at stated rates on {group.label}",
+        columns,
+        tuple(_row(cell, against.get(cell.cell, "")) for cell in group.cells),
+        " ".join(latency_notes(group.cells)),
     )
 
 
-def _row(cell: CellSummary) -> TableRow:
-    latency, found = cell.latency_seconds, cell.open_loop
-    values = (*(percentile.of(latency) for percentile in _SHOWN), latency.max if latency else None)
+def _row(cell: CellSummary, against: str) -> TableRow:
     return TableRow(
-        (named(cell), _offered(cell), rate(achieved_rate(cell)), *map(milliseconds, values), *_parts(found)),
+        (
+            named(cell),
+            _offered(cell),
+            _achieved(cell),
+            *(milliseconds_of(cell, percentile) for percentile in _SHOWN),
+            latency_ms(cell.latency_seconds, "max"),
+            interval_of(cell, P99),
+            against,
+            of_all_requests(cell, P99),
+            *_parts(cell.open_loop),
+        ),
         tone(cell),
     )
 
@@ -42,12 +63,16 @@ def _offered(cell: CellSummary) -> str:
     return f"{rate(cell.rate_per_second)} ({cell.rate_share * 100:g} %)"
 
 
+def _achieved(cell: CellSummary) -> str:
+    ended = ended_early(cell)
+    return f"{rate(achieved_rate(cell))} ({ended})" if ended else rate(achieved_rate(cell))
+
+
 def _parts(found: OpenLoop | None) -> tuple[str, str, str]:
     if found is None:
         return MISSING, MISSING, MISSING
-    service, lag = found.service_latency_seconds, found.send_lag_seconds
     return (
-        milliseconds(service.p99 if service else None),
-        milliseconds(lag.p99 if lag else None),
+        latency_ms(found.service_latency_seconds, "p99"),
+        latency_ms(found.send_lag_seconds, "p99"),
         f"{found.backlog_dropped:,}",
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from bench.plan.plan import Plan
@@ -53,23 +53,33 @@ def asked_table(plan: Plan, runs: Sequence[RunResult]) -> Table:
 
 
 def reported_table(plan: Plan, runs: Sequence[RunResult]) -> Table:
-    """The settings that the running server reported, which are those that were measured."""
+    """What a process of the running server said of itself."""
     reported = {
         name: {key: value for key, value in run.server_configuration.items() if key not in REPORTED_ELSEWHERE}
         for name, run in _first_runs(plan, runs).items()
     }
-    return _settings_table("As the running server told it", reported)
+    return _settings_table("What the server’s own process told", reported)
+
+
+def runs_by_server(plan: Plan, runs: Sequence[RunResult]) -> dict[str, tuple[RunResult, ...]]:
+    """The runs of each server and number of workers, by the name to show, in the plan's order."""
+    found: dict[str, list[RunResult]] = {}
+    for name, run in _named_runs(plan, runs):
+        found.setdefault(name, []).append(run)
+    return {name: tuple(own) for name, own in found.items()}
 
 
 def _first_runs(plan: Plan, runs: Sequence[RunResult]) -> dict[str, RunResult]:
     """The first run of each server and number of workers, by the name to show, in the plan's order."""
+    return {name: own[0] for name, own in runs_by_server(plan, runs).items()}
+
+
+def _named_runs(plan: Plan, runs: Sequence[RunResult]) -> Iterator[tuple[str, RunResult]]:
     order = {server.name: index for index, server in enumerate(plan.servers)}
     several = len(plan.profile.server_workers) > 1
-    found: dict[str, RunResult] = {}
     for run in sorted(runs, key=lambda run: (order[run.cell.server], run.cell.workers, run.position)):
         workers = f", {counted(run.cell.workers, 'worker')}" if several else ""
-        found.setdefault(f"{run.cell.server}{workers}", run)
-    return found
+        yield f"{run.cell.server}{workers}", run
 
 
 def _settings_table(caption: str, settings: Mapping[str, Mapping[str, str | int | bool | None]]) -> Table:

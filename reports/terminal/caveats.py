@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from bench.judge.reason import Reason
+from bench.judge.rules.rates import RateEndedEarly, ServerBehindRate
+from bench.judge.speed import MACHINE_SPEED_CODE
 from bench.results.run import RunResult
 from bench.results.summary import CellSummary, Summary, added_warnings
-from reports.words.numbers import counted, listed, percent
-from reports.words.rates import BEHIND
+from reports.words.numbers import counted, listed, percent, rate
 from reports.words.sentences import ONE_RUN
 from reports.words.shares import load_share
 
@@ -19,6 +19,8 @@ MOST_HOSTS = 3
 MOST_NAMES = 4
 WIDE_SHARE = 0.10
 """An interval that reaches further from its median is called wide."""
+OF_ROWS = (ServerBehindRate.code(), RateEndedEarly.code())
+"""What the table of cells says of a server that did not keep up with a rate."""
 OF_RUNS = ("run_failed", "run_repeated", "rate_unknown")
 
 
@@ -27,13 +29,24 @@ class CauseWords:
     """How many reasons of one kind read in one line. ``runs`` stands for ``13 of 22 runs``."""
 
     sentence: str
-    share_of: str = ""  # what the figures in the reasons' texts are shares of
+    share_of: str = ""  # what the reasons' shares are of
 
 
 CAUSES = {
+    "NotSaturated": CauseWords("Nobody was at a limit in {runs}: no maximum of the server, not ranked"),
+    "ServerNotFull": CauseWords("The server's cores were not quite full in {runs}"),
+    "FixedWait": CauseWords("Answers waited some 40 ms, not by Nagle's algorithm, in {runs}"),
+    "DelayedAckSuspected": CauseWords("Answers waited some 40 ms as by Nagle's algorithm in {runs}"),
+    "LinkMayBeSlower": CauseWords("The link may carry less than its probe found in {runs}"),
+    "PacketsAtLimit": CauseWords("The network carried no more packets in {runs}"),
     "OthersOnLoadCores": CauseWords("Other programs disturbed {runs}", "of the load's cores"),
     "OthersOnServerCores": CauseWords("Other programs disturbed {runs}", "of the server's cores"),
     "RateSpoiltByOthers": CauseWords("Other programs kept {runs} from the stated rate"),
+    "MissedBelowMaximum": CauseWords("A rate below the server's own maximum was missed in {runs}"),
+    "MachineSpeedOff": CauseWords("The machine itself was slower or faster than before in {runs}"),
+    "MachineSpeedMoved": CauseWords("The machine's own speed changed within {runs}"),
+    "CpuPerRequestMoved": CauseWords("CPU per request moved within the window of {runs}"),
+    "CoresBusyAtRest": CauseWords("The server's cores were not idle at rest in {runs}"),
     "CpuStolen": CauseWords("The hypervisor took the server's cores away in {runs}", "of them"),
     "LoadWorkerAtLimit": CauseWords("A load worker was at its limit in {runs}"),
     "LoadSharesCores": CauseWords("The load took cores from the server in {runs}"),
@@ -43,11 +56,13 @@ CAUSES = {
     "DatabaseAtLimit": CauseWords("The database was at its limit in {runs}"),
     "NetworkAtLimit": CauseWords("The network was full in {runs}"),
     "RoundTripDominates": CauseWords("The network's round trip is most of the latency in {runs}"),
+    "ClockMoved": CauseWords("A machine stood still, or its clock went wrong, in {runs}"),
+    "TimeOfDaySet": CauseWords("Somebody set a time of day in {runs}"),
+    "FiguresContradict": CauseWords("Figures contradict each other in {runs}"),
     "Failures": CauseWords("Requests failed in {runs}"),
     "SamplesIncomplete": CauseWords("Samples of memory and CPU are missing in {runs}"),
 }
 """By the code of a reason. A code that isn't here is shown by the text of its first reason."""
-_SHARE = re.compile(r"took (\d+\.\d+) of the (?:server's )?(\d+(?:\.\d+)?) cores")
 
 
 def caveat_lines(summary: Summary, runs: Sequence[RunResult]) -> Iterator[tuple[str, str]]:
@@ -67,7 +82,8 @@ def caveat_lines(summary: Summary, runs: Sequence[RunResult]) -> Iterator[tuple[
         yield "Hosts", f"{counted(len(of_hosts) - MOST_HOSTS, 'more remark')}: in the report"
     yield from _wide_line(summary.cells)
     if any(cell.requests_per_second.runs == 1 for cell in summary.cells if cell.valid):
-        yield "Note", ONE_RUN
+        yield "Note", f"{ONE_RUN}; --profile review repeats"
+    yield from (("Speed", _sentence(one)) for one in summary.warnings if one.code == MACHINE_SPEED_CODE)
     yield "Runs", _runs_line(summary, runs)
     yield "Report", "every run with all its remarks, and what to do about each"
 
@@ -81,7 +97,7 @@ def _causes(runs: Sequence[RunResult]) -> list[list[Reason]]:
     for run in runs:
         by_code: dict[str, Reason] = {}
         for reason in run.reasons:
-            if reason.code == BEHIND or (run.cell.is_of_method and not reason.invalidates):
+            if reason.code in OF_ROWS or (run.cell.is_of_method and not reason.invalidates):
                 continue
             known = by_code.get(reason.code)
             if known is None or reason.invalidates > known.invalidates:
@@ -108,9 +124,8 @@ def _cause_line(reasons: Sequence[Reason], of: int) -> str:
 
 
 def _shares(reasons: Sequence[Reason], share_of: str) -> str:
-    """``: 30 to 78 % of the load's cores``; empty where the texts have no such figure."""
-    found = [match for one in reasons if (match := _SHARE.search(one.text))]
-    shares = sorted(float(match[1]) / float(match[2]) for match in found if float(match[2]) > 0)
+    """``: 30 to 78 % of the load's cores``; empty where the reasons have no such figure."""
+    shares = sorted(one.share for one in reasons if one.share is not None)
     if not shares or not share_of:
         return ""
     low, high = percent(shares[0]), percent(shares[-1])
@@ -143,7 +158,7 @@ def _runs_line(summary: Summary, runs: Sequence[RunResult]) -> str:
     parts = [f"{valid} of {counted(len(runs), 'run')} valid"]
     if not summary.complete:
         parts.append(f"{summary.runs_planned - summary.runs_done} of {summary.runs_planned} planned missing")
-    again = [f"{run.cell.title}, block {run.block}" for run in runs if run.attempt > 1]
+    again = [_tried_again(run) for run in runs if run.attempt > 1]
     if again:
         tried = "was tried a second time" if len(again) == 1 else "were tried a second time"
         names = f" ({listed(again)})" if len(again) <= MOST_NAMES else ""
@@ -152,6 +167,12 @@ def _runs_line(summary: Summary, runs: Sequence[RunResult]) -> str:
     if shares:
         parts.append(f"a load worker's CPU at most {percent(max(shares))}")
     return "; ".join(parts)
+
+
+def _tried_again(run: RunResult) -> str:
+    name = f"{run.cell.title}, block {run.block}"
+    had = [one.requests_per_second for one in run.earlier_attempts if one.requests_per_second is not None]
+    return f"{name}: {rate(had[-1])} requests/s, then {rate(run.requests_per_second)}" if had else name
 
 
 def _few(names: Sequence[str]) -> str:

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from bench.clients import client_of
 from bench.results.cell import Cell, SkippedCell
+from bench.results.latency import P50, P99
 from bench.results.pairs import runs_of
 from bench.results.run import RunResult
 from bench.results.summary import CellSummary, Summary
-from reports.words.numbers import counted, megabytes, milliseconds, rate
-from reports.words.rates import achieved_rate, is_behind, p99_seconds
-from reports.words.sentences import LIMITS, against_next, refused_because
-from reports.words.verdicts import contests
+from bench.verdicts.contest import contests, rate_contests
+from bench.verdicts.pair import PairVerdict
+from reports.words.numbers import counted, megabytes, rate
+from reports.words.over_runs import milliseconds_of
+from reports.words.rates import achieved_rate, ended_early, is_behind, p99_seconds, tail_verdict
+from reports.words.sentences import LIMITS, against_next, refused_because, unranked_because
 
 
 @dataclass(frozen=True)
@@ -43,18 +46,17 @@ def cell_rows(summary: Summary, runs: Sequence[RunResult]) -> list[CellRow]:
     cells = [one.cell for one in asked]
     endpoints = list(dict.fromkeys(cell.endpoint for cell in cells))
     load_of = _load_words(cells)
-    against = {
-        step.better.cell: against_next(step)
-        for contest in contests(summary, runs, endpoints)
-        for step in contest.steps
-    }
-    ranked = {one.cell for one in summary.closed_loop_cells}
+    found = contests(summary, runs, endpoints)
+    against = {step.better.cell: against_next(step) for contest in found for step in contest.steps}
+    at_rates = rate_contests(summary, runs, endpoints)
+    tails = {step.better.cell: step for contest in at_rates for step in contest.steps}
+    places = {cell.cell: place for contest in (*found, *at_rates) for place, cell in enumerate(contest.cells)}
 
     def place(one: CellSummary | SkippedCell) -> tuple[Any, ...]:
         cell = one.cell
         load = (cell.is_of_method, cell.load_on, cell.client, cell.workers, cell.connections)
         rates = (cell.is_open_loop, cell.rate_share or 0.0, cell.rate_per_second or 0.0)
-        return (endpoints.index(cell.endpoint), load, rates, *_rank(one))
+        return (endpoints.index(cell.endpoint), load, rates, *_rank(one, places))
 
     rows = []
     for one in sorted(asked, key=place):
@@ -64,30 +66,33 @@ def cell_rows(summary: Summary, runs: Sequence[RunResult]) -> list[CellRow]:
         elif not one.valid:
             rows.append(_void_row(one, names, summary))
         else:
-            verdict = _verdict(one, against.get(one.cell, ""), is_ranked=one.cell in ranked)
+            in_contest = one.cell in places
+            verdict = _verdict(one, against.get(one.cell, ""), tails.get(one.cell), in_contest=in_contest)
             rows.append(_measured_row(one, names, verdict + _left_out(one, runs)))
     return rows
 
 
-def _rank(one: CellSummary | SkippedCell) -> tuple[int, float]:
-    """Valid before void before skipped; the fastest first, at a rate the one of the shortest tail."""
+def _rank(one: CellSummary | SkippedCell, places: Mapping[Cell, int]) -> tuple[int, float]:
+    """Valid before void before skipped; as ranked, at a rate the one of the shortest tail first."""
     if isinstance(one, SkippedCell):
         return (2, 0.0)
     if not one.valid:
         return (1, 0.0)
-    return (0, p99_seconds(one) if one.is_open_loop else -(one.requests_per_second.median or 0.0))
+    if one.cell in places:
+        return (0, places[one.cell])
+    return (0, p99_seconds(one) or 0.0 if one.is_open_loop else -(one.requests_per_second.median or 0.0))
 
 
 def _measured_row(cell: CellSummary, names: dict[str, str], verdict: str) -> CellRow:
-    figures, latency = cell.requests_per_second, cell.latency_seconds
+    figures = cell.requests_per_second
     low, high = rate(figures.low), rate(figures.high)
     is_known = figures.low is not None and figures.high is not None and low != high
     return CellRow(
         **names,
         rate=rate(figures.median),
         interval=f"[{low}, {high}]" if is_known else "",
-        p50=milliseconds(latency.p50 if latency else None),
-        p99=milliseconds(latency.p99 if latency else None),
+        p50=milliseconds_of(cell, P50),
+        p99=milliseconds_of(cell, P99),
         rss=megabytes(cell.rss_bytes.median),
         limit=LIMITS.get(cell.limit, cell.limit),
         verdict=verdict,
@@ -106,14 +111,15 @@ def _void_row(cell: CellSummary, names: dict[str, str], summary: Summary) -> Cel
     return CellRow(**names, verdict=f"not measured: {why}", tone="void")
 
 
-def _verdict(cell: CellSummary, against: str, *, is_ranked: bool) -> str:
+def _verdict(cell: CellSummary, against: str, tail: PairVerdict | None, *, in_contest: bool) -> str:
     if is_behind(cell):
-        return f"did not keep up: {rate(achieved_rate(cell))} requests/s answered"
+        ended = f", {ended_early(cell)}" if ended_early(cell) else ""
+        return f"did not keep up: {rate(achieved_rate(cell))} requests/s answered{ended}"
     if cell.is_open_loop:
-        return "kept up"
-    if not is_ranked:
+        return tail_verdict(tail)
+    if not in_contest:
         return "valid, of server and load generator together"
-    return against or "valid"
+    return unranked_because(cell) or against or "valid"
 
 
 def _left_out(cell: CellSummary, runs: Sequence[RunResult]) -> str:

@@ -16,9 +16,12 @@ from rich.progress import Progress as Bars
 from rich.text import Text
 
 from bench.plan.plan import PlannedRun
+from bench.results.attempts import EarlierAttempt
+from bench.results.latency import P99
 from bench.results.run import RunResult
 from reports.terminal.consoles import console
 from reports.terminal.screen import LABEL_COLUMNS, labelled
+from reports.words.latency import AT_LEAST
 from reports.words.sentences import LIMITS
 
 BAR_COLUMNS = 24
@@ -215,12 +218,20 @@ class Progress:
         self._step = f"{name} {min(second, length):.0f}/{length:.0f} s" if length else name
         self._figures = figures_text(figures)
 
+    def again(self, run: PlannedRun, spoilt: EarlierAttempt) -> None:
+        """A try at a run is void, and another is made."""
+        had = spoilt.requests_per_second
+        figure = "" if had is None else f" (it had {had:,.0f} requests/s)"
+        self.warn(f"{run.title}: {spoilt.why}{figure}; measuring it once more")
+
     def end_run(self, result: RunResult) -> None:
         self.runs.end_run()
         self._step = self._figures = ""
         if self.is_live and result.valid:
             return
-        latency = "" if result.latency_seconds is None else f"p99 {_ms(result.latency_seconds.p99)}  "
+        p99, found = P99.of(result.latency_seconds), result.latency_seconds
+        at_least = AT_LEAST if found is not None and P99.name in found.at_least else ""
+        latency = "" if p99 is None else f"p99 {at_least}{_ms(p99)}  "
         reasons = "; ".join(reason.text for reason in result.reasons if reason.invalidates)
         self.note(
             "Run" if result.valid else "Void",

@@ -55,13 +55,26 @@ def percent(share: float | None) -> str:
 
 
 def lead(ratio: float) -> str:
-    """How far a ratio is above 1 in percent: ``37`` for 1.367; below 1 % with one decimal."""
+    """How far a ratio is above 1 in percent: ``37`` for 1.367; below 1 % with one decimal.
+
+    What is above 1 never reads as 0.
+    """
     value = (ratio - 1) * 100
-    return f"{value:.0f}" if abs(value) >= 0.95 else f"{value:.1f}"
+    if abs(value) >= 0.95:
+        return f"{value:.0f}"
+    if abs(value) >= 0.05:
+        return f"{value:.1f}"
+    return "under 0.1" if value > 0 else "0"
 
 
 def times(ratio: float) -> str:
     return f"{ratio:.2f}" if ratio < 9.995 else f"{ratio:.1f}"
+
+
+def times_beside_one(ratio: float) -> str:
+    """As ``times``, with up to four decimals where fewer would read as 1."""
+    texts = (times(ratio), f"{ratio:.3f}", f"{ratio:.4f}")
+    return times(ratio) if ratio == 1 else next((text for text in texts if float(text) != 1), texts[-1])
 
 
 def duration(seconds: float) -> str:

@@ -5,12 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+from bench.judge.rules.rates import is_server_behind
 from bench.plan.plan import Plan
+from bench.results.latency import P99
 from bench.results.summary import CellSummary, Summary
-from reports.words.numbers import counted, listed, milliseconds, rate
-
-BEHIND = "ServerBehindRate"
-"""The code by which a valid run says that it missed its rate; what else missed one is void."""
+from bench.verdicts.contest import Contest
+from bench.verdicts.pair import PairVerdict, Verdict
+from reports.words.latency import AT_LEAST
+from reports.words.numbers import counted, listed, rate, times, times_beside_one
+from reports.words.over_runs import tail_words
+from reports.words.sentences import verdict_words
 
 
 @dataclass(frozen=True)
@@ -34,8 +38,11 @@ def rate_groups(plan: Plan, summary: Summary) -> tuple[RateGroup, ...]:
     return tuple(groups)
 
 
-def rate_sentences(group: RateGroup) -> tuple[str, ...]:
-    """A sentence on rates in requests/s and one on shares of each server's maximum, where there are any."""
+def rate_sentences(group: RateGroup, contests: Sequence[Contest]) -> tuple[str, ...]:
+    """Rates in requests/s with who is ahead there, and shares of each server's maximum, where there are any.
+
+    ``contests`` are all of the benchmark's at equal rates.
+    """
     by_rate: dict[float, list[CellSummary]] = {}
     by_share: dict[float, list[CellSummary]] = {}
     for cell in group.cells:
@@ -47,8 +54,11 @@ def rate_sentences(group: RateGroup) -> tuple[str, ...]:
     for levels, words_of in ((by_rate, _rate_words), (by_share, _share_words)):
         level = _telling_level(levels)
         if level is not None:
-            sentence = _tail_sentence(f"{words_of(level)} on {group.label}", levels[level])
-            sentences.append(sentence + _overload(levels, level, words_of))
+            own = {cell.cell for cell in levels[level]}
+            contest = next((one for one in contests if {cell.cell for cell in one.cells} <= own), None)
+            sentence = _tail_sentence(f"{words_of(level)} on {group.label}", levels[level], contest)
+            verdicts = () if contest is None else _verdict_sentences(contest)
+            sentences.append(" ".join((sentence, *verdicts)) + _overload(levels, level, words_of))
     return tuple(sentences)
 
 
@@ -63,16 +73,84 @@ def _telling_level(levels: Mapping[float, Sequence[CellSummary]]) -> float | Non
     return max(met) if met else min(whole)
 
 
-def _tail_sentence(load: str, cells: Sequence[CellSummary]) -> str:
-    """p99 of each server in words, the slowest first."""
-    shown = sorted(with_latency(cells), key=lambda cell: -p99_seconds(cell))
+def _tail_sentence(load: str, cells: Sequence[CellSummary], contest: Contest | None) -> str:
+    """p99 of each server in words, the slowest first, with what is known of how it varies."""
+    shown = _slowest_first(cells, contest)
     first, *others = shown
-    slowest = milliseconds(p99_seconds(first))
-    text = f"At {load} one request in 100 to {_who(first)} took longer than {slowest} ms"
+    # Longer than at least so much is longer than that.
+    longest = tail_words(first, P99).removeprefix(AT_LEAST)
+    text = f"At {load} one request in 100 to {_who(first)} took longer than {longest}"
     if others:
-        text += "; " + ", ".join(f"{_who(cell)}: {milliseconds(p99_seconds(cell))} ms" for cell in others)
+        text += "; " + ", ".join(f"{_who(cell)}: {tail_words(cell, P99)}" for cell in others)
     refused = [cell.server for cell in cells if not cell.valid]
+    too_few = [cell.server for cell in cells if cell.valid and cell not in shown]
+    if too_few:
+        text += f"; {listed(too_few)}: too few requests to tell"
     return text + (f"; {listed(refused)}: refused." if refused else ".")
+
+
+def _slowest_first(cells: Sequence[CellSummary], contest: Contest | None) -> list[CellSummary]:
+    """In the order of the verdicts where there are some, so that no figure contradicts one."""
+    places = {} if contest is None else {cell.cell: place for place, cell in enumerate(contest.ranked)}
+    return sorted(
+        with_latency(cells),
+        key=lambda cell: (-places.get(cell.cell, len(places)), -(p99_seconds(cell) or 0.0)),
+    )
+
+
+def _verdict_sentences(contest: Contest) -> tuple[str, ...]:
+    """Each server against the next slower one."""
+    steps = contest.steps
+    if steps and all(step.verdict is Verdict.UNKNOWN for step in steps):
+        return ("Which tail is surely the shorter can't be told: one common block has no interval.",)
+    return tuple(f"{_verdict_clause(step)}." for step in steps)
+
+
+def _verdict_clause(step: PairVerdict) -> str:
+    better, other, ratio = step.better.server, step.other.server, step.ratio
+    if ratio.mean is None or step.verdict is Verdict.APART:
+        return f"{better} and {other} have no block in common in which both count: not ranked"
+    if ratio.low is None or ratio.high is None:
+        return f"{other}’s p99 was {times(ratio.mean)} times that of {better} (one common block: no interval)"
+    middle, low, high = map(times_beside_one, (ratio.mean, ratio.low, ratio.high))
+    known = f"95 % interval {low} to {high}; {counted(ratio.blocks, 'block')}"
+    if step.verdict is Verdict.AHEAD:
+        return f"{better} is ahead of {other}, whose p99 is {middle} times as long ({known})"
+    if step.verdict is Verdict.LEVEL:
+        return f"{better} and {other} are level: ratio of their p99 {middle} ({known})"
+    chance = ", which may be chance" if step.may_be_chance else ""
+    return f"{better} or {other}: {verdict_words(step)}, ratio of their p99 {middle} ({known}){chance}"
+
+
+def tail_against_next(step: PairVerdict) -> str:
+    """For a table: ``ahead: the next’s is 1.96 times as long [1.80, 2.10]``."""
+    ratio = step.ratio
+    if ratio.mean is None:
+        return "not ranked against the next: no common block"
+    if ratio.low is None or ratio.high is None:
+        return f"the next’s was {times(ratio.mean)} times as long (one common block)"
+    bounds = f"[{times_beside_one(ratio.low)}, {times_beside_one(ratio.high)}]"
+    if step.verdict is Verdict.LEVEL:
+        return f"level with the next {bounds}"
+    if step.verdict is Verdict.AHEAD:
+        return f"ahead: the next’s is {times(ratio.mean)} times as long {bounds}"
+    return f"{verdict_words(step)}: the next’s is {times_beside_one(ratio.mean)} times as long {bounds}"
+
+
+def tail_verdict(step: PairVerdict | None) -> str:
+    """For the terminal: ``kept up; p99 ahead of the next``."""
+    known = {
+        Verdict.AHEAD: "kept up; p99 ahead of the next",
+        Verdict.LEVEL: "kept up; p99 level with the next",
+        Verdict.UNRESOLVED: "kept up; p99 not resolved against the next",
+    }
+    return "kept up" if step is None else known.get(step.verdict, "kept up")
+
+
+def ended_early(cell: CellSummary) -> str:
+    """``ended after 4 s``; empty where the rate was offered to the end."""
+    after = None if cell.open_loop is None else cell.open_loop.ended_after_seconds
+    return "" if after is None else f"ended after {after:g} s"
 
 
 def _overload(
@@ -92,6 +170,8 @@ def _who(cell: CellSummary) -> str:
         details.append(f"{rate(cell.rate_per_second)} requests/s")
     if is_behind(cell):
         details.append(f"which answered only {rate(achieved_rate(cell))} requests/s")
+    if ended_early(cell):
+        details.append(ended_early(cell))
     return f"{cell.server} ({', '.join(details)})" if details else cell.server
 
 
@@ -104,15 +184,15 @@ def _share_words(level: float) -> str:
 
 
 def with_latency(cells: Sequence[CellSummary]) -> list[CellSummary]:
-    return [cell for cell in cells if cell.valid and cell.latency_seconds is not None]
+    return [cell for cell in cells if cell.valid and p99_seconds(cell) is not None]
 
 
 def is_behind(cell: CellSummary) -> bool:
-    return any(reason.code == BEHIND for reason in cell.reasons)
+    return is_server_behind(cell.reasons)
 
 
-def p99_seconds(cell: CellSummary) -> float:
-    return 0.0 if cell.latency_seconds is None else cell.latency_seconds.p99
+def p99_seconds(cell: CellSummary) -> float | None:
+    return P99.of(cell.latency_seconds)
 
 
 def achieved_rate(cell: CellSummary) -> float | None:

@@ -46,7 +46,7 @@ class CompareOptions(msgspec.Struct, frozen=True):
     fail_over: Annotated[
         float | None,
         Option(
-            "fail if B's throughput, p99 or memory is worse than A's by more than this",
+            "pass only if B's throughput, p99 and memory are shown to be worse than A's by no more than this",
             example="5%",
             shown="SHARE",
             parse=share,
@@ -82,7 +82,10 @@ COMMAND = Command(
     run,
     (
         Example("compare before after", "results/after/ against results/before/"),
-        Example("compare before after --fail-over 5%", "for CI: exit code 61 if it is worse by more"),
+        Example(
+            "compare before after --fail-over 5%",
+            "for CI: exit code 61 if it is worse by more, 62 if unknown",
+        ),
     ),
     details=(
         "They were measured on other hosts or at another time. "

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import msgspec
 
+from bench.catalogue.observable import ONLY_LINUX, unobservable
 from bench.catalogue.read import load_catalogue, load_profiles
 from bench.catalogue.versions import Lock, read_lock
 from bench.errors import ResultError, UsageError
@@ -36,7 +37,17 @@ def servers(options: CatalogueOptions) -> int:
         [_server_row(one, lock, one.name in catalogue.defaults) for one in catalogue.servers],
     )
     print("\n* is measured if --servers names none. A server of your own: docs/catalogue.md")
+    print("Settings are proven on the running server before any load (docs/configuration.md), except:")
+    for line in _unobservable_lines(catalogue.servers):
+        print(f"  {line}")
     return 0
+
+
+def _unobservable_lines(specs: Sequence[ServerSpec]) -> Iterator[str]:
+    for spec in specs:
+        for setting, why in unobservable(spec, "").items():
+            yield f"{spec.name}: {setting}: {why}"
+    yield f"every server on macOS: backlog: {ONLY_LINUX}"
 
 
 def _server_row(spec: ServerSpec, lock: Lock, is_default: bool) -> tuple[str, ...]:

@@ -6,12 +6,14 @@ from collections.abc import Collection, Mapping
 
 import msgspec
 
+from bench.environment.clocks import ClockReading
 from bench.plan.placement import Cores, Placement, agent_cores
 from bench.results.evidence import AgentEvidence
-from bench.wire.agent import TreeNow
+from bench.wire.agent import Gauged, TreeNow
 from remote.agents import PROCESS_NAME, AgentHost, Agents, ended_error, start_agents
 from remote.database import TOOLS_GROUP
 from remote.fleet import Fleet
+from remote.parallel import on_all
 from remote.provision.provision import Provisioned
 
 SPARE_SECONDS = 60
@@ -25,7 +27,6 @@ class AgentParty(msgspec.Struct, frozen=True):
     """Every host's agent, alive between runs."""
 
     agents: Agents
-    clock_offsets: dict[str, float]  # by host: its clock minus ours, in seconds
 
     @classmethod
     def start(
@@ -33,7 +34,6 @@ class AgentParty(msgspec.Struct, frozen=True):
         fleet: Fleet,
         provisioned: Mapping[str, Provisioned],
         placement: Placement,
-        clock_offsets: dict[str, float],
     ) -> AgentParty:
         """Returns when every agent answers. Raises AgentError with the tail of its log."""
         hosts = {
@@ -45,7 +45,7 @@ class AgentParty(msgspec.Struct, frozen=True):
             )
             for name, one in provisioned.items()
         }
-        return cls(start_agents(hosts), clock_offsets)
+        return cls(start_agents(hosts))
 
     def begin(self, label: str, targets: Targets, run_seconds: float) -> None:
         """Sample the process trees of ``targets`` until ``collect`` or ``abandon``.
@@ -65,9 +65,18 @@ class AgentParty(msgspec.Struct, frozen=True):
         """The cores that the host's agent may use; None: any."""
         return self.agents.hosts[host].cores
 
+    def read_clocks(self) -> dict[str, ClockReading]:
+        """Every host's clocks against ours, by the guards, now."""
+        guarded = {name: one.guarded for name, one in self.agents.hosts.items()}
+        return on_all(lambda name: guarded[name].read_clocks(), guarded, str)
+
     def collect(self, label: str, hosts: Collection[str]) -> AgentEvidence:
         """Stop sampling on these hosts and bring the samples home. Raises AgentError."""
-        return AgentEvidence(self.agents.end(label, hosts), self.clock_offsets)
+        return AgentEvidence(self.agents.end(label, hosts))
+
+    def gauge(self, host: str, core: int | None) -> Gauged:
+        """One reading of the yardstick on an idle core; None: any core. Raises AgentError."""
+        return self.agents.gauge(host, core)
 
     def latest(self, host: str, target: str) -> TreeNow | None:
         """The newest sums of a process tree; None where it has ended. Raises AgentError."""

@@ -11,8 +11,10 @@ from bench.clients import Client
 from bench.errors import AsgibenchError, LoadError
 from bench.plan.placement import Placement, place_on_server
 from bench.plan.plan import Plan
+from bench.plan.rate import OfferedRate
 from bench.results.cell import Cell
 from bench.results.evidence import LoadEvidence
+from bench.results.invariants import ReadSpool, contradictions, cut_seconds, window_contradictions
 from bench.results.latency import latency_of
 from bench.spec import LoadPlace, Profile
 from bench.wire.load import LoadSpec
@@ -123,46 +125,82 @@ class LoadParty:
             self._cluster.abort_run()
 
     def collect(
-        self, label: str, stopped: StoppedRun, profile: Profile, rate_per_second: float | None
+        self,
+        label: str,
+        stopped: StoppedRun,
+        profile: Profile,
+        rate: OfferedRate | None,
+        ended_after_seconds: int | None,
     ) -> LoadEvidence:
-        """Cut to the window. ``rate_per_second`` is what was offered in open loop. Raises LoadError."""
+        """Cut to the window of ``profile``. ``rate`` is what was offered in open loop. Raises LoadError.
+
+        ``ended_after_seconds``: of a load whose rate could not be met; its window showed that.
+        """
+        spools = self._read_spools(label)
+        try:
+            return self._evidence(label, stopped, spools, profile, rate, ended_after_seconds)
+        except ValueError as error:
+            raise LoadError(
+                f"a load worker's figures are damaged: {error}",
+                remedy="See whether its host is sound",
+            ) from error
+
+    def _evidence(
+        self,
+        label: str,
+        stopped: StoppedRun,
+        spools: Mapping[str, ReadSpool],
+        profile: Profile,
+        rate: OfferedRate | None,
+        ended_after_seconds: int | None,
+    ) -> LoadEvidence:
+        """Raises ValueError for a histogram that can be none."""
         window = cut_window(
             stopped.slices,
             self._cluster.worker_hosts,
             warmup_seconds=profile.warmup_seconds,
             window_seconds=profile.window_seconds,
         )
+        seconds = per_second(
+            stopped.slices, warmup_seconds=profile.warmup_seconds, window_seconds=profile.window_seconds
+        )
+        first = profile.warmup_seconds
+        answered = sum(one.answered for one in stopped.totals.values())
         return LoadEvidence(
             window=window,
-            latency=latency_of(window.histogram),
-            seconds=per_second(
-                stopped.slices, warmup_seconds=profile.warmup_seconds, window_seconds=profile.window_seconds
-            ),
-            engine_requests=sum(one.answered for one in stopped.totals.values()),
+            latency=latency_of(window.histogram, window.waited),
+            seconds=seconds,
+            engine_requests=answered,
             in_flight_at_stop=sum(one.in_flight_at_stop for one in stopped.totals.values()),
             locust_requests=stopped.locust.requests,
-            spool_requests=self._read_spools(label),
-            open_loop=None if rate_per_second is None else open_loop_of(window, rate_per_second),
+            spool_requests=sum(one.totals.answered for one in spools.values()),
+            open_loop=None if rate is None else open_loop_of(window, rate, ended_after_seconds),
+            contradictions=(
+                *contradictions(label, stopped.slices, stopped.totals, spools),
+                *cut_seconds(stopped.slices, range(first, first + profile.window_seconds)),
+                *window_contradictions(window, seconds, answered),
+            ),
         )
 
-    def _read_spools(self, label: str) -> int:
-        """Requests by the load workers' own files; the files are removed."""
+    def _read_spools(self, label: str) -> dict[str, ReadSpool]:
+        """The load workers' own files by worker; the files are removed. Raises LoadError."""
 
-        def read_one(host: LoadHost) -> int:
-            found = 0
-            for index in range(len(host.worker_names)):
+        def read_one(host: LoadHost) -> dict[str, ReadSpool]:
+            found = {}
+            for index, name in enumerate(host.worker_names):
                 path = f"{spool_folder(index)}/{label}.jsonl"
                 try:
-                    found += parse_spool(host.guarded.read(path)).answered
-                except (KeyError, msgspec.MsgspecError) as error:
+                    found[name] = parse_spool(host.guarded.read(path))
+                except msgspec.MsgspecError as error:
                     raise LoadError(
-                        f"{host.guarded.host.name}: the load worker's file {path} is cut short",
+                        f"{host.guarded.host.name}: the load worker's file {path} is damaged",
                         remedy="See that its disk isn't full",
                     ) from error
                 host.guarded.remove(path)
             return found
 
-        return sum(on_all(read_one, self.hosts, lambda host: host.guarded.host.name).values())
+        by_host = on_all(read_one, self.hosts, lambda host: host.guarded.host.name)
+        return {worker: spool for found in by_host.values() for worker, spool in found.items()}
 
 
 def load_setups(

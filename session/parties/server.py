@@ -21,6 +21,7 @@ from remote.server import (
     Deployment,
     FirstRequest,
     RunningServer,
+    check_settings,
     log_tail,
     read_counts,
     start_server,
@@ -72,20 +73,27 @@ class ServerParty(msgspec.Struct, frozen=True):
         """Where clients reach it."""
         return self.host.host.address
 
-    def take_answers(self, server: str, requests: Sequence[FirstRequest]) -> dict[str, TakenAnswer]:
-        """Start one server, ask it for every endpoint that it serves, and stop it again.
+    def take_answers(
+        self, server: str, workers: int, requests: Sequence[FirstRequest]
+    ) -> dict[str, TakenAnswer]:
+        """Start one server, prove its settings, ask it for every endpoint that it serves, and stop it again.
 
-        Returns the answers by endpoint. Raises PortTaken, HostUnsuitable, ServerStartError.
+        Returns the answers by endpoint. Raises PortTaken, HostUnsuitable, ServerStartError and
+        SettingsContradicted.
         """
-        deployment = self.deployments[server]
+        deployment = msgspec.structs.replace(self.deployments[server], workers=workers)
         unsupported = deployment.spec.unsupported_endpoints
         wanted = [one for one in requests if one.endpoint.name not in unsupported]
         running = start_server(self.host, deployment, wanted)
         stop_server(self.host)
+        check_settings(deployment, running)
         return running.answers
 
     def begin(self, cell: Cell, cores: tuple[int, ...] | None) -> BegunServer:
-        """Start the cell's server on ``cores`` (None: any). Raises as ``take_answers``."""
+        """Start the cell's server on ``cores`` (None: any).
+
+        Raises PortTaken, HostUnsuitable, ServerStartError.
+        """
         deployment = msgspec.structs.replace(self.deployments[cell.server], workers=cell.workers, cores=cores)
         return BegunServer(deployment, start_server(self.host, deployment, []))
 
@@ -96,7 +104,7 @@ class ServerParty(msgspec.Struct, frozen=True):
             raise ServerStartError(
                 f"{begun.deployment.spec.name} ended in mid-run with status {status}",
                 remedy="The end of its log follows",
-                detail=log_tail(self.host),
+                detail=log_tail(self.host).text,
             )
 
     def stop(self) -> None:
@@ -111,6 +119,7 @@ class ServerParty(msgspec.Struct, frozen=True):
     def collect(self, begun: BegunServer, traffic: Traffic, elsewhere: int) -> StoppedServer:
         """Of a server that has been stopped. ``elsewhere`` is how many requests its app doesn't count."""
         counts = read_counts(self.host, begun.deployment)
+        log = log_tail(self.host)
         return StoppedServer(
             ServerEvidence(
                 host=self.host.host.name,
@@ -118,9 +127,12 @@ class ServerParty(msgspec.Struct, frozen=True):
                 command=begun.running.command,
                 pids=begun.running.worker_pids,
                 configuration=begun.running.configuration,
-                requests=traffic.count_by_app(counts, elsewhere),
+                requests=traffic.count_by_app(counts.totals, elsewhere),
+                seen=begun.running.seen,
+                log_bytes=log.file_bytes,
+                answering=counts.answering,
             ),
-            log_tail(self.host),
+            log.text,
         )
 
 

@@ -24,7 +24,6 @@ class Shortbody(Workload):
     default_place = 1
     content_type = PLAIN_TEXT
     length_bytes = len(BODY)
-    is_hashed = False
 
     def bodies(self, seed: int) -> tuple[bytes, ...]:
         return (BODY,)

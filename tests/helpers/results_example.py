@@ -29,9 +29,10 @@ from bench.results.figures import (
     TreeCpu,
 )
 from bench.results.latency import Latency
-from bench.results.run import RESULT_VERSION, RunResult
+from bench.results.run import RESULT_VERSION, RunResult, borne_run
 from bench.results.store import Store
 from bench.spec import Profile, ServerSpec, Settings
+from bench.wire.histogram import index_of
 from tests.helpers.endpoints import ENDPOINTS
 
 RATES = {
@@ -105,7 +106,7 @@ class Example:
         store = Store.create(root, self.plan.name, self.plan)
         store.write_environment(self.environment)
         for run in self.runs:
-            store.write_run(run, {"histogram.json": b"[[12, 3]]", "server.log": b"started\n"})
+            store.write_run(run, {"histogram.json": histograms(run), "server.log": b"started\n"})
         return store
 
     def changed(
@@ -144,7 +145,7 @@ def example(
     return Example(
         plan,
         environment(system, shared_host=shared_host),
-        tuple(run_result(planned, profile, noise, system) for planned in runs),
+        tuple(borne_run(run_result(planned, profile, noise, system)) for planned in runs),
     )
 
 
@@ -332,23 +333,39 @@ def run_result(planned: PlannedRun, profile: Profile, noise: float, system: str 
     )
 
 
+def histograms(run: RunResult) -> bytes:
+    """histogram.json of as many requests as the run has, with its percentiles."""
+    latency, pairs, below = run.latency_seconds, [], 0
+    if latency is not None:
+        for percentile, value in latency.percentiles():
+            if value is not None:
+                rank = math.ceil(percentile.fraction * run.requests)
+                pairs.append((index_of(round(value * 1e9)), rank - below))
+                below = rank
+        pairs.append((index_of(round(latency.max * 1e9)), run.requests - below))
+    return msgspec.json.encode({"good": pairs, "failed": []})
+
+
 def at_a_rate(run: RunResult, planned: PlannedRun) -> RunResult:
     """The closed-loop run's server at a stated rate: quick below its maximum, overloaded above it."""
     maximum = run.requests_per_second
-    offered = planned.cell.rate_per_second or round((planned.cell.rate_share or 1.0) * maximum)
+    own = RATES[run.cell.server, run.cell.endpoint]
+    offered = planned.cell.rate_per_second or round((planned.cell.rate_share or 1.0) * own)
     achieved = min(float(offered), maximum)
     is_behind = achieved < 0.98 * offered
-    service = _latency_of(1 / maximum / max(0.02, 1 - achieved / maximum))
+    quick = 1 / maximum / max(0.02, 1 - achieved / maximum)
+    service = _latency_of(quick)
     lag = _latency_of(0.8 if is_behind else 2e-5)
-    behind = ServerBehindRate(float(offered), achieved, "using 1.00 of 1 cores")
+    behind = ServerBehindRate(float(offered), achieved, None, "using 1.00 of 1 cores")
     return msgspec.structs.replace(
         run,
         cell=planned.cell,
+        requests=round(achieved * run.timing.window_seconds),
         requests_per_second=achieved,
-        latency_seconds=_latency_of(0.8 if is_behind else service.p50),
+        latency_seconds=_latency_of(0.8 if is_behind else quick),
         limit=Limit("server_cpu" if is_behind else "offered_rate", "as the rate has it"),
         reasons=(behind.as_reason(),) if is_behind else (),
-        open_loop=OpenLoop(float(offered), achieved, service, lag, 3, 12 if is_behind else 0),
+        open_loop=OpenLoop(float(offered), achieved, service, lag, 3, 12 if is_behind else 0, own),
     )
 
 

@@ -7,7 +7,7 @@ import platform
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import psutil
@@ -20,6 +20,7 @@ from bench.samples.tree import tree_of
 from bench.wire.agent import (
     Begin,
 )
+from bench.wire.samples import QuotaRow
 from remote.onhost.agent import linux, portable
 from remote.onhost.agent.forest import Forest
 from remote.onhost.agent.host import reader_here
@@ -116,6 +117,9 @@ class Delegate:
 
     def hold(self, pid: int) -> Handle:
         return self.real.hold(pid)
+
+    def quotas(self, groups: Iterable[bytes]) -> tuple[QuotaRow, ...]:
+        return self.real.quotas(groups)
 
     def close(self) -> None:
         self.real.close()
@@ -244,7 +248,10 @@ def test_a_kernel_without_smaps_rollup_is_said_in_the_header(tmp_path: Path) -> 
     reader = linux.ProcReader(str(root))
     assert reader.newest() is None
     samples = sample_in_this_process(reader, tmp_path, server=7)
-    assert samples.header.absent == dict.fromkeys(("pss", "uss"), "this kernel has no smaps_rollup")
+    assert samples.header.absent == {
+        **dict.fromkeys(("pss", "uss"), "this kernel has no smaps_rollup"),
+        "threads": "this kernel has no schedstat",
+    }
     (process,) = samples.samples[0].processes["server"]
     page_kib = os.sysconf("SC_PAGE_SIZE") // 1024
     tick = 1 / os.sysconf("SC_CLK_TCK")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -246,6 +247,9 @@ def test_the_guard_takes_only_its_owners_folder(tmp_path: Path) -> None:
     host.release()
 
 
-def test_the_clock_of_this_machine_has_no_offset(host: GuardedHost) -> None:
-    offset, error = host.clock_offset()
-    assert abs(offset) <= error + 0.001
+def test_the_clocks_of_this_machine_have_no_offset(host: GuardedHost) -> None:
+    clocks = host.read_clocks()
+    assert abs(clocks.monotonic_offset) <= clocks.error
+    assert abs(clocks.wall_offset) <= clocks.error + 0.001
+    assert clocks.wall_lead == pytest.approx(time.time() - time.monotonic(), abs=0.005)
+    assert clocks.at == pytest.approx(time.monotonic(), abs=5)

@@ -51,7 +51,7 @@ def own_cluster(tmp_path: Path) -> Iterator[LoopbackCluster]:
 
 
 def load(server: CountingServer, **changes: Any) -> LoadSpec:
-    spec = LoadSpec("127.0.0.1", server.port, "/", time.time() + 0.2, expect=Expect(length=len(BODY)))
+    spec = LoadSpec("127.0.0.1", server.port, "/", time.monotonic() + 0.2, expect=Expect(length=len(BODY)))
     return dataclasses.replace(spec, **changes)
 
 

@@ -33,7 +33,7 @@ from bench.errors import HostsNotReady, LeftBehind, PortTaken
 from bench.wire.condition import Condition
 from bench.wire.guard import PortState
 from bench.wire.leftovers import LeftoverMarks, Leftovers
-from bench.wire.links import LinkMeasured, Transfer
+from bench.wire.links import LinkMeasured, PacketRate, Transfer
 from loadgen.traffic import answer_bytes, traffic_of
 from remote.check import not_ready
 from remote.clean import clean_hosts
@@ -247,6 +247,9 @@ def test_the_probe_measures_both_ways_and_serves_no_stranger(probe_port: int) ->
         assert transfer.seconds == 0.2
     assert found.round_trip_seconds is not None
     assert 0 < found.round_trip_seconds < 0.05
+    assert found.packets is not None
+    assert found.packets.packets_per_second > 1_000
+    assert found.packets.is_lower_bound, "loopback carries more than the probe can send"
     assert measured(probe_port, token="wrong").problem == "stranger"
 
 
@@ -254,6 +257,17 @@ def test_a_closed_port_is_told_and_not_raised() -> None:
     with socket.socket() as bound:
         bound.bind(("127.0.0.1", 0))
         assert measured(bound.getsockname()[1]).problem == "refused"
+
+
+def test_packets_are_of_one_link_and_known_where_the_probe_was_not_the_limit() -> None:
+    def carries(*found: PacketRate) -> float | None:
+        hosts = {f"load-{n}": Link("b", None, None, None, None, one) for n, one in enumerate(found, 1)}
+        return link_use(Links(LINKS_VERSION, "lab", "t", "box", "b", "a", hosts), {}).link_packets_per_second
+
+    free, busy = PacketRate(5_000.0, 0.2, 1.0), PacketRate(50_000.0, 0.9, 1.0)
+    assert carries(free) == 5_000.0
+    assert carries(busy) is None
+    assert carries(free, free) is None, "what several hosts share isn't known"
 
 
 def test_bytes_are_counted_after_the_run_up_only() -> None:

@@ -158,7 +158,7 @@ def test_failures_are_told_apart(exception: BaseException | str, status: int | N
 
 def recorder(begin: int, emitted: list[Slice]) -> tuple[RequestRecorder, int]:
     """Its epoch is in 0.5 s; the second value is that moment."""
-    clock = SliceClock(time.time() + 0.5, 0.0)
+    clock = SliceClock(time.monotonic() + 0.5, 0.0)
     epoch = clock.epoch_nanoseconds
     one = RequestRecorder(
         clock,
@@ -226,7 +226,7 @@ def measure(folder: Path, text: str, port: int, users: int) -> tuple[RunStopped,
     path.write_text(text)
     with LoopbackCluster(folder, 2, locustfile=path) as cluster:
         spec = LoadSpec(
-            host="127.0.0.1", port=port, path="", epoch=time.time() + 0.2, counted_paths=("/counted",)
+            host="127.0.0.1", port=port, path="", epoch=time.monotonic() + 0.2, counted_paths=("/counted",)
         )
         cluster.tell(StartRun("own", spec, users))
         cluster.expect(RunStarted, users=users)

@@ -9,6 +9,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -389,6 +390,17 @@ def test_each_host_is_a_machine_of_its_own(whole_lab: Lab) -> None:
     inodes = {namespace_id(host.init.pid, kind) for host in whole_lab.hosts() if host.init for kind in KINDS}
     assert len(inodes) == 3 * len(KINDS)
     assert inodes.isdisjoint({namespace_id(os.getpid(), kind) for kind in KINDS})
+
+
+@pytest.mark.lab
+def test_no_two_hosts_have_the_same_monotonic_clock(whole_lab: Lab) -> None:
+    """As real hosts, which were booted at different times: what forgets an offset is found here."""
+    asked = 'python3 -c "import time; print(time.monotonic(), time.time())"'
+    for host in whole_lab.hosts():
+        monotonic, wall = map(float, whole_lab.ssh(host, asked).stdout.split())
+        assert monotonic - time.monotonic() == pytest.approx(host.spec.clock_ahead_seconds, abs=5)
+        assert wall == pytest.approx(time.time(), abs=5)
+    assert len({host.spec.clock_ahead_seconds for host in whole_lab.hosts()}) == 3
 
 
 @pytest.mark.lab

@@ -13,6 +13,7 @@ import msgspec
 import pytest
 
 from bench.judge.judge import MACHINE_REASONS
+from bench.wire.links import PROBE_AT_LIMIT
 from inventory.read import read_inventory
 from remote.ssh.connect import connect
 from remote.ssh.opening import host_keys_of
@@ -295,6 +296,55 @@ def test_the_measured_link_is_the_shaped_one_and_a_run_that_fills_it_is_judged_s
     (one,) = run_results(lab.results / "narrow")
     assert one["limit"]["name"] == "network"
     assert "NetworkAtLimit" in {reason["code"] for reason in one["reasons"]}
+
+
+def test_a_link_that_is_slower_in_the_run_than_in_its_probe_is_said_and_nothing_is_claimed(lab: Lab) -> None:
+    """As with burst credits: the probe saw the whole link, and 80 Mbit/s are left of it."""
+    told = lab.folder / "quick-link.json"
+    words = ("--results", str(lab.results), "--port", PORT, "--json", str(told))
+    checked = run("hosts.check", "--hosts", str(lab.inventory), *words)
+    assert checked.status == 0, checked.stderr
+    assert msgspec.json.decode(told.read_bytes())["links"]["together"]["bytes_per_second"] > 50e6
+    words = ("--name", "slower", "--servers", "uvicorn", "--endpoints", "longbody")
+    tc(lab, "pipe-server", "replace", "dev", "eth0", "root",
+       "tbf", "rate", "80mbit", "burst", "100kb", "latency", "200ms")  # fmt: skip
+    try:
+        done = run(*lab.bench(*words))
+    finally:
+        tc(lab, "pipe-server", "delete", "dev", "eth0", "root")
+    assert done.status in (0, 60), done.stderr
+    (one,) = run_results(lab.results / "slower")
+    assert one["bytes_per_second"] == pytest.approx(10e6, rel=0.15)
+    assert one["limit"]["name"] == "none_found", "it was said to be latency"
+    void = {reason["code"] for reason in one["reasons"] if reason["invalidates"]}
+    assert void <= MACHINE_REASONS
+    if not void:
+        (reason,) = [reason for reason in one["reasons"] if reason["code"] == "LinkMayBeSlower"]
+        assert "it may carry less in a run than the probe found" in reason["text"]
+
+
+def test_a_link_that_carries_no_more_packets_is_found_by_its_probe_and_judged(lab: Lab) -> None:
+    """Each packet costs as much as 8,000 bytes do: 1,000 of them a second, however small."""
+    text = lab.inventory.read_text()
+    inventory = lab.folder / "one.yml"
+    inventory.write_text(text[: text.index("        pipe-load-2:")])
+    words = ("--name", "packets", "--servers", "uvicorn", "--endpoints", "shortbody")
+    tc(lab, "pipe-server", "replace", "dev", "eth0", "root", "stab", "mpu", "8000", "linklayer", "ethernet",
+       "tbf", "rate", "64mbit", "burst", "100kb", "latency", "500ms")  # fmt: skip
+    try:
+        done = run(*lab.bench(*words, inventory=inventory))
+    finally:
+        tc(lab, "pipe-server", "delete", "dev", "eth0", "root")
+    assert done.status in (0, 60), done.stderr
+    links = msgspec.json.decode((lab.results / "packets" / "links.json").read_bytes())
+    probed = links["hosts"]["pipe-load-1"]["packets"]
+    assert probed["packets_per_second"] == pytest.approx(1_000, rel=0.15)
+    (one,) = run_results(lab.results / "packets")
+    assert one["network"]["pipe-server"]["sent_packets_per_second"] <= 1_150
+    if probed["busiest_process"] >= PROBE_AT_LIMIT:
+        pytest.skip("what else this machine does kept the probe from knowing")
+    assert one["limit"]["name"] == "network"
+    assert "PacketsAtLimit" in {reason["code"] for reason in one["reasons"]}
 
 
 def test_a_load_host_that_cannot_reach_the_port_stops_the_plan_and_the_others_are_shown(lab: Lab) -> None:

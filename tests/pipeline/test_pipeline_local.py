@@ -295,7 +295,10 @@ def test_latency_at_a_stated_rate_runs_from_the_intended_start(rated: Finished, 
         if one["open_loop"] is None:
             continue
         latency, service = one["latency_seconds"], one["open_loop"]["service_latency_seconds"]
-        assert all(latency[name] >= service[name] for name in ("p50", "p90", "p99", "p99_9", "max"))
+        # Those that 600 requests are too few for are in neither.
+        known = [name for name in ("p50", "p90", "p99", "p99_9", "max") if latency[name] is not None]
+        assert {"p50", "p90", "max"} <= set(known)
+        assert all(latency[name] >= service[name] for name in known)
         if one["cell"]["rate_share"] == 3.0:
             assert latency["p50"] > 5 * service["p50"]
             assert latency["p50"] > 0.3

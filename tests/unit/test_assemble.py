@@ -7,10 +7,12 @@ from typing import Any
 import msgspec
 import pytest
 
+from bench.environment.clocks import ClockReading
 from bench.environment.links import LINKS_VERSION, Link, Links
 from bench.plan.plan import PlannedRun
 from bench.results.assemble import run_result
 from bench.results.cell import Cell
+from bench.results.clocks import ClockEvidence
 from bench.results.evidence import (
     AgentEvidence,
     CoresGiven,
@@ -29,11 +31,12 @@ from bench.wire.links import Transfer
 from reports.words.shares import load_share
 from tests.helpers.endpoints import ENDPOINTS
 from tests.helpers.results_example import QUICK, SERVERS
-from tests.helpers.samples_example import WALL, end, head, sample
+from tests.helpers.samples_example import MONOTONIC, WALL, end, head, sample
 
 SECONDS = QUICK.window_seconds
 LONGBODY = ENDPOINTS[1]
 RECEIVED = 120e6
+CLOCKS = ClockReading(MONOTONIC, 0.0, 0.0, 0.001, WALL - MONOTONIC)
 
 
 def samples(*core_shares: float) -> bytes:
@@ -61,7 +64,7 @@ def result(
     """``changes`` are of the load's evidence."""
     cell = Cell("uvicorn", "longbody", len(core_shares), 50, "lab")
     window = Window(SECONDS, 2_000, {}, int(RECEIVED * SECONDS), (), (), (worker("load-1", RECEIVED),), {})
-    late = WALL + 10
+    late = MONOTONIC + 10
     load = LoadEvidence(
         window=window,
         latency=Latency(p50, p50, p50, p50, p50, p50),
@@ -93,8 +96,11 @@ def result(
             ),
             load=msgspec.structs.replace(load, **changes),
             database=DatabaseEvidence("box", None, None),
-            agents=AgentEvidence({"box": samples(*core_shares)}, {"box": 0.0}),
-            timeline=Timeline(WALL, WALL, WALL, WALL + 1, late, late, late, late, QUICK),
+            agents=AgentEvidence({"box": samples(*core_shares)}),
+            timeline=Timeline(
+                WALL, MONOTONIC, MONOTONIC, MONOTONIC, MONOTONIC + 1, late, late, late, late, QUICK
+            ),
+            clocks=ClockEvidence({"box": CLOCKS}, {"box": CLOCKS}, ()),
             links=known,
         )
     )
@@ -127,7 +133,7 @@ def test_a_full_worker_beside_an_idle_one_is_said() -> None:
     found = result(None, core_shares=(0.99, 0.2))
     assert (found.limit.name, codes(found)) == ("server_cpu", {"ServerWorkersUneven"})
     assert "0.99 of a core" in found.reasons[-1].text + found.reasons[0].text
-    assert codes(result(None, core_shares=(0.6, 0.59))) == set()
+    assert codes(result(None, core_shares=(0.6, 0.59))) == {"NotSaturated"}
 
 
 def by(workers: tuple[LoadWorker, ...]) -> RunResult:
@@ -147,7 +153,7 @@ def test_engine_and_locust_fill_their_core_together(locust: float, is_at_limit: 
     assert ("LoadWorkerAtLimit" in codes(found)) == is_at_limit
     # What the report and the terminal show is the figure that the verdict was made of.
     assert load_share(found) == pytest.approx(0.80 + locust)
-    assert f"{0.80 + locust:.2f} of 1 cores" in found.limit.text
+    assert f"{0.80 + locust:.2f} of 1 core;" in found.limit.text
 
 
 def test_a_worker_of_an_older_result_has_its_mean_for_the_median() -> None:

@@ -246,7 +246,7 @@ def test_specs_survive_being_stored() -> None:
         ('"{access_log}"', '"x{access_log}"', "unknown placeholder {access_log}"),
         ('"--backlog", "{backlog}", ', "", "the setting backlog reaches neither"),
         (', "{access_log}"', "", "the setting access_log reaches neither"),
-        ("keep_alive_seconds", "keep_alive", "unhonoured_settings: there is no 'keep_alive'"),
+        ("keep_alive_seconds", "keep_alive_second", "unhonoured_settings: there is no 'keep_alive_second'"),
         ('"{port}"', '"{config_file}"', "must have a text, and a place"),
         ("package", 'config_file = "x"\npackage', "must have a text, and a place"),
         ("package", 'unsupported_endpoints = { order = "x" }\npackage', "there is no 'order'"),

@@ -6,9 +6,10 @@ import msgspec
 
 from bench.environment.calibration import Calibration, HostCeiling, Round, client_figure, endpoint_ceiling
 from bench.results.summarise import summarise
+from bench.verdicts.contest import contests
 from reports.tables.ceilings import ceilings_table
 from reports.words.numbers import percent, rate
-from reports.words.verdicts import contests, label_of
+from reports.words.verdicts import label_of
 from tests.helpers.results_example import example
 
 

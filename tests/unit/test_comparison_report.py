@@ -146,7 +146,13 @@ def test_the_gates_errors() -> None:
     assert isinstance(failed, GateFailed) and "uvicorn orders (requests/s)" in failed.message
     undecided = gate_error(gate(found, 0.5))
     assert isinstance(undecided, GateUndecided) and "daphne orders" in undecided.message
-    assert gate_error(gate(compare(measured(example()), measured(other())), 0.05)) is None
+    same = compare(measured(example()), measured(other()))
+    assert gate_error(gate(same, 0.15)) is None
+    # Its p99 is spread by 5 %: that it isn't worse by more than that can't be told.
+    unsettled = gate_error(gate(same, 0.05))
+    assert isinstance(unsettled, GateUndecided)
+    assert "daphne orders (p99)" in unsettled.message and "requests/s" not in unsettled.message
+    assert re.fullmatch(r"Measure both with about \d+ more blocks, or allow more", unsettled.remedy)
 
 
 def test_results_are_found_by_name_and_by_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,17 +9,22 @@ from __future__ import annotations
 
 import dataclasses
 import resource
+import subprocess
 import sys
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from bench.environment.hosts import Host
+from bench.environment.readiness import Demand, Finding, server_findings
 from bench.wire.condition import SystemCondition
 from remote.check import read_condition
 from remote.facts import read_facts
 from remote.local import LocalConnection
 from remote.onhost import condition
+from tests.helpers.own_cgroup import cpu_quota, joining
+from tests.helpers.program import ROOT
 
 PMSET = """System-wide power settings:
  SleepDisabled\t\t0
@@ -64,6 +69,34 @@ def test_this_machine_tells_its_condition() -> None:
     assert found.ephemeral_ports[0] < found.ephemeral_ports[1]
     if sys.platform == "linux":
         assert found.listen_queue == int(Path("/proc/sys/net/core/somaxconn").read_text())
+
+
+def test_a_quota_below_the_cores_limits_a_plan_and_is_said_with_its_remedy() -> None:
+    connection = LocalConnection(Host(name="here", groups=("server",), connection="local"))
+    facts = dataclasses.replace(read_facts(connection), cores_usable=(0, 1))
+    here = read_condition(connection, facts)
+    demand = Demand(connections=1, backlog=1, response_bytes={})
+
+    def found(cores: float | None) -> list[Finding]:
+        condition_ = dataclasses.replace(here, quota_cores=cores)
+        of_server = server_findings(facts, condition_, demand)
+        return [one for one in of_server if one.what == "quota"]
+
+    (limited,) = found(0.5)
+    assert limited.state == "limits"
+    assert limited.text.startswith("a CPU quota lets what runs there use 0.5 of its 2 usable cores")
+    assert limited.remedy.startswith("Lift it")
+    assert [one.state for one in found(2.0)] == ["ok"]
+    assert found(None) == []
+
+
+def test_a_real_quota_is_in_the_condition_of_what_is_started_under_it(tmp_path: Path) -> None:
+    with cpu_quota(0.75) as group:
+        code = f"{joining(group)}from remote.onhost.condition import main; main([{str(tmp_path)!r}])"
+        done = subprocess.run(
+            [sys.executable, "-c", code], cwd=ROOT, capture_output=True, check=True, timeout=30
+        )
+    assert msgspec.json.decode(done.stdout)["quota_cores"] == 0.75
 
 
 def test_a_folder_counts_what_its_files_take(tmp_path: Path) -> None:

@@ -232,3 +232,31 @@ def test_a_head_without_an_end_is_given_up() -> None:
         with pytest.raises(FramingError, match="more than"):
             for at in range(0, len(head), piece_bytes):
                 parser.feed(head[at : at + piece_bytes])
+
+
+LIMIT = 65_536
+HEAD = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nX: "
+CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+
+
+@pytest.mark.parametrize("over", [-2, -1, 0, 1, 2, 5_000])
+@pytest.mark.parametrize("pieces", [1, 2, 3, 70])
+def test_how_long_a_head_may_be_does_not_depend_on_how_it_is_cut(over: int, pieces: int) -> None:
+    filler = b"y" * (LIMIT + over - len(HEAD) - 4)
+    long_head = HEAD + filler + b"\r\n\r\nok"
+    long_line = CHUNKED + b"2;" + b"y" * (LIMIT + over - 4) + b"\r\nok\r\n0\r\n\r\n"
+    for stream in (long_head, long_line):
+        step = len(stream) // pieces + 1
+        cuts = [stream[at : at + step] for at in range(0, len(stream), step)]
+        assert (by_engine("GET", cuts) is not None) is (over <= 0), (over, pieces)
+
+
+def test_what_cannot_be_a_status_line_is_refused_before_it_ends() -> None:
+    for stream in (b"SSH-2.0-OpenSSH_9.6", b"HTTQ", b"220 mail ready", b"\x16\x03\x01"):
+        for pieces in ([stream], [bytes([byte]) for byte in stream]):
+            parser = ResponseParser()
+            with pytest.raises(FramingError, match="status line"):
+                for piece in pieces:
+                    parser.feed(piece)
+    parser = ResponseParser()
+    assert parser.feed(b"HTT") + parser.feed(b"P/1") == 6

@@ -55,6 +55,9 @@ LINUX: dict[str, Any] = {
     "cpu_frequency_scaling": None,
     "open_files_limit": 1024,
     "can_pin": True,
+    "thread_siblings": [[0], [1], [2], [3]],
+    "is_virtual": None,
+    "loopback_mtu": 65_536,
     "clock": [1_790_000_100.0, 0.2],
 }
 MACBOOK: dict[str, Any] = {
@@ -78,6 +81,9 @@ MACBOOK: dict[str, Any] = {
     "boot_id": "7C6F9A3E-3B6A-4C4B-9B1B-5B0E5C7C2B9F",
     "open_files_limit": 256,
     "can_pin": False,
+    "thread_siblings": [],
+    "is_virtual": False,
+    "loopback_mtu": 16_384,
 }
 # What `sysctl` and `sw_vers` print on a MacBook.
 MACOS_COMMANDS = {
@@ -363,3 +369,24 @@ def test_probe_prints_what_the_controller_reads() -> None:
 def test_probe_on_windows_says_only_what_it_is() -> None:
     answer = probe.main([], (3, 12, 0), "Windows")
     assert set(answer) == {"asgibench_probe", "python_version", "python_path", "system"}
+
+
+def test_the_threads_of_each_physical_core(tmp_path: Path) -> None:
+    def cpus(*listed: str) -> Path:
+        for number, text in enumerate(listed):
+            folder = tmp_path / f"cpu{number}" / "topology"
+            folder.mkdir(parents=True, exist_ok=True)
+            (folder / "thread_siblings_list").write_text(f"{text}\n")
+        return tmp_path
+
+    assert probe.thread_siblings(cpus("0,2", "1,3", "0,2", "1,3"), [0, 1, 2, 3]) == [[0, 2], [1, 3]]
+    assert probe.thread_siblings(cpus("0-1", "0-1", "2-3", "2-3"), [0, 1, 2, 3]) == [[0, 1], [2, 3]]
+    assert probe.thread_siblings(tmp_path, [0, 2, 3]) == [[0], [2, 3]]
+    assert probe.thread_siblings(tmp_path, [0, 7]) == []
+
+
+def test_whether_a_hypervisor_is_below() -> None:
+    assert probe.is_virtual_by({"flags": "fpu hypervisor lahf_lm"}, False) is True
+    assert probe.is_virtual_by({"flags": "fpu lahf_lm"}, False) is False
+    assert probe.is_virtual_by({"Features": "fp asimd"}, False) is None
+    assert probe.is_virtual_by({"Features": "fp asimd"}, True) is True

@@ -37,7 +37,13 @@ TRAVELLING = ("bench.wire", "remote.onhost", "loadgen.onhost", "testapp")
 # The same of whole folders: modules by the beginning of their names.
 TRAVELLING_FOLDERS = {
     "bench/wire": ("bench.wire.",),
-    "remote/onhost/agent": ("bench.wire.", "remote.onhost.agent.", "remote.onhost.processes", "psutil"),
+    "remote/onhost/agent": (
+        "bench.wire.",
+        "remote.onhost.agent.",
+        "remote.onhost.processes",
+        "remote.onhost.quota",
+        "psutil",
+    ),
     "loadgen/onhost/engine": ("bench.wire.", "loadgen.onhost.engine."),
     "loadgen/onhost/worker": ("bench.wire", "loadgen.onhost.", "locust", "gevent"),
     "loadgen/onhost/clients": ("bench.wire", "loadgen.onhost.", "locust", "gevent"),

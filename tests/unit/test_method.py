@@ -16,11 +16,11 @@ from bench.plan.plan import plan_runs
 from bench.results.cell import Cell
 from bench.results.run import RunResult
 from bench.results.summarise import summarise
+from bench.verdicts.contest import contests
 from reports.exporters.csv import cells_csv
 from reports.paper import figures as paper
 from reports.paper.method import Method, method_of
 from reports.tables.table import Table
-from reports.words.verdicts import contests
 from session.finish import render_again
 from tests.helpers.endpoints import ENDPOINTS
 from tests.helpers.results_example import PAPER, QUICK, SERVERS, environment, example, papers_method
@@ -179,6 +179,17 @@ def test_where_locusts_clients_get_as_much_the_server_made_the_figure() -> None:
     assert found.endpoints[0].sentences[0] == (
         "uvicorn: the server makes its figures: our engine gets hardly more than Locust’s clients do."
     )
+
+
+def test_a_server_that_fills_its_core_with_its_database_has_no_cpu_to_spare() -> None:
+    def shared(run: RunResult) -> RunResult:
+        limit = msgspec.structs.replace(run.limit, name="server_and_database_cpu")
+        return msgspec.structs.replace(run, requests_per_second=900.0, limit=limit, reasons=())
+
+    alike = MADE.changed(lambda run: True, shared)
+    found = method_of(alike.plan, alike.environment, summarise(alike.plan, alike.runs), alike.runs)
+    assert found is not None
+    assert "the server makes its figures" in found.endpoints[0].sentences[0]
 
 
 def test_without_a_part_at_its_limit_nobody_is_named() -> None:

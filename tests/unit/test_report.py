@@ -18,9 +18,12 @@ from hypothesis import strategies as st
 
 from bench.errors import ResultError
 from bench.judge.reason import Limit, Reason
+from bench.results.all_requests import all_requests_of
 from bench.results.run import RunResult
 from bench.results.store import Store
 from bench.results.summarise import summarise
+from bench.verdicts.contest import Contest, contests
+from bench.verdicts.pair import Verdict
 from reports.charts.latency import latency_figure
 from reports.charts.svg import Scale, log_ticks, nice_ticks, panel, text
 from reports.exporters.csv import cells_csv
@@ -36,7 +39,7 @@ from reports.words import numbers
 from reports.words.cautions import cautions
 from reports.words.rates import rate_groups
 from reports.words.sentences import ONE_RUN, answer, headline
-from reports.words.verdicts import Contest, Labelled, Verdict, contests, label_of
+from reports.words.verdicts import Labelled, label_of
 from session.finish import render_again
 from tests.helpers.results_example import (
     QUICK,
@@ -121,7 +124,7 @@ def test_not_resolved_says_how_many_more_blocks() -> None:
     assert contest.steps[0].more_blocks is not None and contest.steps[0].more_blocks > 0
     said = answer(contest, "shortbody")
     assert re.fullmatch(
-        r"On shortbody, uvicorn or hypercorn: not resolved, ratio 1\.06 "
+        r"On shortbody, uvicorn or hypercorn: not resolved, ratio 1\.07 "
         r"\(95 % interval 0\.\d\d to 1\.\d\d; 5 blocks\); about \d+ more blocks needed\.",
         said.sentence,
     )
@@ -151,7 +154,9 @@ def test_one_block_claims_no_interval() -> None:
         assert ONE_RUN in said.sentence
         assert "95 %" not in said.sentence
         assert said.tone == "open"
-    assert headline(found) == "uvicorn served the most on shortbody, longbody and orders, without an interval"
+    assert headline(found) == (
+        "uvicorn answered the most requests on shortbody, longbody and orders (single runs: a first look)"
+    )
 
 
 def test_a_generator_at_its_limit_refuses_the_ranking() -> None:
@@ -207,14 +212,14 @@ def test_void_runs_drop_out_of_the_pairs() -> None:
     made = example()
     void = {run.run_id for run in made.runs if is_cell("daphne", "shortbody")(run) and run.block <= 3}
     made = made.changed(lambda run: run.run_id in void, lambda run: msgspec.structs.replace(run, valid=False))
-    assert contest_of(made).steps[0].ratio.runs == 2
+    assert contest_of(made).steps[0].ratio.blocks == 2
 
 
 def test_several_worker_counts_are_contests_of_their_own() -> None:
     profile = msgspec.structs.replace(QUICK, server_workers=(1, 2))
     made = example(profile, servers=(SERVERS[0], SERVERS[2]))
     assert [label for label, _ in labelled(made)][:2] == ["shortbody, 1 worker", "shortbody, 2 workers"]
-    assert headline(labelled(made)).endswith("6 of 6 comparisons, without an interval")
+    assert headline(labelled(made)).endswith("6 of 6 comparisons (single runs: a first look)")
 
 
 # ------------------------------------------------------------------ the paper
@@ -313,7 +318,7 @@ def test_the_closing_table_is_aligned_and_says_its_limits() -> None:
     lines = closing_lines(summarise(made.plan, made.runs), made.runs)
     assert re.fullmatch(
         r"shortbody  uvicorn        15,\d{3}  \[15,\d{3}, 16,\d{3}\]     \d\.\d\d     \d\.\d\d     62\.\d  "
-        r"server CPU  3\.81 times the next \[3\.75, 3\.90\]",
+        r"server CPU  3\.82 times the next \[3\.75, 3\.90\]",
         lines[1],
     )
     assert re.fullmatch(
@@ -466,9 +471,10 @@ def test_summary_json_and_csv_are_written_beside_it(tmp_path: Path) -> None:
     made = example(QUICK)
     store = made.save(tmp_path)
     render_again(store)
-    assert store.read_summary() == summarise(made.plan, made.runs)
+    merged = all_requests_of(store, made.runs)
+    assert store.read_summary() == summarise(made.plan, made.runs, (), merged)
     assert json.loads((store.directory / "summary.json").read_bytes())["version"] == 1
-    assert (store.directory / "report.csv").read_text() == cells_csv(store.read_summary())
+    assert (store.directory / "report.csv").read_text() == cells_csv(store.read_summary(), labelled(made))
 
 
 def test_a_sessions_own_warnings_are_kept_and_stale_ones_are_not(tmp_path: Path) -> None:
@@ -491,7 +497,8 @@ def test_a_percentile_that_older_results_lack_is_a_dash_and_no_point() -> None:
             run, latency_seconds=msgspec.structs.replace(run.latency_seconds, p99_9=None)
         )
 
-    older = example(RATED).changed(lambda run: run.cell.server != "daphne", change)
+    long = msgspec.structs.replace(RATED, window_seconds=30)
+    older = example(long).changed(lambda run: run.cell.server != "daphne", change)
     summary = summarise(older.plan, older.runs)
     table = latency_table(labelled(older))
     column = [item.title for item in table.columns].index("p99.9")
@@ -503,7 +510,7 @@ def test_a_percentile_that_older_results_lack_is_a_dash_and_no_point() -> None:
     ]
     lines = list(csv.DictReader(io.StringIO(cells_csv(summary))))
     assert {line["server"] for line in lines if not line["latency_p99_9_seconds"]} == {"uvicorn", "hypercorn"}
-    whole = str(latency_figure(labelled(example(RATED)), older.plan).panels[0])
+    whole = str(latency_figure(labelled(example(long)), older.plan).panels[0])
     lacking = str(latency_figure(labelled(older), older.plan).panels[0])
     assert len(re.findall('class="mark', whole)) - len(re.findall('class="mark', lacking)) == 2
     results = Results(older.plan, older.environment, summary, older.runs)
@@ -537,7 +544,8 @@ def test_what_bounds_the_figures_is_said() -> None:
     said = {reason.code: reason.text for reason in cautions(made.plan, made.environment, summary, made.runs)}
     assert said["one_block"] == "One run each: no interval"
     assert said["shared_host"] == (
-        "The load generator shares lab-server with the server; each has its own cores if the system can pin"
+        "The load generator shares lab-server with the server; nothing keeps them on cores of their own: "
+        "this system can't pin"
     )
     assert said["no_pss"] == "PSS is not available on macOS: memory is RSS and USS"
     assert said["not_pinned"] == "Processes can't be pinned to cores on lab-server"

@@ -27,7 +27,7 @@ def server(samples: Samples) -> Tree:
 
 
 def rss(samples: Samples, start: float = -1, stop: float = 99) -> tuple[int, int] | None:
-    spread = memory_of(server(samples), (WALL + start, WALL + stop)).rss
+    spread = memory_of(server(samples), (MONOTONIC + start, MONOTONIC + stop)).rss
     return None if spread is None else (spread.median // 1024, spread.peak // 1024)
 
 
@@ -117,7 +117,7 @@ def test_a_tree_that_has_ended_is_not_a_tree_of_no_memory() -> None:
 
 
 def test_pss_and_uss_are_none_where_the_host_has_none() -> None:
-    memory = memory_of(server(run(full(0, [1, None, 7]), full(1, [1, None, 9]))), (WALL, WALL + 9))
+    memory = memory_of(server(run(full(0, [1, None, 7]), full(1, [1, None, 9]))), (MONOTONIC, MONOTONIC + 9))
     assert memory.pss is None
     assert memory.uss is not None
     assert (memory.uss.median, memory.uss.peak, memory.uss.count) == (8 * 1024, 9 * 1024, 2)
@@ -127,14 +127,17 @@ def test_the_phases_become_what_results_keep() -> None:
     samples = run(
         full(0, [1, 10, None]), full(5, [1, 30, None]), full(6, [1, 50, None]), full(9, [1, 20, None])
     )
-    tree = memory_over(server(samples), Phases((WALL, WALL + 1), (WALL + 4, WALL + 7), (WALL + 8, WALL + 9)))
+    tree = memory_over(
+        server(samples),
+        Phases((MONOTONIC, MONOTONIC + 1), (MONOTONIC + 4, MONOTONIC + 7), (MONOTONIC + 8, MONOTONIC + 9)),
+    )
     assert tree.pss == Bytes(idle=10 * 1024, median=40 * 1024, peak=50 * 1024, after=20 * 1024)
     assert tree.uss is None
     assert tree.rss == Bytes(idle=1024, median=1024, peak=1024, after=1024)
 
 
 def test_phases_that_were_not_sampled_are_none() -> None:
-    tree = memory_over(server(run(sample(0, [1, 10, 0.0]))), Phases(None, (WALL + 4, WALL + 7)))
+    tree = memory_over(server(run(sample(0, [1, 10, 0.0]))), Phases(None, (MONOTONIC + 4, MONOTONIC + 7)))
     assert (tree.rss, tree.pss) == (Bytes(None, None, None), None)
 
 
@@ -142,7 +145,7 @@ def test_phases_that_were_not_sampled_are_none() -> None:
 
 
 def cpu_seconds(samples: Samples, start: float, stop: float) -> float | None:
-    cpu = cpu_of(tree_of(samples, "server"), (WALL + start, WALL + stop))
+    cpu = cpu_of(tree_of(samples, "server"), (MONOTONIC + start, MONOTONIC + stop))
     return None if cpu is None else round(cpu.cpu_seconds, 6)
 
 
@@ -179,11 +182,11 @@ def test_a_reading_that_failed_once_is_made_up_by_the_next() -> None:
 def test_cpu_of_an_interval_that_was_not_sampled_is_none() -> None:
     samples = run(sample(0, [1, 1, 5.0]), sample(1, [1, 1, 6.0]))
     assert cpu_seconds(samples, 3, 4) is None
-    assert cpu_of(tree_of(samples, "database"), (WALL, WALL + 1)) is None
+    assert cpu_of(tree_of(samples, "database"), (MONOTONIC, MONOTONIC + 1)) is None
 
 
 def test_an_interval_sampled_in_part_says_how_much() -> None:
-    cpu = cpu_of(server(run(sample(0, [1, 1, 5.0]), sample(1, [1, 1, 5.5]))), (WALL - 1, WALL + 3))
+    cpu = cpu_of(server(run(sample(0, [1, 1, 5.0]), sample(1, [1, 1, 5.5]))), (MONOTONIC - 1, MONOTONIC + 3))
     assert cpu is not None
     assert (cpu.elapsed_seconds, cpu.cpu_seconds, cpu.core_share) == (1.0, 0.5, 0.5)
 
@@ -194,9 +197,9 @@ def test_each_process_of_a_tree_has_its_own_core_share() -> None:
         sample(1, [1, 1, 5.9], [2, 1, 0.1]),
         sample(2, [1, 1, 6.8], [3, 1, 0.4]),
     )
-    shares = core_shares_by_process(server(samples), (WALL, WALL + 2))
+    shares = core_shares_by_process(server(samples), (MONOTONIC, MONOTONIC + 2))
     assert shares == pytest.approx({1: 0.9, 2: 0.05, 3: 0.2})
-    assert core_shares_by_process(server(samples), (WALL + 5, WALL + 6)) == {}
+    assert core_shares_by_process(server(samples), (MONOTONIC + 5, MONOTONIC + 6)) == {}
 
 
 @given(
@@ -221,37 +224,51 @@ def test_processes_that_come_and_go_are_told() -> None:
         sample(1, [1, 1, 0.0], [7, 1, 0.0]),
         sample(2, [1, 1, 0.0], [3, 1, 0.0]),
     )
-    change = processes_of(server(samples), (WALL, WALL + 2))
+    change = processes_of(server(samples), (MONOTONIC, MONOTONIC + 2))
     assert (set(change.at_start), set(change.at_end)) == ({1, 2}, {1, 3})
     assert (set(change.appeared), set(change.vanished)) == ({3, 7}, {2, 7})
     assert change.changed
-    assert not processes_of(server(samples), (WALL, WALL + 0.5)).changed
-    assert not processes_of(server(samples), (WALL + 50, WALL + 60)).changed
+    assert not processes_of(server(samples), (MONOTONIC, MONOTONIC + 0.5)).changed
+    assert not processes_of(server(samples), (MONOTONIC + 50, MONOTONIC + 60)).changed
 
 
 def test_a_clock_that_was_set_during_the_run_moves_no_sample() -> None:
     samples = run(full(0, [1, 1, 1]), sample(1, [1, 1, 0.0], t=WALL + 3601.0))
-    assert [point.t for point in server(samples).points] == [WALL, WALL + 1]
+    assert [point.t for point in server(samples).points] == [MONOTONIC, MONOTONIC + 1]
+
+
+def test_the_samples_show_a_time_of_day_that_was_set_and_set_back() -> None:
+    lines = [full(0, [1, 1, 1]), sample(1, [1, 1, 0.0]), sample(2, [1, 1, 0.0], t=WALL + 2 - 60.0)]
+    leads = run(*lines, sample(3, [1, 1, 0.0], t=WALL + 3)).wall_leads()
+    # Header, the samples that have both clocks, footer.
+    assert [lead - leads[0] for lead in leads] == [0.0, 0.0, -60.0, 0.0, 0.0]
 
 
 def test_the_agents_own_cost_is_told() -> None:
     samples = run(sample(0, [1, 1, 0.0], c=1.0), sample(1, [1, 1, 0.0]), sample(2, [1, 1, 0.0], c=1.02))
-    cost = agent_cost(samples, (WALL, WALL + 2))
+    cost = agent_cost(samples, (MONOTONIC, MONOTONIC + 2))
     assert cost.core_share == pytest.approx(0.01)
     assert (cost.missed, cost.late_max_seconds) == (2, 0.5)
-    assert agent_cost(samples, (WALL, WALL + 1)).core_share is None
+    assert agent_cost(samples, (MONOTONIC, MONOTONIC + 1)).core_share is None
 
 
 def test_times_are_on_our_clock() -> None:
-    """The host's clock is 7 s ahead: its samples are 7 s older than they look."""
+    """The host's monotonic clock is 7 s ahead: its samples are 7 s older than they look."""
     lines = [sample(second, [1, 100 + second, second / 2]) for second in range(4)]
     data = head() + b"".join(lines) + end(5)
-    here = HostSamples(parse_samples(data, 7.0), (WALL - 6, WALL - 5))
-    assert [point.t for point in here.tree("server").points] == [WALL - 7, WALL - 6, WALL - 5, WALL - 4]
+    here = HostSamples(parse_samples(data, 7.0), (MONOTONIC - 6, MONOTONIC - 5))
+    assert [point.t for point in here.tree("server").points] == [
+        MONOTONIC - 7,
+        MONOTONIC - 6,
+        MONOTONIC - 5,
+        MONOTONIC - 4,
+    ]
     cpu = here.cpu("server")
     assert cpu is not None
     assert (cpu.cpu_seconds, cpu.elapsed_seconds) == (0.5, 1.0)
-    memory = here.memory("server", idle=(WALL - 7, WALL - 6.5), after=(WALL - 4.5, WALL)).rss
+    memory = here.memory(
+        "server", idle=(MONOTONIC - 7, MONOTONIC - 6.5), after=(MONOTONIC - 4.5, MONOTONIC)
+    ).rss
     assert memory == Bytes(100 * 1024, round(101.5 * 1024), 102 * 1024, 103 * 1024)
     assert here.processes("server").at_start == {1}
     assert here.busiest_process("server") == pytest.approx(0.5)
@@ -264,7 +281,7 @@ def test_what_all_programs_did_is_told_of_the_cores_that_are_asked_for() -> None
         sample(2, [1, 1, 0.0], u=[[11.5, 1.5], [50.5, None]], n=[3_000, 10]),
         sample(9, [1, 1, 0.0], u=[[99.0, 9.0], [99.0, None]], n=[9_000, 99]),
     )
-    window = (WALL, WALL + 3)
+    window = (MONOTONIC, MONOTONIC + 3)
     assert host_cpu(samples, [0], window) == HostCpu(0.75, 0.25)
     assert host_cpu(samples, [1], window) == HostCpu(0.25, None)
     assert host_cpu(samples, [0, 1], window) == HostCpu(1.0, 0.25)
@@ -273,6 +290,6 @@ def test_what_all_programs_did_is_told_of_the_cores_that_are_asked_for() -> None
 
 def test_one_reading_is_no_use_and_neither_is_a_core_that_is_not_there() -> None:
     samples = run(*(sample(n, [1, 1, 0.0], u=[[float(n), None]], n=[n, n]) for n in range(3)))
-    assert host_cpu(samples, [1], (WALL, WALL + 3)) is None
-    assert host_cpu(samples, [0], (WALL + 1, WALL + 1.5)) is None
-    assert network_use(samples, (WALL + 1, WALL + 1.5)) is None
+    assert host_cpu(samples, [1], (MONOTONIC, MONOTONIC + 3)) is None
+    assert host_cpu(samples, [0], (MONOTONIC + 1, MONOTONIC + 1.5)) is None
+    assert network_use(samples, (MONOTONIC + 1, MONOTONIC + 1.5)) is None

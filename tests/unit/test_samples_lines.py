@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -16,8 +17,10 @@ from bench.wire.samples import (
     Header,
     Note,
     ProcessRow,
+    QuotaRow,
     Sample,
     TargetGone,
+    ThreadRow,
     encode_bare_sample,
     encode_record,
     encode_sample,
@@ -41,6 +44,7 @@ HEADER = Header(
     python="3.11.7",
     release="6.1",
     clock="clock_gettime(CLOCK_MONOTONIC)",
+    interrupts_apart=False,
 )
 BARE = Sample(500.6, {"server": (ProcessRow(1, 2048, 1.25, 3), ProcessRow(2, None, None, None)), "gone": ()})
 WHOLE = Sample(
@@ -50,9 +54,12 @@ WHOLE = Sample(
     agent_cpu_seconds=0.125,
     late_seconds=0.0015,
     missed=2,
-    cores=(CoreRow(10.5, 0.25), CoreRow(3.125, None)),
+    cores=(CoreRow(10.5, 0.25, 0.125), CoreRow(3.125, None)),
     network_bytes=(1000, 2000),
-    full={"server": (FullRow(1, 1024, 512, 7, 100, None),)},
+    full={"server": (FullRow(1, 1024, 512, 7, 100, None, 0.25),)},
+    network_packets=(10, 20),
+    threads={"server": (ThreadRow(1, 4, 1.5, 0.000125),)},
+    quotas={"server": (QuotaRow("/sys/fs/cgroup/a b", 0.5, 121, 88, 3.5),)},
 )
 FOOTER = Footer("asked", 5, 2, 2, 0.0015, 0.001, 0.25, 1_795_500_002.25, 502.5)
 
@@ -73,13 +80,31 @@ def test_what_is_written_is_what_is_read() -> None:
 
 def test_keys_on_the_disk_stay_as_they_were() -> None:
     """Older results have them."""
-    assert set(json.loads(encode_sample(WHOLE))) == {"k", "m", "p", "t", "c", "late", "missed", "u", "n", "f"}
+    always = {"k", "m", "p", "t", "c", "late", "missed", "u", "n", "f", "np"}
+    assert set(json.loads(encode_sample(WHOLE))) == {*always, "th", "q"}
+    assert set(json.loads(encode_sample(replace(WHOLE, threads={}, quotas={})))) == always
     assert set(json.loads(encode_bare_sample(BARE.monotonic_seconds, BARE.processes))) == {"k", "m", "p"}
     footer = {"k", "reason", "lines", "samples", "missed", "late_max", "late_mean", "c", "t", "m"}
     assert set(json.loads(encode_record(FOOTER))) == footer
     assert set(json.loads(encode_record(TargetGone("server", 1.0, 2.0)))) == {"k", "target", "t", "m"}
     assert {"t", "m", "full_interval_seconds", "agent_pid"} <= set(json.loads(encode_record(HEADER)))
     assert set(LINES) == {"head", "s", "gone", "note", "end"}
+
+
+def test_a_sample_from_before_threads_packets_interrupts_and_quotas_is_read() -> None:
+    line = json.loads(encode_sample(WHOLE))
+    for key in ("np", "th", "q"):
+        del line[key]
+    line["u"] = [row[:2] for row in line["u"]]
+    line["f"] = {"server": [row[:6] for row in line["f"]["server"]]}
+    header = json.loads(encode_record(HEADER))
+    del header["interrupts_apart"]
+    read = parse_samples(b"".join(json.dumps(one).encode() + b"\n" for one in (header, line)))
+    (found,) = read.samples
+    assert found.cores == (CoreRow(10.5, 0.25, None), CoreRow(3.125, None, None))
+    assert found.full["server"][0].children_seconds is None
+    assert (found.network_packets, found.threads, found.quotas) == (None, {}, {})
+    assert read.header.interrupts_apart is None
 
 
 @pytest.mark.parametrize("key", ["m", "p"])

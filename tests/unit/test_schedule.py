@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-import io
-from collections.abc import Iterator
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any, cast
 
 import msgspec
 import pytest
-from rich.console import Console
 
 from bench.errors import (
     AgentError,
@@ -25,82 +20,11 @@ from bench.errors import (
 )
 from bench.judge.judge import MACHINE_REASONS
 from bench.judge.reason import Reason
-from bench.results.cell import Cell
-from bench.results.run import RunResult
+from bench.judge.rules.speed import MachineSpeedOff
 from bench.results.store import Store
-from reports.terminal.progress import Progress
-from session import schedule
-from session.attempt import Attempt, MeasuredRun, RunOutcome
-from session.schedule import run_plan
-from session.stage import Stage
-from tests.helpers.results_example import QUICK, example
-
-MADE = example(QUICK)
-PLAN = MADE.plan
-RESULTS = {run.run_id: run for run in MADE.runs}
-
-
-class FakeLoad:
-    """Load workers that come up at once, unless told to fail."""
-
-    def __init__(self) -> None:
-        self.is_up = True
-        self.started = 0
-        self.failures: list[AsgibenchError] = []
-
-    def is_ready_for(self, cell: Cell) -> bool:
-        return self.is_up
-
-    def make_ready_for(self, cell: Cell) -> None:
-        self.is_up = False
-        if self.failures:
-            raise self.failures.pop(0)
-        self.started += 1
-        self.is_up = True
-
-    def distrust(self) -> None:
-        self.is_up = False
-
-
-class Bed:
-    """A stage whose next attempts fail with ``failures`` or bring ``results``, in turn; else all is well."""
-
-    def __init__(self, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.store = store
-        self.load = FakeLoad()
-        self.failures: list[AsgibenchError | None] = []
-        self.results: list[RunResult] = []
-        self.attempts: list[Attempt] = []
-        self.mended = 0
-        self.stage = cast(
-            Stage,
-            SimpleNamespace(
-                fleet=SimpleNamespace(reconnect=lambda: ()),
-                parties=SimpleNamespace(
-                    load=self.load,
-                    agents=SimpleNamespace(mend=self._mend),
-                    server=SimpleNamespace(abandon=lambda: None),
-                ),
-                traffic={endpoint.name: None for endpoint in PLAN.endpoints},
-                links=None,
-            ),
-        )
-        monkeypatch.setattr(schedule, "measure_run", self._measure)
-
-    def _mend(self) -> None:
-        self.mended += 1
-
-    def _measure(self, attempt: Attempt, *_: Any) -> MeasuredRun:
-        assert self.load.is_up, "measured without load workers"
-        self.attempts.append(attempt)
-        failure = self.failures.pop(0) if self.failures else None
-        if failure is not None:
-            raise failure
-        return MeasuredRun(self.results.pop(0) if self.results else RESULTS[attempt.run.id], {})
-
-    def outcomes(self, runs: int) -> Iterator[RunOutcome]:
-        progress = Progress(Console(file=io.StringIO()))
-        return run_plan(PLAN, PLAN.runs[:runs], (), self.stage, self.store, progress)
+from session.attempt import RunOutcome
+from tests.helpers.plan_bed import MADE, PLAN, RESULTS, Bed
+from tests.helpers.speed_example import at_speed
 
 
 @pytest.fixture
@@ -211,9 +135,32 @@ def test_a_run_that_other_programs_spoilt_is_measured_once_more(bed: Bed) -> Non
     spoilt = msgspec.structs.replace(RESULTS[PLAN.runs[0].id], valid=False, reasons=(noise,))
     good = RESULTS[PLAN.runs[0].id]
     bed.results = [spoilt, good]
-    assert [one.result for one in bed.outcomes(1)] == [good]
+    first = (spoilt.as_earlier_attempt(),)
+    kept = msgspec.structs.replace(good, earlier_attempts=first)
+    assert [one.result for one in bed.outcomes(1)] == [kept]
     # The second try stands, whatever it shows.
     bed.results = [spoilt, spoilt]
     bed.store = Store.create(bed.store.directory.parent, "another", PLAN)
-    assert [one.result for one in bed.outcomes(1)] == [spoilt]
+    kept = msgspec.structs.replace(spoilt, earlier_attempts=first)
+    assert [one.result for one in bed.outcomes(1)] == [kept]
     assert len(bed.attempts) == 4
+
+
+def test_a_run_on_a_machine_off_its_usual_speed_is_measured_once_more_and_the_second_stands(
+    bed: Bed,
+) -> None:
+    off = Reason(MachineSpeedOff.code(), "the machine itself was slower than in the runs before")
+    first, second = (msgspec.structs.replace(run, reasons=(off,)) for run in MADE.runs[:2])
+    bed.results = [first, first, second, MADE.runs[1]]
+    kept = [one.result for one in bed.outcomes(2) if one.result is not None]
+    assert [(one.run_id, one.reasons) for one in kept] == [(first.run_id, (off,)), (second.run_id, ())]
+    assert [[tried.why for tried in one.earlier_attempts] for one in kept] == [[off.text], [off.text]]
+    assert [(one.run.id, one.number) for one in bed.attempts] == [
+        (run.id, number) for run in PLAN.runs[:2] for number in (1, 2)
+    ]
+
+
+def test_a_run_is_held_against_the_machines_speed_in_the_runs_before(bed: Bed) -> None:
+    bed.results = [at_speed(run, seconds) for run, seconds in zip(MADE.runs, (4e-3, 6e-3), strict=False)]
+    list(bed.outcomes(3))
+    assert [one.usual_seconds for one in bed.attempts] == [None, pytest.approx(4e-3), pytest.approx(5e-3)]

@@ -121,7 +121,7 @@ def test_latency_and_memory_over_runs() -> None:
     found = cell(summarise(made.plan, made.runs), "daphne", "orders")
     latencies = [run.latency_seconds for run in runs if run.latency_seconds is not None]
     assert found.latency_seconds is not None
-    assert found.latency_seconds.p99 == sorted(latency.p99 for latency in latencies)[2]
+    assert found.latency_seconds.p99 == sorted(latency.p99 or 0 for latency in latencies)[2]
     assert found.latency_seconds.max == max(latency.max for latency in latencies)
     assert found.rss_bytes.peak == max(run.rss_bytes.peak or 0 for run in runs)
     assert found.rss_bytes.median == sorted(run.rss_bytes.median or 0 for run in runs)[2]
@@ -240,3 +240,21 @@ def test_the_schema_refuses_a_cell_without_its_requests() -> None:
     del written["cells"][0]["requests_per_second"]
     with pytest.raises(jsonschema.ValidationError, match="requests_per_second"):
         jsonschema.validate(written, json.loads(SCHEMA.read_text()))
+
+
+def test_a_cell_whose_runs_are_no_maximum_ranks_nobody_and_says_why() -> None:
+    made = example()
+    no_maximum = Reason("NotSaturated", "nothing was at its limit", "Use more connections", unranks=True)
+
+    def spoilt(blocks: int) -> CellSummary:
+        changed = made.changed(
+            lambda run: run.cell.id == "uvicorn-shortbody-w1-c50" and run.block <= blocks,
+            lambda run: msgspec.structs.replace(run, reasons=(no_maximum,)),
+        )
+        return cell(summarise(changed.plan, changed.runs), "uvicorn", "shortbody")
+
+    assert (spoilt(2).valid, spoilt(2).is_ranked, spoilt(2).unranked_because) == (True, True, None)
+    found = spoilt(3)
+    assert (found.valid, found.is_ranked) == (True, False)
+    assert found.unranked_because is not None
+    assert found.unranked_because.text == "nothing was at its limit (3 of 5 runs)"

@@ -70,7 +70,8 @@ def test_the_load_asks_for_what_the_workload_answers(workload: Workload) -> None
     assert spec.rotate is None or spec.rotate.values == tokens(SEED)
     assert spec.expect.length == workload.length_bytes
     right = tuple(hashlib.sha256(body).hexdigest() for body in workload.bodies(SEED))
-    assert spec.expect.body_sha256 == (right if workload.is_hashed else ())
+    assert spec.expect.body_sha256 == right
+    assert spec.hash_sample_every == (10 if workload.name == "longbody" else 1), "small: every body"
     assert dict(workload.headers).items() <= spec.headers.items()
 
 

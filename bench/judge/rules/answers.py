@@ -8,9 +8,12 @@ from typing import ClassVar
 from bench.judge.figures import RunFigures
 from bench.judge.rule import Priority, Rule
 from bench.judge.thresholds import Thresholds
+from bench.results.upper_share import upper_share
 
 # One in a thousand: more than a rare reset, and p99.9 would be about failures.
 FAILURE_SHARE = 0.001
+# They have a rule of their own.
+WRONG_BODIES = ("bad_body", "bad_length")
 
 
 class NothingAnswered(Rule, frozen=True):
@@ -47,12 +50,56 @@ class Failures(Rule, frozen=True):
     def find(cls, figures: RunFigures, thresholds: Thresholds) -> Iterator[Failures]:
         total = figures.requests + figures.failed
         for kind, count in sorted(figures.failures.items()):
-            if count:
+            if count and kind not in WRONG_BODIES:
                 yield cls(kind, count, count / total, invalidates=figures.failed > FAILURE_SHARE * total)
 
     @property
     def text(self) -> str:
         return f"{self.count} requests failed ({self.kind}), {self.share:.2%} of all"
+
+
+class WrongAnswers(Rule, frozen=True):
+    """Bodies other than the right one. One is enough: whoever answers wrongly may do without the work."""
+
+    priority: ClassVar[Priority] = Priority.NO_ANSWER
+
+    wrong: int
+    checked: int  # answers whose body was looked at
+    of: int  # answers in all, of the right status
+    by_length: bool  # its length tells it already, which that of every answer was held against
+    invalidates: bool = True
+    remedy: str = "Ask the server for this endpoint by hand, and see what it answers"
+
+    @classmethod
+    def find(cls, figures: RunFigures, thresholds: Thresholds) -> Iterator[WrongAnswers]:
+        wrong, of_wrong_length = (figures.failures.get(kind, 0) for kind in WRONG_BODIES)
+        of = figures.requests + wrong + of_wrong_length
+        if wrong:
+            answers = figures.answers
+            checked = wrong if answers is None else max(answers.bodies_checked, wrong)
+            yield cls(wrong, checked, of, by_length=False)
+        if of_wrong_length:
+            yield cls(of_wrong_length, of, of, by_length=True)
+
+    @property
+    def text(self) -> str:
+        which = "of the wrong length" if self.by_length else "wrong"
+        found = f"{self.wrong:,} of the {self.checked:,} bodies that were looked at were {which}"
+        if self.checked >= self.of:
+            return f"{self.wrong:,} of {self.of:,} answers had a body that was {which} ({_part(self.share)})"
+        most = upper_share(self.wrong, self.checked)
+        return f"{found}: about {_part(self.share)} of all answers, and {_part(most)} at most"
+
+    @property
+    def share(self) -> float:
+        """Of all answers, estimated from those that were looked at."""
+        return self.wrong / self.checked
+
+
+def _part(share: float) -> str:
+    if share < 0.0001:
+        return "less than 0.01%"
+    return f"{share:.2%}" if share < 0.1 else f"{share:.0%}"
 
 
 class CountsDisagree(Rule, frozen=True):

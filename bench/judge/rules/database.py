@@ -13,6 +13,7 @@ from typing import ClassVar
 from bench.judge.figures import RunFigures
 from bench.judge.rule import LimitName, Priority, Rule
 from bench.judge.thresholds import Thresholds
+from bench.judge.words import cores_words
 
 # The agent samples the database's CPU in the same 10 ms ticks as the server's: full cores read 0.97 to 1.0.
 DATABASE_SATURATED = 0.95
@@ -40,12 +41,12 @@ class DatabaseAtLimit(Rule, frozen=True):
         if not figures.database_on_server_cores or server is None:
             if database.part >= DATABASE_SATURATED:
                 yield cls(database.core_share, database.cores)
-        elif _fill_shared_cores(figures, thresholds):
+        elif figures.shared_fill >= figures.saturated_line(thresholds):
             yield cls(database.core_share, figures.cores_shared)
 
     @property
     def text(self) -> str:
-        return f"the database used {self.core_share:.2f} of {self.cores:g} cores"
+        return f"the database used {self.core_share:.2f} of {cores_words(self.cores)}"
 
 
 class DatabaseSharesCores(Rule, frozen=True):
@@ -63,7 +64,9 @@ class DatabaseSharesCores(Rule, frozen=True):
         server, database = figures.server, figures.database
         if server is None or database is None or not figures.database_on_server_cores:
             return
-        if figures.is_server_saturated(thresholds) and _fill_shared_cores(figures, thresholds):
+        if figures.is_server_saturated(thresholds) and figures.shared_fill >= figures.saturated_line(
+            thresholds
+        ):
             yield cls(server.core_share, database.core_share, figures.cores_shared)
 
     @property
@@ -73,9 +76,9 @@ class DatabaseSharesCores(Rule, frozen=True):
     @property
     def text(self) -> str:
         return (
-            f"the database took {self.database_share:.2f} of the {self.cores:g} cores it shares "
-            f"with the server, which had {self.server_share:.2f}: "
-            f"{self.server_part:.0%} of what a request costs is the server"
+            f"the database took {self.database_share:.2f} of the {cores_words(self.cores)} it shares "
+            f"with the server, which had {self.server_share:.2f}: {self.server_part:.0%} of what a request "
+            "costs there is server and app, so servers differ by more in CPU per request than in requests/s"
         )
 
 
@@ -105,12 +108,3 @@ class DatabaseCountersDisagree(Rule, frozen=True):
     @property
     def text(self) -> str:
         return f"the database counted {self.transactions} transactions, the requests need {self.expected}"
-
-
-def _fill_shared_cores(figures: RunFigures, thresholds: Thresholds) -> bool:
-    """The cores that server and database share were used up by both together."""
-    server, database = figures.server, figures.database
-    if server is None or database is None:
-        return False
-    together = server.core_share + database.core_share
-    return together >= thresholds.server_saturated * figures.cores_shared

@@ -20,9 +20,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import ClassVar
 
-from bench.judge.figures import RunFigures
+from bench.judge.figures import LoadUse, RunFigures
 from bench.judge.rule import LimitName, Priority, Rule
 from bench.judge.thresholds import Thresholds
+from bench.judge.words import cores_words
 
 
 class LoadWorkerAtLimit(Rule, frozen=True):
@@ -37,18 +38,22 @@ class LoadWorkerAtLimit(Rule, frozen=True):
     remedy: str = "Add load hosts, or load workers where cores are free"
     core_wait_share: float = 0.0
     server_saturated: bool = True
+    interrupt_share: float = 0.0
 
     @classmethod
     def find(cls, figures: RunFigures, thresholds: Thresholds) -> Iterator[LoadWorkerAtLimit]:
         saturated = figures.is_server_saturated(thresholds)
         for worker in figures.load:
             if worker.busy_share >= thresholds.load_worker_at_limit:
+                if _is_held_up(worker, figures, thresholds):
+                    continue
                 yield cls(
                     worker.worker,
                     worker.core_share,
                     invalidates=not saturated and not figures.generator_is_measured,
                     core_wait_share=worker.core_wait_share,
                     server_saturated=saturated,
+                    interrupt_share=worker.interrupt_share,
                 )
 
     @property
@@ -63,6 +68,8 @@ class LoadWorkerAtLimit(Rule, frozen=True):
         wait = self.core_wait_share
         waited = f" and waited for it for {wait:.2f} s" if wait >= 0.005 else ""
         used = f"load worker {self.worker} used {self.core_share:.2f} of its core"
+        if self.interrupt_share >= 0.005:
+            used += f", its interrupts {self.interrupt_share:.2f}"
         return f"{used}{waited} in the median second{spoiled}"
 
 
@@ -86,15 +93,26 @@ class LoadSharesCores(Rule, frozen=True):
         database = figures.database if figures.database_on_server_cores else None
         database_share = 0.0 if database is None else database.core_share
         cores = figures.cores_shared
-        if server.core_share + load_share + database_share >= thresholds.server_saturated * cores:
+        if server.core_share + load_share + database_share >= figures.saturated_line(thresholds) * cores:
             yield cls(server.core_share, load_share, cores, invalidates=not figures.generator_is_measured)
 
     @property
     def text(self) -> str:
         return (
-            f"the load generator took {self.load_share:.2f} of the {self.cores:g} cores it shares "
+            f"the load generator took {self.load_share:.2f} of the {cores_words(self.cores)} it shares "
             f"with the server, which had {self.server_share:.2f}"
         )
+
+
+def _is_held_up(worker: LoadUse, figures: RunFigures, thresholds: Thresholds) -> bool:
+    """Others had the core that the worker waited for: ``OthersOnLoadCores`` is the reason then.
+
+    Where the generator is measured too, a worker without time left is the finding all the same.
+    """
+    host = figures.load_hosts.get(worker.host)
+    if host is None or figures.generator_is_measured or worker.work_share >= thresholds.load_worker_at_limit:
+        return False
+    return host.taken_share >= thresholds.others_spoil
 
 
 def is_load_at_limit(figures: RunFigures, thresholds: Thresholds) -> bool:

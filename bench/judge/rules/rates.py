@@ -3,7 +3,9 @@
 Nothing needs to hold such a run back: a rate met with CPU to spare has the limit ``offered_rate``. One that
 is missed names who fell behind. A saturated server did, and so did one whose answers took so long that nearly
 all connections waited for one (Little's law: the rate times the mean service time): both are findings and
-count, with the latency that the waiting costs. Where no party's CPU was used up and other programs held the
+count, with the latency that the waiting costs. They don't where the same cell's closed loop reached more than
+the rate: a server that falls behind keeps all of its connections busy, as a closed loop does, and would be as
+fast as there. The machine was slower. Where no party's CPU was used up and other programs held the
 hosts up, who fell behind is not known, and the run is void. Otherwise connections were free while requests
 were due: the generator sent too late, and the run is void.
 """
@@ -11,10 +13,11 @@ were due: the generator sent too late, and the run is void.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import ClassVar, Self
 
 from bench.judge.figures import RunFigures
+from bench.judge.reason import Reason
 from bench.judge.rule import LimitName, Priority, Rule
 from bench.judge.rules.database import DatabaseAtLimit
 from bench.judge.rules.load import is_load_at_limit
@@ -46,11 +49,17 @@ def is_rate_missed(figures: RunFigures) -> bool:
     return due - answered > max(RATE_MISSED_SHARE * due, RATE_MISSED_COUNT, chance)
 
 
+def is_server_behind(reasons: Iterable[Reason]) -> bool:
+    """Whether a valid run or cell missed its rate, by its reasons as results keep them: others are void."""
+    return any(reason.code == ServerBehindRate.code() for reason in reasons)
+
+
 class _MissedRate(Rule, frozen=True):
     """A stated rate that was missed, for one of the reasons below. One at most is found in a run."""
 
     offered_rate_per_second: float
     achieved_rate_per_second: float
+    ended_after_seconds: float | None  # None: the rate was offered to the window's end
 
     @classmethod
     def find(cls, figures: RunFigures, thresholds: Thresholds) -> Iterator[Self]:
@@ -60,9 +69,10 @@ class _MissedRate(Rule, frozen=True):
 
     @property
     def _missed(self) -> str:
+        ended = "" if self.ended_after_seconds is None else f"ended after {self.ended_after_seconds:g} s: "
         return (
-            f"of {self.offered_rate_per_second:,.4g} requests/s offered "
-            f"{self.achieved_rate_per_second:,.4g} were answered"
+            f"{ended}of {_rate_text(self.offered_rate_per_second)} requests/s offered "
+            f"{_rate_text(self.achieved_rate_per_second)} were answered"
         )
 
 
@@ -78,6 +88,24 @@ class ServerBehindRate(_MissedRate, frozen=True):
     @property
     def text(self) -> str:
         return f"{self._missed}: the server did not keep up, {self.at_limit}"
+
+
+class MissedBelowMaximum(_MissedRate, frozen=True):
+    """The server fell behind a rate below what it reached itself in the same cell's closed loop."""
+
+    priority: ClassVar[Priority] = Priority.RATE
+    is_of_machine: ClassVar[bool] = True
+
+    own_maximum_per_second: float
+    invalidates: bool = True
+    remedy: str = "See what else runs on these hosts or beside them, and measure again when they are quiet"
+
+    @property
+    def text(self) -> str:
+        return (
+            f"{self._missed}, though the same server reached {_rate_text(self.own_maximum_per_second)} in "
+            "closed loop: the machine was slower in this run"
+        )
 
 
 class LoadBehindRate(_MissedRate, frozen=True):
@@ -124,6 +152,25 @@ class RateSpoiltByOthers(_MissedRate, frozen=True):
         return f"{self._missed}: other programs took {self.others_share:.0%} of a party's cores"
 
 
+class RateEndedEarly(Rule, frozen=True):
+    """The rate could not be met, so that it was not offered for the whole window."""
+
+    window_seconds: float
+    remedy: str = "State a lower rate to have the figures of a whole window"
+
+    @classmethod
+    def find(cls, figures: RunFigures, thresholds: Thresholds) -> Iterator[RateEndedEarly]:
+        if figures.open_loop is not None and figures.open_loop.ended_after_seconds is not None:
+            yield cls(figures.window_seconds)
+
+    @property
+    def text(self) -> str:
+        return (
+            f"its figures are of the last {self.window_seconds:g} s of a load that was ended early, not of a "
+            "whole window"
+        )
+
+
 class SentLate(Rule, frozen=True):
     """A good part of a stated rate's latency was the load generator's, which was held up.
 
@@ -145,7 +192,7 @@ class SentLate(Rule, frozen=True):
             return
         worker = max(figures.load, key=lambda one: one.loop_lag_seconds)
         lag = found.send_lag_seconds.p99
-        if min(lag, worker.loop_lag_seconds) >= SEND_LAG_PART * latency:
+        if lag is not None and min(lag, worker.loop_lag_seconds) >= SEND_LAG_PART * latency:
             yield cls(worker.worker, worker.loop_lag_seconds, lag, latency)
 
     @property
@@ -185,9 +232,9 @@ def _who_fell_behind(figures: RunFigures, thresholds: Thresholds) -> _MissedRate
     found, server = figures.open_loop, figures.server
     if found is None or not is_rate_missed(figures):
         return None
-    rates = (found.offered_rate_per_second, found.achieved_rate_per_second)
+    rates = _rates(found)
     if server is not None and figures.is_server_saturated(thresholds):
-        return ServerBehindRate(*rates, f"using {server.core_share:.2f} of {server.cores:g} cores")
+        return _server_behind(found, f"using {server.core_share:.2f} of {server.cores:g} cores")
     if is_load_at_limit(figures, thresholds):
         return LoadBehindRate(*rates, "its cores were used up")
     if any(DatabaseAtLimit.find(figures, thresholds)):
@@ -199,20 +246,37 @@ def _who_fell_behind(figures: RunFigures, thresholds: Thresholds) -> _MissedRate
 
 def _behind_with_cpu_to_spare(
     figures: RunFigures, thresholds: Thresholds, found: OpenLoop
-) -> ServerBehindRate | LoadBehindRate | RateSpoiltByOthers:
-    rates = (found.offered_rate_per_second, found.achieved_rate_per_second)
+) -> ServerBehindRate | MissedBelowMaximum | LoadBehindRate | RateSpoiltByOthers:
+    rates = _rates(found)
     others, waiting = figures.others_share, _busy_connections(found)
     is_waiting = waiting >= CONNECTIONS_BUSY * (figures.connections or math.inf)
     # A server that is slow without using CPU is slow beside a few other programs too; a late generator isn't.
     if others >= (thresholds.others_void if is_waiting else thresholds.others_reported):
         return RateSpoiltByOthers(*rates, others)
     if is_waiting:
-        return ServerBehindRate(
-            *rates, f"{waiting:.0f} of {figures.connections} connections waited for its answers"
+        return _server_behind(
+            found, f"{waiting:.0f} of {figures.connections} connections waited for its answers"
         )
-    lag = found.send_lag_seconds
-    late = "" if lag is None else f" ({lag.p99 * 1e3:.1f} ms at p99)"
+    lag = None if found.send_lag_seconds is None else found.send_lag_seconds.p99
+    late = "" if lag is None else f" ({lag * 1e3:.1f} ms at p99)"
     return LoadBehindRate(*rates, f"it sent late{late} while connections were free")
+
+
+def _server_behind(found: OpenLoop, at_limit: str) -> ServerBehindRate | MissedBelowMaximum:
+    rates = _rates(found)
+    maximum = found.own_maximum_per_second
+    if maximum is not None and found.offered_rate_per_second < (1 - RATE_MISSED_SHARE) * maximum:
+        return MissedBelowMaximum(*rates, maximum)
+    return ServerBehindRate(*rates, at_limit)
+
+
+def _rate_text(rate_per_second: float) -> str:
+    """``60,000``, ``998.3``."""
+    return f"{rate_per_second:,.0f}" if rate_per_second >= 1_000 else f"{rate_per_second:.4g}"
+
+
+def _rates(found: OpenLoop) -> tuple[float, float, float | None]:
+    return found.offered_rate_per_second, found.achieved_rate_per_second, found.ended_after_seconds
 
 
 def _busy_connections(found: OpenLoop) -> float:

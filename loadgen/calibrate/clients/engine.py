@@ -18,7 +18,7 @@ WATCH_SECONDS = 0.1
 
 def by_engine(host: ReadyHost, workload: Workload, run: str) -> ClientFigure:
     """Raises LoadError."""
-    epoch = time.time() + EPOCH_LEAD_SECONDS
+    epoch = time.monotonic() + EPOCH_LEAD_SECONDS
     end = epoch + WARMUP_SECONDS + host.window_seconds
     spec = load_of_file(
         workload,
@@ -29,9 +29,9 @@ def by_engine(host: ReadyHost, workload: Workload, run: str) -> ClientFigure:
     )
     try:
         host.cluster.start_run(run, spec, CONNECTIONS, None)
-        while time.time() < end:
+        while time.monotonic() < end:
             host.cluster.check_running()
-            time.sleep(min(WATCH_SECONDS, max(0.0, end - time.time())))
+            time.sleep(min(WATCH_SECONDS, max(0.0, end - time.monotonic())))
         stopped = host.cluster.stop_run()
     except BaseException:
         with contextlib.suppress(AsgibenchError):

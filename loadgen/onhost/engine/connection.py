@@ -19,7 +19,7 @@ from bench.wire.histogram import index_of
 from loadgen.onhost.engine.exchange import FramingError
 from loadgen.onhost.engine.load import EngineError
 from loadgen.onhost.engine.poll import READ, WRITE, Poller, Watched
-from loadgen.onhost.engine.recognise import READ_BYTES, Recogniser
+from loadgen.onhost.engine.recognise import READ_BYTES, KeptBody, Recogniser
 from loadgen.onhost.engine.tally import Ledger
 from loadgen.onhost.engine.target import Target
 
@@ -61,9 +61,10 @@ class RunState:
         self.poller = poller
         self.watched = watched
         self.ledger = ledger
-        self.recogniser = Recogniser(target.load)
+        self.recogniser = Recogniser(target.load, len(target.requests))
         self.next_index = itertools.cycle(_rotated(len(target.requests), index, workers)).__next__
-        self.countdown = 1  # to the next response whose body is hashed
+        # To the next response whose body is hashed; from 0 down, it never is.
+        self.countdown = 1 if target.load.expect.body_sha256 and not self.recogniser.compares else 0
         self.open_sockets = 0
         self.sent = 0
         self.idle: deque[HttpConnection] = deque()  # of an open load; some may be busy again
@@ -142,12 +143,10 @@ class HttpConnection(Watched):
 
     def sample(self) -> int:
         """The next answer has its body hashed; returns the requests until another one has."""
-        load = self._run.target.load
-        if load.expect.body_sha256:
-            self.fast = False
-            self.exchange.reset()
-            self.exchange.digest = hashlib.sha256()
-        return load.hash_sample_every
+        self.fast = False
+        self.exchange.reset()
+        self.exchange.digest = hashlib.sha256()
+        return self._run.target.load.hash_sample_every
 
     def keep_unsent(self, request: bytes, size: int) -> None:
         """The socket took ``size`` bytes of the request only: send the rest when it takes more."""
@@ -193,8 +192,10 @@ class HttpConnection(Watched):
     # Its answer, where the hot loop leaves it to the protocol
 
     def take_unrecognised(self, data: bytes, now: int) -> None:
-        """The first bytes of an answer, as the hot loop read them."""
-        if self.owes:
+        """Bytes of an answer, as the hot loop read them."""
+        if self.remaining:
+            self._take_rest(data, now)
+        elif self.owes:
             self.exchange.reset()
             self._take(data, now)
 
@@ -214,18 +215,34 @@ class HttpConnection(Watched):
             self._take(data, now)
 
     def _take_rest(self, data: bytes, now: int) -> None:
-        """More of a body whose head the hot loop recognised, on a connection that has left it since."""
-        self.remaining -= len(data)
+        """More of a body whose head the hot loop recognised."""
+        missing = self.remaining
         if not data:
             self.fail("closed_early", now)
-        elif self.remaining < 0:
+        elif len(data) > missing:
             self.fail("bad_framing", now)
-        elif not self.remaining:
+        elif not self._is_right(data, missing):
+            self.fail("bad_body", now)
+        elif len(data) < missing:
+            self.remaining = missing - len(data)
+        else:
+            self.remaining = 0
             self._succeed(now)
             self._go_idle_or_on(now, reusable=True)
 
+    def _is_right(self, data: bytes, missing: int) -> bool:
+        """Whether ``data`` is what comes next of a body of which so many bytes are missing."""
+        recogniser = self._run.recogniser
+        if not recogniser.compares:
+            return True
+        body = recogniser.bodies[self.index]
+        begin = len(body) - missing
+        return body[begin : begin + len(data)] == data
+
     def _take(self, data: bytes, now: int) -> None:
         exchange = self.exchange
+        if exchange.digest is None and self._run.recogniser.compares:
+            exchange.digest = KeptBody()
         try:
             complete = exchange.feed(data) == len(data) if data else exchange.end()
         except FramingError:
@@ -245,9 +262,11 @@ class HttpConnection(Watched):
         kind = self._verdict()
         if kind is None:
             self._succeed(now)
-            self._run.recogniser.remember(exchange, data)
+            self._run.recogniser.remember(exchange, self.index, data)
         else:
             self._run.ledger.fail(now, now - self.started, kind)
+        if exchange.digest is not None and kind in (None, "bad_body"):
+            self._run.ledger.tally.bodies_checked += 1
         reusable = self._run.target.load.keep_alive and not exchange.closes and not self.unsent
         self._go_idle_or_on(now, reusable=reusable)
 
@@ -290,7 +309,8 @@ class HttpConnection(Watched):
         """Without an answer: the connection is closed, and what it owed is counted."""
         young = self.state != BUSY or now - self.connected_at < _SHORT_LIFE_NANOSECONDS
         if self.owes:
-            self._run.ledger.fail(now, now - self.started, kind)
+            service = now - self.begun if self._run.target.load.is_open else None
+            self._run.ledger.fail(now, now - self.started, kind, service)
         self.close()
         self.owes = False
         if self.retiring:

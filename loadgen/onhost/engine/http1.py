@@ -10,6 +10,7 @@ from loadgen.onhost.engine.exchange import Digest, FramingError, LoadProtocol
 from loadgen.onhost.engine.load import EngineError, body_of
 
 _HEAD_LIMIT_BYTES = 65_536
+_VERSION = b"HTTP/"
 _STATUS_LINE = re.compile(rb"HTTP/([0-9])\.([0-9]) ([0-9]{3})(?: (?:[ \t]|[^\x00\s])*)?")
 _TOKEN = rb"[-!#$%&'*+.^_`|~0-9a-zA-Z]+"
 _FIELD = re.compile(rb"(" + _TOKEN + rb"):[ \t]*((?:[^\x00\s]+(?:[ \t]+[^\x00\s]+)*)?)[ \t]*")
@@ -198,7 +199,7 @@ class ResponseParser:
         pending = self._pending
         known = len(pending)
         pending += data[offset : offset + _HEAD_LIMIT_BYTES + 1]
-        if self._stage == self._read_head and pending[0] < 0x21:
+        if self._stage == self._read_head and pending[: len(_VERSION)] != _VERSION[: len(pending)]:
             raise FramingError(f"not a status line: {bytes(pending[:80])!r}")
         if pending[:1] == b"\n" or pending[:2] == b"\r\n":
             end = 1 if pending[:1] == b"\n" else 2
@@ -209,7 +210,7 @@ class ResponseParser:
 
     def _take_line(self, data: bytes, offset: int) -> tuple[bytes | None, int]:
         """A line without its CRLF, and the offset after it; None when more is to come."""
-        if not self._pending and (found := data.find(b"\r\n", offset)) >= 0:
+        if not self._pending and (found := data.find(b"\r\n", offset, offset + _HEAD_LIMIT_BYTES)) >= 0:
             return data[offset:found], found + 2
         known = len(self._pending)
         self._pending += data[offset : offset + _HEAD_LIMIT_BYTES + 1]
@@ -218,9 +219,9 @@ class ResponseParser:
         return (None if line is None else line[:-2]), after
 
     def _cut(self, end: int, known: int, data: bytes, offset: int) -> tuple[bytes | None, int]:
+        if end > _HEAD_LIMIT_BYTES or (not end and len(self._pending) >= _HEAD_LIMIT_BYTES):
+            raise FramingError(f"a head or a line of more than {_HEAD_LIMIT_BYTES} bytes")
         if not end:
-            if len(self._pending) > _HEAD_LIMIT_BYTES:
-                raise FramingError(f"a head or a line of more than {_HEAD_LIMIT_BYTES} bytes")
             return None, len(data)
         block = bytes(self._pending[:end])
         self._pending.clear()

@@ -6,10 +6,11 @@ request, and each call and each look-up that a cut would add is paid for in requ
 
 from __future__ import annotations
 
+import itertools
 import socket
 import sys
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable
 from typing import Any
 
@@ -19,6 +20,7 @@ from bench.wire.slices import Slice, Totals
 from loadgen.onhost.engine.arrivals import due_times
 from loadgen.onhost.engine.connection import (
     AGAIN,
+    BUSY,
     IDLE,
     RESTING,
     UNCONNECTED,
@@ -29,7 +31,7 @@ from loadgen.onhost.engine.connection import (
 from loadgen.onhost.engine.exchange import LoadProtocol
 from loadgen.onhost.engine.http1 import HTTP1
 from loadgen.onhost.engine.poll import SECOND, BusyPoll, Poller, PreciseWait, Watched
-from loadgen.onhost.engine.tally import Ledger, SliceClock, Tally
+from loadgen.onhost.engine.tally import Ledger, SliceClock, Tally, Waiting
 from loadgen.onhost.engine.target import allow_open_files, find_target
 
 _IDLE_POLL_SECONDS = 0.05
@@ -38,6 +40,8 @@ _DRAIN_SECONDS = 1.0
 _SINK_BYTES = 1 << 20
 _TRUNCATE = getattr(socket, "MSG_TRUNC", 0) if sys.platform == "linux" else 0
 _FILES_BESIDE_CONNECTIONS = 64
+_QUIET_NANOSECONDS = 20_000_000  # shorter times without a byte are not looked at
+_BACKLOG_AGES = 1_000  # of a longer backlog a part is looked at, and stands for all
 
 
 class Run:
@@ -62,7 +66,7 @@ class Run:
         self._worker = order.worker
         self._poller, self._wait, self._busy_poll = poller, PreciseWait(poller), BusyPoll(poller.poll)
         target = find_target(load, protocol)
-        self._begun_at = self._housekeeping_at = time.perf_counter_ns()
+        self._begun_at = self._housekeeping_at = self._heard_at = time.perf_counter_ns()
         self._cpu_seconds, self._busy_poll_seconds = time.process_time(), 0.0
         clock = SliceClock(load.epoch, load.clock_offsets.get(order.worker, 0.0))
         self._ledger = Ledger(clock, self._begun_at, self._as_slice, emit)
@@ -89,6 +93,8 @@ class Run:
         requests, next_index, heads = state.target.requests, state.next_index, recogniser.heads
         request, rotates = requests[0], len(requests) > 1
         request_bytes = len(request)
+        compares, bodies, ends = recogniser.compares, recogniser.bodies, recogniser.ends
+        heard = self._heard_at
         sink, sink_flags = bytearray(_SINK_BYTES), 0 if self.load.tls else _TRUNCATE
         slow: list[tuple[Any, Any, bytes, int]] = []  # connection, mask or kind of failure, data, now
         while not self.over:
@@ -113,14 +119,34 @@ class Run:
                         size = len(data)
                         received += size
                         if data != whole:
-                            remaining = heads.get(data[: data.find(b"\r\n\r\n") + 4], -1) - size
-                            if remaining < 0:
-                                connection.fast = False
-                                slow.append((connection, None, data, now))
-                                continue
-                            connection.remaining = remaining
-                            if remaining and size < read_bytes:
-                                continue
+                            if compares:
+                                index = connection.index
+                                known = heads.get(data[: ends[index]]) == size
+                                if not known or not data.endswith(bodies[index]):
+                                    remaining = recogniser.missing(data, index)
+                                    if remaining:
+                                        connection.remaining = remaining
+                                    else:
+                                        connection.fast = False
+                                        slow.append((connection, None, data, now))
+                                    continue
+                            else:
+                                remaining = heads.get(data[: data.find(b"\r\n\r\n") + 4], -1) - size
+                                if remaining < 0:
+                                    connection.fast = False
+                                    slow.append((connection, None, data, now))
+                                    continue
+                                connection.remaining = remaining
+                                if remaining and size < read_bytes:
+                                    continue
+                    elif compares:
+                        data = connection.recv(remaining + 1)
+                        now = clock()
+                        received += len(data)
+                        if data != bodies[connection.index][-remaining:]:
+                            slow.append((connection, None, data, now))
+                            continue
+                        connection.remaining = remaining = 0
                     if remaining:
                         size = connection.recv_into(sink, min(remaining + 1, _SINK_BYTES), sink_flags)
                         now = clock()
@@ -171,14 +197,22 @@ class Run:
             state.sent += sent
             state.countdown = countdown
             if slow:
+                before = ledger.tally.bytes_received
                 for connection, what, data, now in slow:
                     _go_on(connection, what, data, now)
                 slow.clear()
+                received += ledger.tally.bytes_received - before
+            if received:
+                if woke - heard > _QUIET_NANOSECONDS:
+                    self._end_quiet(heard, woke)
+                heard = woke
             now = clock()
             if now - woke > ledger.tally.lag_nanoseconds_max:
                 ledger.tally.lag_nanoseconds_max = now - woke
             if is_open or now >= self._housekeeping_at:
+                self._heard_at = heard
                 self._after_batch(now)
+                heard = self._heard_at
 
     def _after_batch(self, now: int) -> None:
         if self.load.is_open and self._give_up_at is None:
@@ -186,7 +220,20 @@ class Run:
         if now >= self._housekeeping_at:
             self._keep_house(now)
 
+    def _end_quiet(self, heard: int, woke: int) -> None:
+        """Bytes have come, the first since ``heard``."""
+        self._ledger.roll(woke)
+        self._ledger.end_quiet(woke - heard - self._held_up(woke))
+
+    def _held_up(self, now: int) -> int:
+        """How long we were kept from looking, beside the longest that we sleep: nobody's silence but ours."""
+        return max(0, now - self._housekeeping_at - _HOUSEKEEPING_NANOSECONDS)
+
     def _keep_house(self, now: int) -> None:
+        if held_up := self._held_up(now):
+            self._heard_at = min(now, self._heard_at + held_up)
+            tally = self._ledger.tally
+            tally.lag_nanoseconds_max = max(tally.lag_nanoseconds_max, held_up)
         tally = self._ledger.roll(now)
         self._housekeeping_at = min(now + _HOUSEKEEPING_NANOSECONDS, tally.end_nanoseconds)
         timeout = round(self.load.timeout_seconds * SECOND)
@@ -203,13 +250,30 @@ class Run:
     def _connections(self) -> tuple[HttpConnection, ...]:
         return (*self._slots, *self._state.leaving)
 
+    def _waiting(self, end: int) -> Waiting:
+        """How long what is owed now has waited at ``end``; a request that is due is owed, sent or not."""
+        is_open = self.load.is_open
+        owing = [one for one in self._connections() if one.owes]
+        latency = Counter(index_of(end - one.started) for one in owing if one.started < end)
+        sent = (one.begun for one in owing if is_open and one.state == BUSY)
+        service = Counter(index_of(end - begun) for begun in sent if begun < end)
+        step = len(self._backlog) // _BACKLOG_AGES + 1
+        for due in itertools.islice(self._backlog, 0, None, step):
+            if due < end:
+                latency[index_of(end - due)] += step
+        return Waiting(tuple(sorted(latency.items())), tuple(sorted(service.items())))
+
     def _as_slice(self, tally: Tally) -> Slice:
+        if self._state.recogniser.compares:
+            tally.bodies_checked = sum(tally.histogram.values()) + tally.failures.get("bad_body", 0)
         cpu_seconds = time.process_time()
         busy_poll_seconds = self._busy_poll.nanoseconds / SECOND
         one = tally.as_slice(
             self._state.open_sockets,
             cpu_seconds - self._cpu_seconds,
             busy_poll_seconds - self._busy_poll_seconds,
+            self._waiting(tally.end_nanoseconds),
+            max(0, tally.end_nanoseconds - self._heard_at),
         )
         self._cpu_seconds, self._busy_poll_seconds = cpu_seconds, busy_poll_seconds
         return one
@@ -254,10 +318,10 @@ class Run:
         if leaving and now < (self._give_up_at or 0):
             return
         self._in_flight_at_stop = len(leaving)
+        self._ledger.end(now)
         for connection in leaving:
             connection.close()
         leaving.clear()
-        self._ledger.close()
         self.over = True
 
     def abandon(self) -> None:

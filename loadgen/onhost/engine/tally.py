@@ -5,19 +5,31 @@ from __future__ import annotations
 import time
 from collections import defaultdict
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 from bench.wire.histogram import index_of
-from bench.wire.slices import Pairs, Slice, Totals
+from bench.wire.slices import STALL_SECONDS, Pairs, Slice, Totals
 from loadgen.onhost.engine.poll import SECOND
 
 
+class Waiting(NamedTuple):
+    """How long the requests have waited that are owed an answer; ``service`` is of an open load."""
+
+    latency: Pairs = ()
+    service: Pairs = ()
+
+
+NOTHING_WAITS = Waiting()
+
+
 class Tally:
-    """One slice in the making. ``end_nanoseconds`` is the first moment that is no longer in it."""
+    """One slice in the making: from ``begin_nanoseconds`` to before ``end_nanoseconds``."""
 
     __slots__ = (
         "backlog_dropped",
         "backlog_max",
+        "begin_nanoseconds",
+        "bodies_checked",
         "bytes_received",
         "connects",
         "end_nanoseconds",
@@ -26,24 +38,42 @@ class Tally:
         "histogram",
         "index",
         "lag_nanoseconds_max",
+        "quiet_nanoseconds_max",
         "reconnects",
         "send_lag",
         "service_histogram",
+        "stalls",
+        "unanswered",
+        "unanswered_service",
     )
 
-    def __init__(self, index: int, end_nanoseconds: int) -> None:
+    def __init__(self, index: int, begin_nanoseconds: int, end_nanoseconds: int) -> None:
         self.index = index
+        self.begin_nanoseconds = begin_nanoseconds
         self.end_nanoseconds = end_nanoseconds
         self.histogram: defaultdict[int, int] = defaultdict(int)
         self.failure_histogram: defaultdict[int, int] = defaultdict(int)
         self.send_lag: defaultdict[int, int] = defaultdict(int)
         self.service_histogram: defaultdict[int, int] = defaultdict(int)
+        self.unanswered: defaultdict[int, int] = defaultdict(int)
+        self.unanswered_service: defaultdict[int, int] = defaultdict(int)
         self.failures: defaultdict[str, int] = defaultdict(int)
         self.bytes_received = self.connects = self.reconnects = 0
+        self.bodies_checked = self.quiet_nanoseconds_max = self.stalls = 0
         self.backlog_dropped = self.backlog_max = self.lag_nanoseconds_max = 0
 
-    def as_slice(self, connections: int, cpu_seconds: float, busy_poll_seconds: float = 0.0) -> Slice:
-        """What only Locust's process knows is 0 in it. ``cpu_seconds`` is of the engine's process."""
+    def as_slice(
+        self,
+        connections: int,
+        cpu_seconds: float,
+        busy_poll_seconds: float = 0.0,
+        waiting: Waiting = NOTHING_WAITS,
+        quiet_nanoseconds: int = 0,
+    ) -> Slice:
+        """What only Locust's process knows is 0 in it. ``cpu_seconds`` is of the engine's process.
+
+        ``waiting`` and ``quiet_nanoseconds``, the time without a byte that lasts, are of the slice's end.
+        """
         return Slice(
             k=self.index,
             requests=sum(self.histogram.values()),
@@ -62,6 +92,15 @@ class Tally:
             service_histogram=_pairs(self.service_histogram),
             backlog_max=self.backlog_max,
             backlog_dropped=self.backlog_dropped,
+            seconds=(self.end_nanoseconds - self.begin_nanoseconds) / SECOND,
+            bodies_checked=self.bodies_checked,
+            unanswered=_pairs(self.unanswered),
+            unanswered_service=_pairs(self.unanswered_service),
+            in_flight=waiting.latency,
+            in_flight_service=waiting.service,
+            quiet_seconds_max=max(self.quiet_nanoseconds_max, quiet_nanoseconds) / SECOND,
+            quiet_seconds_at_end=quiet_nanoseconds / SECOND,
+            stalls=self.stalls,
         )
 
 
@@ -77,9 +116,20 @@ _SUMMED = (
     "backlog_dropped",
     "engine_cpu_seconds",
     "engine_busy_poll_seconds",
+    "seconds",
+    "bodies_checked",
+    "stalls",
 )
-_GREATEST = ("loop_lag_seconds_max", "backlog_max")
-_HISTOGRAMS = ("histogram", "failure_histogram", "send_lag", "service_histogram")
+_GREATEST = ("loop_lag_seconds_max", "backlog_max", "quiet_seconds_max")
+_HISTOGRAMS = (
+    "histogram",
+    "failure_histogram",
+    "send_lag",
+    "service_histogram",
+    "unanswered",
+    "unanswered_service",
+)
+_STALL_NANOSECONDS = round(STALL_SECONDS * SECOND)
 
 
 class SliceSums:
@@ -127,19 +177,20 @@ class SliceSums:
 
 
 class SliceClock:
-    """Where the seconds of a run begin, on the monotonic clock.
+    """Where the seconds of a run begin, by time.perf_counter_ns().
 
-    The wall clock is read once, here: one that is set while a run is under way does no harm.
+    ``epoch`` is on the controller's monotonic clock, and the offset is this host's monotonic clock minus that
+    one, in seconds: the time of day, which may be set at any moment, has no part in it.
     """
 
     def __init__(self, epoch: float, clock_offset_seconds: float) -> None:
-        monotonic, wall = time.perf_counter_ns(), time.time_ns()
-        self.epoch_nanoseconds = monotonic + round((epoch + clock_offset_seconds) * SECOND) - wall
+        counter, monotonic = time.perf_counter_ns(), time.monotonic_ns()
+        self.epoch_nanoseconds = counter + round((epoch + clock_offset_seconds) * SECOND) - monotonic
 
     def tally_at(self, now: int) -> Tally:
-        """An empty tally for the slice that ``now`` is in."""
+        """An empty tally for the slice that ``now`` is in, from ``now`` on."""
         index = max((now - self.epoch_nanoseconds) // SECOND, -1)
-        return Tally(index, self.epoch_nanoseconds + (index + 1) * SECOND)
+        return Tally(index, now, self.epoch_nanoseconds + (index + 1) * SECOND)
 
 
 class Ledger:
@@ -164,12 +215,16 @@ class Ledger:
     def roll(self, now: int) -> Tally:
         """Emit the slices that are over; returns the one that ``now`` is in."""
         while now >= self.tally.end_nanoseconds:
-            self.close()
+            self._close()
             self.tally = self._clock.tally_at(self.tally.end_nanoseconds)
         return self.tally
 
-    def close(self) -> None:
-        """Emit the slice in the making as it is."""
+    def end(self, now: int) -> None:
+        """Emit the slice in the making, which ends now."""
+        self.roll(now).end_nanoseconds = now
+        self._close()
+
+    def _close(self) -> None:
         one = self._as_slice(self.tally)
         self.sums.add(one)
         self._emit(one)
@@ -181,8 +236,19 @@ class Ledger:
         if service is not None:
             tally.service_histogram[index_of(service)] += 1
 
-    def fail(self, now: int, latency: int, kind: str) -> None:
-        """A request has failed."""
+    def fail(self, now: int, latency: int, kind: str, service: int | None = None) -> None:
+        """A request has failed; durations as in ``succeed``."""
         tally = self.roll(now)
         tally.failures[kind] += 1
         tally.failure_histogram[index_of(latency)] += 1
+        if kind == "timeout":
+            tally.unanswered[index_of(latency)] += 1
+            if service is not None:
+                tally.unanswered_service[index_of(service)] += 1
+
+    def end_quiet(self, quiet: int) -> None:
+        """Bytes have come after so many nanoseconds without any."""
+        tally = self.tally
+        tally.quiet_nanoseconds_max = max(tally.quiet_nanoseconds_max, quiet)
+        if quiet >= _STALL_NANOSECONDS:
+            tally.stalls += 1

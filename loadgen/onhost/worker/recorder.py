@@ -88,6 +88,7 @@ class RequestRecorder:
         self._connections = connections
         self._ledger = Ledger(clock, now, self._as_slice, emit)
         self._elsewhere = 0
+        self._heard_at = now
 
     def record(
         self,
@@ -101,6 +102,10 @@ class RequestRecorder:
     ) -> None:
         """One request that ended at ``now``, a reading of time.perf_counter_ns()."""
         took = round((response_time_ms or 0.0) * _NANOSECONDS_PER_MILLISECOND)
+        if status is not None or not exception:
+            self._ledger.roll(now)
+            self._ledger.end_quiet(now - self._heard_at)
+            self._heard_at = now
         if exception:
             self._ledger.fail(now, took, failure_kind(exception, status))
         else:
@@ -116,8 +121,7 @@ class RequestRecorder:
 
     def close(self, now: int, in_flight: int) -> Totals:
         """Emit the last slice."""
-        self._ledger.roll(now)
-        self._ledger.close()
+        self._ledger.end(now)
         sums = self._ledger.sums
         return sums.totals(
             self._worker, sent=sums.completed + in_flight, in_flight=in_flight, elsewhere=self._elsewhere
@@ -125,4 +129,5 @@ class RequestRecorder:
 
     def _as_slice(self, tally: Tally) -> Slice:
         # There is no engine's process: all of the CPU is Locust's own.
-        return tally.as_slice(self._connections(), 0.0)
+        quiet = max(0, tally.end_nanoseconds - self._heard_at)
+        return tally.as_slice(self._connections(), 0.0, quiet_nanoseconds=quiet)

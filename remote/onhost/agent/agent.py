@@ -12,6 +12,7 @@ from bench.wire.agent import (
     End,
     Ended,
     EndReason,
+    Gauge,
     Peek,
     Peeked,
     Refusal,
@@ -21,6 +22,7 @@ from bench.wire.codec import WireError
 from remote.onhost.agent.readers import Reader
 from remote.onhost.agent.refusal import RequestRefused, storage_remedy
 from remote.onhost.agent.run import SampledRun
+from remote.onhost.agent.yardstick import Yardstick
 
 MAX_SECONDS = 86_400.0
 
@@ -56,6 +58,7 @@ class Agent:
     def __init__(self, reader: Reader, directory: Path) -> None:
         self._reader = reader
         self._directory = directory
+        self._yardstick = Yardstick()
         self._run: SampledRun | None = None
         # How the last run ended, until the next begins: an answer that was lost is asked for again.
         self._last: Ended | Refusal | None = None
@@ -94,6 +97,8 @@ class Agent:
             request = decode_request(line)
             if isinstance(request, Begin):
                 return self._begin(request)
+            if isinstance(request, Gauge):
+                return self._yardstick.gauge(request.core)
             return self._peek() if isinstance(request, Peek) else self._end(request)
         except RequestRefused as refused:
             return refused.as_answer
@@ -130,6 +135,7 @@ class Agent:
     def stop(self) -> None:
         """At a signal."""
         self.is_quitting = True
+        self._yardstick.close()
         if self._run is not None:
             self._finish(self._run, "signal")
 

@@ -8,9 +8,10 @@ import threading
 from collections.abc import Iterable
 from pathlib import Path
 
-from bench.wire.samples import FullRow, ProcessRow
-from remote.onhost.agent.readers import Handle
+from bench.wire.samples import FullRow, ProcessRow, QuotaRow, ThreadRow
+from remote.onhost.agent.readers import FullReading, Handle
 from remote.onhost.processes import Gone, Kin, Unreadable, gone_or_unreadable, read_file, stat_fields
+from remote.onhost.quota import quotas_here
 
 MAX_THREADS = 64
 
@@ -37,6 +38,55 @@ def switch_counts(status: bytes) -> tuple[int, int]:
     return int(voluntary), int(involuntary.split(None, 1)[0])
 
 
+def opened(path: str) -> int:
+    """Raises Gone, Unreadable."""
+    try:
+        return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError as error:
+        raise gone_or_unreadable(error) from error
+
+
+def read_again(file: int, size: int) -> bytes:
+    """An open file of /proc from its start. Raises Gone, Unreadable."""
+    try:
+        return os.pread(file, size, 0)
+    except OSError as error:
+        raise gone_or_unreadable(error) from error
+
+
+class ProcThread:
+    """One thread, its files held open."""
+
+    def __init__(self, pid: int, thread: str, folder: str, *, has_schedstat: bool) -> None:
+        """Raises Gone, Unreadable."""
+        self._pid, self._thread = pid, int(thread)
+        self._schedstat = -1
+        self._status = opened(f"{folder}/status")
+        if has_schedstat:
+            try:
+                self._schedstat = opened(f"{folder}/schedstat")
+            except (Gone, Unreadable):
+                self.close()
+                raise
+
+    def switches(self) -> tuple[int, int]:
+        """Raises Gone, Unreadable."""
+        return switch_counts(read_again(self._status, 4096))
+
+    def row(self) -> ThreadRow | None:
+        """None: the kernel doesn't report it. Raises Gone, Unreadable."""
+        if self._schedstat < 0:
+            return None
+        on_core, waited, _ = read_again(self._schedstat, 128).split()
+        return ThreadRow(self._pid, self._thread, round(int(on_core) * 1e-9, 6), round(int(waited) * 1e-9, 6))
+
+    def close(self) -> None:
+        for file in (self._status, self._schedstat):
+            if file >= 0:
+                os.close(file)
+        self._status = self._schedstat = -1
+
+
 class ProcHandle:
     """stat and statm stay open: a later process with the same number never answers on them."""
 
@@ -44,13 +94,14 @@ class ProcHandle:
         self._reader = reader
         self._pid = pid
         self._folder = f"{reader.root}/{pid}"
+        self._threads: dict[str, ProcThread] = {}
         self._stat = self._statm = -1
         try:
-            self._stat = os.open(f"{self._folder}/stat", os.O_RDONLY | os.O_CLOEXEC)
-            self._statm = os.open(f"{self._folder}/statm", os.O_RDONLY | os.O_CLOEXEC)
-        except OSError as error:
+            self._stat = opened(f"{self._folder}/stat")
+            self._statm = opened(f"{self._folder}/statm")
+        except (Gone, Unreadable):
             self.close()
-            raise gone_or_unreadable(error) from error
+            raise
 
     def basic(self) -> ProcessRow:
         reader = self._reader
@@ -64,9 +115,10 @@ class ProcHandle:
             self._pid, rss_pages * reader.page_kib, ticks * reader.tick_seconds, int(fields[17])
         )
 
-    def full(self) -> tuple[FullRow, dict[str, str]]:
+    def full(self) -> FullReading:
         refused: dict[str, str] = {}
         pss = uss = files = voluntary = involuntary = None
+        rows: tuple[ThreadRow, ...] = ()
         # Opened anew each time: an open smaps_rollup stays with the memory from before an exec.
         if "pss" not in self._reader.absent:
             try:
@@ -78,10 +130,21 @@ class ProcHandle:
         except Unreadable as error:
             refused["open_files"] = str(error)
         try:
-            voluntary, involuntary = self._switches()
+            voluntary, involuntary, rows = self._of_threads()
         except Unreadable as error:
             refused["switches"] = str(error)
-        return FullRow(self._pid, pss, uss, files, voluntary, involuntary), refused
+        row = FullRow(self._pid, pss, uss, files, voluntary, involuntary, self._children_seconds())
+        return FullReading(row, rows, refused)
+
+    def _children_seconds(self) -> float:
+        fields = stat_fields(read_again(self._stat, 1024))
+        return round((int(fields[13]) + int(fields[14])) * self._reader.tick_seconds, 2)
+
+    def group(self) -> bytes | None:
+        try:
+            return read_file(f"{self._folder}/cgroup")
+        except Gone:  # so it is said of the file where a kernel has no control groups
+            return None
 
     def _open_files(self) -> int:
         try:
@@ -90,22 +153,46 @@ class ProcHandle:
         except OSError as error:
             raise gone_or_unreadable(error) from error
 
-    def _switches(self) -> tuple[int, int]:
+    def _of_threads(self) -> tuple[int, int, tuple[ThreadRow, ...]]:
+        """Context switches of all threads, voluntary and not, and each thread's row."""
+        self._find_threads()
+        voluntary = involuntary = 0
+        rows: list[ThreadRow] = []
+        for name, thread in list(self._threads.items()):
+            try:
+                counts, row = thread.switches(), thread.row()
+            except Gone:  # it has just ended
+                self._threads.pop(name).close()
+                continue
+            voluntary += counts[0]
+            involuntary += counts[1]
+            if row is not None:
+                rows.append(row)
+        return voluntary, involuntary, tuple(rows)
+
+    def _find_threads(self) -> None:
         try:
-            threads = os.listdir(f"{self._folder}/task")  # noqa: PTH208
+            names = os.listdir(f"{self._folder}/task")  # noqa: PTH208
         except OSError as error:
             raise gone_or_unreadable(error) from error
-        if len(threads) > MAX_THREADS:
+        for ended in self._threads.keys() - names:
+            self._threads.pop(ended).close()
+        if len(names) > MAX_THREADS:
             raise Unreadable(f"more than {MAX_THREADS} threads")
-        voluntary = involuntary = 0
-        for thread in threads:
-            with contextlib.suppress(Gone):  # a thread that has just ended
-                counts = switch_counts(read_file(f"{self._folder}/task/{thread}/status"))
-                voluntary += counts[0]
-                involuntary += counts[1]
-        return voluntary, involuntary
+        for name in names:
+            if name not in self._threads:
+                with contextlib.suppress(Gone):
+                    self._threads[name] = ProcThread(
+                        self._pid,
+                        name,
+                        f"{self._folder}/task/{name}",
+                        has_schedstat="threads" not in self._reader.absent,
+                    )
 
     def close(self) -> None:
+        for thread in self._threads.values():
+            thread.close()
+        self._threads.clear()
         for file in (self._stat, self._statm):
             if file >= 0:
                 os.close(file)
@@ -124,9 +211,12 @@ class ProcReader:
         self.absent: dict[str, str] = {}
         if not Path(root, "self", "smaps_rollup").exists():
             self.absent["pss"] = self.absent["uss"] = "this kernel has no smaps_rollup"
+        if not Path(root, "self", "schedstat").exists():
+            self.absent["threads"] = "this kernel has no schedstat"
+        self._quotas = quotas_here()
         self._loadavg = self._open_loadavg()
         if self._loadavg >= 0 and not self._reports_newest():
-            self.close()
+            self._close_loadavg()
 
     def _open_loadavg(self) -> int:
         """Its last word is the newest process number, threads included. -1: it is not the kernel's own."""
@@ -163,7 +253,14 @@ class ProcReader:
     def hold(self, pid: int) -> Handle:
         return ProcHandle(self, pid)
 
+    def quotas(self, groups: Iterable[bytes]) -> tuple[QuotaRow, ...]:
+        return self._quotas.rows(groups)
+
     def close(self) -> None:
+        self._quotas.close()
+        self._close_loadavg()
+
+    def _close_loadavg(self) -> None:
         if self._loadavg >= 0:
             os.close(self._loadavg)
             self._loadavg = -1

@@ -10,8 +10,8 @@ from typing import Any, TypeVar
 
 import psutil
 
-from bench.wire.samples import FullRow, ProcessRow
-from remote.onhost.agent.readers import Handle
+from bench.wire.samples import FullRow, ProcessRow, QuotaRow
+from remote.onhost.agent.readers import FullReading, Handle
 from remote.onhost.processes import Gone, Kin, Unreadable
 
 Part = TypeVar("Part")
@@ -45,7 +45,7 @@ class PsutilHandle:
             rss_kib = process.memory_info().rss // 1024
             return ProcessRow(self._pid, rss_kib, cpu.user + cpu.system, process.num_threads())
 
-    def full(self) -> tuple[FullRow, dict[str, str]]:
+    def full(self) -> FullReading:
         refused: dict[str, str] = {}
         if not self._process.is_running():
             raise Gone
@@ -53,7 +53,10 @@ class PsutilHandle:
         files = self._part("open_files", self._process.num_fds, refused)
         switches = self._part("switches", self._process.num_ctx_switches, refused)
         voluntary, involuntary = (switches.voluntary, switches.involuntary) if switches else (None, None)
-        return FullRow(self._pid, pss, uss, files, voluntary, involuntary), refused
+        return FullReading(FullRow(self._pid, pss, uss, files, voluntary, involuntary), (), refused)
+
+    def group(self) -> bytes | None:
+        return None
 
     def _memory(self) -> tuple[int | None, int | None]:
         if "uss" in self._reader.absent:
@@ -85,6 +88,8 @@ class PsutilReader:
         for part in ("pss", "uss"):
             if not hasattr(memory, part):
                 self.absent[part] = f"{platform.system()} has no {part.upper()}"
+        self.absent["threads"] = f"on {platform.system()} it isn't read how long threads wait for a core"
+        self.absent["quotas"] = f"on {platform.system()} no CPU quotas are read"
 
     def newest(self) -> bytes | None:
         return None
@@ -98,6 +103,9 @@ class PsutilReader:
 
     def hold(self, pid: int) -> Handle:
         return PsutilHandle(self, pid)
+
+    def quotas(self, groups: Iterable[bytes]) -> tuple[QuotaRow, ...]:
+        return ()
 
     def close(self) -> None:
         """Nothing is held open."""

@@ -3,10 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
-from bench.wire.samples import FullRow, ProcessRow
+from bench.wire.samples import FullRow, ProcessRow, QuotaRow, ThreadRow
 from remote.onhost.processes import Kin
+
+
+class FullReading(NamedTuple):
+    """The rarer readings of one process."""
+
+    row: FullRow
+    threads: tuple[ThreadRow, ...]  # empty where the system doesn't report them
+    refused: dict[str, str]  # what could not be read, to the reason
 
 
 class Handle(Protocol):
@@ -15,8 +23,11 @@ class Handle(Protocol):
     def basic(self) -> ProcessRow:
         """Raises Gone, Unreadable."""
 
-    def full(self) -> tuple[FullRow, dict[str, str]]:
-        """The row, and of each part that could not be read the reason. Raises Gone."""
+    def full(self) -> FullReading:
+        """Raises Gone."""
+
+    def group(self) -> bytes | None:
+        """What ``Reader.quotas`` knows its CPU quotas by; None: there are none. Raises Unreadable."""
 
     def close(self) -> None: ...
 
@@ -38,5 +49,8 @@ class Reader(Protocol):
 
     def hold(self, pid: int) -> Handle:
         """Raises Gone, Unreadable."""
+
+    def quotas(self, groups: Iterable[bytes]) -> tuple[QuotaRow, ...]:
+        """The CPU quotas that hold the processes of these groups, each once."""
 
     def close(self) -> None: ...

@@ -22,14 +22,15 @@ from bench.wire.samples import (
     ProcessRow,
     Sample,
     TargetGone,
+    ThreadRow,
     encode_bare_sample,
     encode_record,
     encode_sample,
 )
 from remote.onhost.agent.file import RunFile
 from remote.onhost.agent.forest import Forest
-from remote.onhost.agent.host import core_rows, network_bytes
-from remote.onhost.agent.readers import Reader
+from remote.onhost.agent.host import are_interrupts_apart, core_rows, network_counts
+from remote.onhost.agent.readers import Handle, Reader
 from remote.onhost.agent.schedule import Schedule
 from remote.onhost.processes import Gone, Unreadable
 
@@ -57,6 +58,7 @@ class SampledRun:
         self._forest = Forest(reader, request.targets)
         self._noted: set[tuple[int, str]] = set()
         self._present = set(request.targets)
+        self._groups: dict[str, set[bytes]] = {}  # of each target's processes, as last read
         self._totals: dict[str, TreeTotals] = {}
         self._before: dict[str, TreeTotals] = {}  # a second before the latest
         self._latest: dict[str, TreeTotals] = {}
@@ -98,6 +100,7 @@ class SampledRun:
             full_interval_seconds=self._full_interval_seconds,
             targets=request.targets,
             absent=self._reader.absent,
+            interrupts_apart=are_interrupts_apart(),
         )
 
     def sample(self, *, last: bool = False) -> EndReason | None:
@@ -141,40 +144,60 @@ class SampledRun:
         full = {
             name: self._full_rows(name, now) for name in self._present if last or self._is_full_due(name, now)
         }
+        quotas = {name: self._reader.quotas(self._groups.get(name, ())) for name in self._present}
+        network = network_counts()
         late, self._late_in_second = self._late_in_second, 0.0
         self._second_at = now + self._full_interval_seconds
         self._before, self._latest = self._latest, dict(self._totals)
         return Sample(
             monotonic_seconds=now,
             processes=rows,
-            wall_seconds=time.time(),
+            # Of the moment ``now``, which reading the trees has left behind.
+            wall_seconds=time.time() - (time.monotonic() - now),
             agent_cpu_seconds=time.process_time(),
             late_seconds=late,
             missed=self.schedule.missed,
             cores=core_rows(),
-            network_bytes=network_bytes(),
-            full=full,
+            network_bytes=network.bytes,
+            network_packets=network.packets,
+            full={name: rows for name, (rows, _) in full.items()},
+            threads={name: threads for name, (_, threads) in full.items() if threads},
+            quotas={name: rows for name, rows in quotas.items() if rows},
         )
 
     def _is_full_due(self, name: str, now: float) -> bool:
         return now >= self._full_at[name] - 0.5 * self.schedule.interval_seconds
 
-    def _full_rows(self, name: str, now: float) -> tuple[FullRow, ...]:
+    def _full_rows(self, name: str, now: float) -> tuple[tuple[FullRow, ...], tuple[ThreadRow, ...]]:
         rows: list[FullRow] = []
+        threads: list[ThreadRow] = []
+        groups: set[bytes] = set()
         began = time.thread_time()
         for pid, handle in list(self._forest.members[name].items()):
             if handle is None:
                 rows.append(FullRow(pid, None, None, None, None, None))
                 continue
             try:
-                row, refused = handle.full()
+                reading = handle.full()
+                groups |= self._group_of(pid, handle)
             except Gone:
                 continue  # the next sample drops it
-            self._forest.notes.extend(Note(pid, what, why) for what, why in refused.items())
-            rows.append(row)
+            self._forest.notes.extend(Note(pid, what, why) for what, why in reading.refused.items())
+            rows.append(reading.row)
+            threads += reading.threads
         pause = (time.thread_time() - began) * len(self._full_at) / FULL_SHARE
         self._full_at[name] = now + max(self._full_interval_seconds, pause)
-        return tuple(rows)
+        self._groups[name] = groups
+        return tuple(rows), tuple(threads)
+
+    def _group_of(self, pid: int, handle: Handle) -> set[bytes]:
+        """Empty where the system has none."""
+        try:
+            group = handle.group()
+        except Unreadable as error:
+            self._forest.notes.append(Note(pid, "group", str(error)))
+            return set()
+        return set() if group is None else {group}
 
     def _write_notes(self) -> None:
         for note in self._forest.notes:

@@ -70,6 +70,9 @@ def facts(system: "str", wanted_workdir: "str" = "", uptime: "str" = "") -> "dic
         "cpu_frequency_scaling": frequency_scaling(Path("/sys/devices/system/cpu")),
         "open_files_limit": open_files_limit(),
         "can_pin": can_pin(),
+        "thread_siblings": thread_siblings(Path("/sys/devices/system/cpu"), usable),
+        "is_virtual": is_virtual(system),
+        "loopback_mtu": loopback_mtu(system),
         "clock": [wall, time.monotonic() - start],
     }
 
@@ -149,6 +152,50 @@ def can_pin() -> "bool":
     except OSError:
         return False
     return True
+
+
+def numbers(listed: "str") -> "list[int]":
+    """What the kernel writes as ``0-1,8``."""
+    found = []  # type: list[int]
+    for part in listed.strip().split(","):
+        first, _, last = part.partition("-")
+        if first.isdigit():
+            found += range(int(first), int(last or first) + 1)
+    return found
+
+
+def thread_siblings(folder: "Path", usable: "list[int]") -> "list[list[int]]":
+    """The usable CPUs of each physical core; empty where the system doesn't tell of one of them."""
+    cores = set()  # type: set[tuple[int, ...]]
+    for cpu in usable:
+        listed = numbers(content(folder / f"cpu{cpu}" / "topology" / "thread_siblings_list"))
+        if cpu not in listed:
+            return []
+        cores.add(tuple(sorted(set(listed) & set(usable))))
+    return [list(core) for core in sorted(cores)]
+
+
+def is_virtual(system: "str") -> "bool | None":
+    """Whether a hypervisor is below this system; None where that can't be told."""
+    if system == "Darwin":
+        return {"1": True, "0": False}.get(output("sysctl", "-n", "kern.hv_vmm_present"))
+    named = fields(content("/proc/cpuinfo"), ":")
+    signs = (Path("/sys/hypervisor/type"), Path("/proc/device-tree/hypervisor"))
+    return is_virtual_by(named, any(sign.exists() for sign in signs))
+
+
+def is_virtual_by(cpuinfo: "dict[str, str]", has_sign: "bool") -> "bool | None":
+    """x86 has a flag for it; of an ARM machine without a sign nothing is known."""
+    if has_sign or "hypervisor" in cpuinfo.get("flags", "").split():
+        return True
+    return False if "flags" in cpuinfo else None
+
+
+def loopback_mtu(system: "str") -> "int | None":
+    text = content("/sys/class/net/lo/mtu")
+    if system == "Darwin":
+        text = output("ifconfig", "lo0").partition(" mtu ")[2].split("\n")[0]
+    return int(text) if text.strip().isdigit() else None
 
 
 def memory_bytes(system: "str") -> "int":

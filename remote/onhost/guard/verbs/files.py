@@ -19,7 +19,7 @@ def tail(guard: Guard, request: TailFile, reply: Reply) -> None:
     with guard.inside(request.path).open("rb") as file:
         size = file.seek(0, os.SEEK_END)
         file.seek(max(0, size - request.size_bytes))
-        reply(FileTail(file.read().decode(errors="replace")))
+        reply(FileTail(file.read().decode(errors="replace"), size))
 
 
 def read(guard: Guard, request: ReadFile, reply: Reply) -> None:

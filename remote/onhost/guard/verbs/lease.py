@@ -17,7 +17,7 @@ def renew(guard: Guard, request: RenewLease, reply: Reply) -> None:
 
 
 def clock(guard: Guard, request: AskClock, reply: Reply) -> None:
-    reply(ClockTime(time.time()))
+    reply(ClockTime(time.time(), time.monotonic()))
 
 
 def release(guard: Guard, request: ReleaseHost, reply: Reply) -> None:

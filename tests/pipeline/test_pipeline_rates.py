@@ -1,0 +1,94 @@
+"""Stated rates on this machine with real servers: one rate in all blocks, and one that can't be met."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from tests.helpers.ports import free_port
+from tests.helpers.program import LOCAL_INVENTORY, run, run_results, work_folder
+
+pytestmark = [pytest.mark.pipeline, pytest.mark.timeout(600)]
+
+PROFILES = """
+[profiles.twice]
+connections = 4
+warmup_seconds = 1
+window_seconds = 2
+blocks = 2
+idle_rest_seconds = 0.2
+after_rest_seconds = 0.2
+
+[profiles.long]
+connections = 4
+warmup_seconds = 1
+window_seconds = 14
+blocks = 1
+idle_rest_seconds = 0.2
+after_rest_seconds = 0.2
+"""
+# A busy machine voids runs, which is what status 60 says; what is asserted here holds for them, too.
+MEASURED = (0, 60)
+
+
+class Place(msgspec.Struct, frozen=True):
+    """An inventory of this machine alone, with a work folder of the test's own."""
+
+    folder: Path
+
+    @property
+    def results(self) -> Path:
+        return self.folder / "results"
+
+    def bench(self, name: str, *words: str) -> list[str]:
+        return [
+            "bench", "--hosts", str(self.folder / "here.yml"), "--catalogue", str(self.folder / "own.toml"),
+            "--results", str(self.results), "--name", name, "--servers", "uvicorn",
+            "--endpoints", "shortbody", "--port", str(free_port()), *words,
+        ]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
+    folder = tmp_path_factory.mktemp("rates")
+    with work_folder() as outside:
+        (folder / "here.yml").write_text(LOCAL_INVENTORY.format(workdir=outside / "w"))
+        (folder / "own.toml").write_text(PROFILES)
+        yield Place(folder)
+
+
+def test_a_share_is_one_rate_in_all_blocks_and_is_of_the_closed_loops_of_all(place: Place) -> None:
+    done = run(*place.bench("twice", "--profile", "twice", "--rate", "30%"))
+    assert done.status in MEASURED, done.stderr
+    runs = run_results(place.results / "twice")
+    assert [one["cell"]["rate_share"] for one in runs] == [None, None, 0.3, 0.3]
+    assert [one["block"] for one in runs] == [1, 2, 1, 2]
+    reached = [one["requests_per_second"] for one in runs[:2] if one["valid"]]
+    offered = [one["open_loop"] for one in runs[2:]]
+    assert len({one["offered_rate_per_second"] for one in offered}) == 1
+    assert {one["own_maximum_per_second"] for one in offered} == {sum(reached) / len(reached)}
+    assert offered[0]["offered_rate_per_second"] == float(f"{0.3 * sum(reached) / len(reached):.3g}")
+
+
+def test_a_rate_that_can_not_be_met_ends_after_some_seconds(place: Place) -> None:
+    done = run(*place.bench("long", "--profile", "long", "--rate", "60000"))
+    assert done.status in MEASURED, done.stderr
+    closed, opened = run_results(place.results / "long")
+    assert closed["timing"]["window_seconds"] == 14 and closed["open_loop"] is None
+    found = opened["open_loop"]
+    assert 4 <= found["ended_after_seconds"] <= 8
+    assert opened["timing"]["window_seconds"] == 3
+    assert opened["timing"]["total_seconds"] < closed["timing"]["total_seconds"] - 3
+    assert opened["requests"] / 3 == pytest.approx(found["achieved_rate_per_second"])
+    assert len([one for one in opened["seconds"] if one["in_window"]]) == 3
+    assert opened["seconds"][-1]["second"] == found["ended_after_seconds"] - 1
+    counts = opened["counts"]
+    assert counts["engine"] == counts["locust"] == counts["spool"] > 0
+    texts = [reason["text"] for reason in opened["reasons"]]
+    assert any(text.startswith(f"ended after {found['ended_after_seconds']} s: of ") for text in texts), texts
+    assert any("not of a whole window" in text for text in texts), texts
+    # The part that was measured is what its server's CPU and memory are of.
+    assert opened["server_cpu"]["cpu_seconds"] <= 3.2

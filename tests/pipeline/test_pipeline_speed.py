@@ -1,0 +1,104 @@
+"""The yardstick in a real benchmark: read in both rests of each run, and slower where its cores are taken."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from bench.judge.rules.speed import CoresBusyAtRest
+from bench.results.run import RunResult
+from bench.results.store import Store
+from tests.helpers.ports import free_port
+from tests.helpers.program import LOCAL_INVENTORY, run, work_folder
+
+pytestmark = [pytest.mark.pipeline, pytest.mark.timeout(300)]
+
+PROFILE = """
+[profiles.speed]
+connections = 20
+warmup_seconds = 1
+window_seconds = 2
+blocks = 2
+idle_rest_seconds = 0.6
+after_rest_seconds = 0.6
+"""
+HOG = "import os, sys\nos.sched_setaffinity(0, [int(sys.argv[1])])\nprint(flush=True)\nwhile True: pass"
+
+
+class Here(msgspec.Struct, frozen=True):
+    """An inventory of this machine alone, and a profile of two short runs."""
+
+    inventory: Path
+    catalogue: Path
+    results: Path
+
+    def runs(self, name: str) -> list[RunResult]:
+        """Made now. Other programs of this machine may void them: that is no part of these tests."""
+        run(
+            *("bench", "--hosts", str(self.inventory), "--catalogue", str(self.catalogue)),
+            *("--profile", "speed", "--servers", "uvicorn", "--endpoints", "shortbody"),
+            *("--results", str(self.results), "--name", name, "--port", str(free_port())),
+        )
+        return sorted(Store.open(self.results, name).read_runs(), key=lambda one: one.position)
+
+
+@pytest.fixture(scope="module")
+def here(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Here]:
+    folder = tmp_path_factory.mktemp("speed")
+    with work_folder() as outside:
+        (folder / "here.yml").write_text(LOCAL_INVENTORY.format(workdir=outside / "w"))
+        (folder / "own.toml").write_text(PROFILE)
+        yield Here(folder / "here.yml", folder / "own.toml", folder / "results")
+
+
+@contextlib.contextmanager
+def hogged(core: int) -> Iterator[None]:
+    """A program that takes all that it can have of this core."""
+    with subprocess.Popen([sys.executable, "-c", HOG, str(core)], stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        try:
+            yield
+        finally:
+            process.kill()
+
+
+def test_each_run_has_the_machines_speed_before_and_after_its_load(here: Here) -> None:
+    first, second = here.runs("read")
+    for one in (first, second):
+        assert one.machine_speed is not None
+        server, (load,) = one.machine_speed.server, one.machine_speed.load.values()
+        for reading in (server.before, server.after, load.before, load.after):
+            assert reading is not None and reading.readings >= 2
+            assert 1e-4 < reading.seconds < 1
+        if sys.platform == "linux":
+            assert server.before is not None and load.before is not None
+            assert server.before.cores and load.before.cores
+            # Each on cores of its own, as it is placed.
+            assert len(os.sched_getaffinity(0)) == 1 or set(server.before.cores).isdisjoint(load.before.cores)
+        seconds = one.machine_speed.cpu_seconds_per_request
+        assert one.cpu_seconds_per_request is not None and len(seconds) <= 2
+        assert all(0.5 < cost / one.cpu_seconds_per_request < 2 for cost in seconds)
+        # The rests are as long as planned, but for what a busy machine adds.
+        assert one.timing.rest_seconds < 1.2 + 0.5
+    # The first has nothing to be held against; the second is held against the first.
+    assert first.machine_speed is not None and second.machine_speed is not None
+    assert first.machine_speed.usual_seconds is None
+    assert second.machine_speed.usual_seconds == pytest.approx(first.machine_speed.server.seconds)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux pins a process to a core")
+def test_cores_that_another_program_takes_at_rest_are_named_in_the_run(here: Here) -> None:
+    with hogged(min(os.sched_getaffinity(0))):
+        runs = here.runs("taken")
+    for one in runs:
+        assert one.machine_speed is not None and one.machine_speed.server.before is not None
+        assert one.machine_speed.server.before.waited > 1.3
+    assert CoresBusyAtRest.code() in {reason.code for one in runs for reason in one.reasons}
