@@ -144,19 +144,20 @@ def _gaps(inside: Mapping[str, Sequence[Slice]], chosen: range) -> dict[str, tup
 
 
 def _worker(name: str, host: str, rows: Sequence[Slice], window_seconds: int) -> LoadWorker:
+    seconds = sum(one.seconds for one in rows) or window_seconds
     return LoadWorker(
         name=name,
         host=host,
         requests=sum(one.answered for one in rows),
-        engine_core_share=sum(one.engine_work_seconds for one in rows) / window_seconds,
-        locust_core_share=sum(one.locust_cpu_seconds for one in rows) / window_seconds,
+        engine_core_share=sum(one.engine_work_seconds for one in rows) / seconds,
+        locust_core_share=sum(one.locust_cpu_seconds for one in rows) / seconds,
         loop_lag_seconds_max=max((one.loop_lag_seconds_max for one in rows), default=0.0),
         connects=sum(one.connects for one in rows),
         reconnects=sum(one.reconnects for one in rows),
         bytes_received=sum(one.bytes_received for one in rows),
         engine_core_share_median=median(one.engine_work_seconds for one in rows) if rows else 0.0,
         engine_busy_poll_share=sum(min(one.engine_busy_poll_seconds, one.engine_cpu_seconds) for one in rows)
-        / window_seconds,
+        / seconds,
         locust_core_share_median=median(one.locust_cpu_seconds for one in rows) if rows else 0.0,
         core_wait_share_median=median(one.core_wait_seconds for one in rows) if rows else 0.0,
     )

@@ -129,7 +129,7 @@ def _usual_silence_seconds(worker: LoadWorker, window: Window) -> float:
     took = LatencySpread(window.service_histogram or window.histogram)
     if not worker.requests or not took.count:
         return 0.0
-    apart = (window.measured_seconds or window.seconds) / worker.requests
+    apart = window.real_seconds / worker.requests
     return max(ANSWERS_APART * apart, TIMES_TAKEN * took.quantile(0.5).nanoseconds / NANOSECONDS)
 
 

@@ -137,6 +137,7 @@ def _result(evidence: RunEvidence, hosts: Hosts, derived: Derived, judgement: Ju
         reasons=judgement.as_reasons(),
         machine_speed=derived.speed,
         attempt=planned.attempt,
+        rss_growth=hosts[server.host].growth(SERVER),
         quotas=derived.quotas,
         clocks=derived.clocks,
         network=_network(hosts),
@@ -236,7 +237,7 @@ def _bytes_by_host(window: Window) -> dict[str, float]:
     """What each load host received, in bytes per second of the window."""
     found: dict[str, float] = {}
     for worker in window.workers:
-        found[worker.host] = found.get(worker.host, 0.0) + worker.bytes_received / window.seconds
+        found[worker.host] = found.get(worker.host, 0.0) + worker.bytes_received / window.real_seconds
     return found
 
 

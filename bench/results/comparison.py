@@ -10,12 +10,13 @@ from itertools import combinations
 
 import msgspec
 
+from bench.judge.rules.rates import is_server_behind
 from bench.plan.plan import Environment, Plan
 from bench.results.at_one_speed import SpeedChange, ratios_at_one_speed, speed_change
 from bench.results.cell import Cell
 from bench.results.likeness import check_alike, without_environment
 from bench.results.pairs import PairRatio, paired_ratio, valid_runs
-from bench.results.ratio import METRICS, Ratio, figures_of, ratio_of
+from bench.results.ratio import METRICS, Ratio, figures_of, offered_ratio, ratio_of
 from bench.results.run import RunResult
 from bench.results.significance import FALSE_CLAIMS, holm
 from bench.results.summarise import summarise
@@ -102,8 +103,12 @@ def _cell(
     at_one_speed: tuple[Ratio, ...] = ()
     if a.valid and b.valid:
         ours, theirs = valid_runs(a, runs_a), valid_runs(b, runs_b)
+        is_met = a.is_open_loop and not any(is_server_behind(one.reasons) for one in (a, b))
         ratios = tuple(
-            ratio_of(metric, figures_of(metric, ours), figures_of(metric, theirs)) for metric in METRICS
+            (offered_ratio if is_met and metric is METRICS[0] else ratio_of)(
+                metric, figures_of(metric, ours), figures_of(metric, theirs)
+            )
+            for metric in METRICS
         )
         at_one_speed = ratios_at_one_speed(a, b, ours, theirs)
     return CellComparison(without_environment(a.cell), a, b, ratios, at_one_speed)

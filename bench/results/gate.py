@@ -64,7 +64,7 @@ def gate(comparison: Comparison, share: float) -> Gate:
         Gated(cell.cell, ratio, cell.is_maximum or ratio.metric.name not in _THROUGHPUT)
         for cell in comparison.valid_cells
         for ratio in cell.ratios
-        if ratio.metric.is_gated
+        if ratio.metric.is_gated and not ratio.is_offered
     ]
     return gate_of(figures, tuple(cell.cell for cell in comparison.invalid_cells), share)
 

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import msgspec
 
 from bench.results.estimate import Estimate, estimate
-from bench.results.latency import PERCENTILES, Latency, Percentile
+from bench.results.latency import P99, PERCENTILES, Latency, Percentile
 from bench.results.run import RunResult
 
 DISAGREE = 2.0
@@ -39,6 +39,8 @@ class LatencyOverRuns(msgspec.Struct, frozen=True):
     # Of all requests of all runs, from their histograms. None: some run has none, or the runs are of unlike
     # length or rate, so that their requests can't be put together.
     all_requests: Latency | None = None
+    service_p99: PercentileOverRuns | None = None  # open loop: from sent to answered
+    send_lag_p99: PercentileOverRuns | None = None  # open loop: from due to sent
 
     def of(self, percentile: Percentile) -> PercentileOverRuns | None:
         """None where it was not measured yet."""
@@ -52,13 +54,21 @@ def latency_over_runs(
     latencies = [run.latency_seconds for run in runs if run.latency_seconds is not None]
     if not latencies:
         return None
-    found = {}
-    for percentile in PERCENTILES:
-        values = [value for one in latencies if (value := percentile.of(one)) is not None]
-        found[percentile.name] = PercentileOverRuns(
-            estimate(values),
-            min(values, default=None),
-            max(values, default=None),
-            any(percentile.name in one.at_least for one in latencies),
-        )
-    return LatencyOverRuns(found, all_requests)
+    open_loops = [run.open_loop for run in runs if run.open_loop is not None]
+    return LatencyOverRuns(
+        {percentile.name: _over_runs(percentile, latencies) for percentile in PERCENTILES},
+        all_requests,
+        _over_runs(P99, [one.service_latency_seconds for one in open_loops]) if open_loops else None,
+        _over_runs(P99, [one.send_lag_seconds for one in open_loops]) if open_loops else None,
+    )
+
+
+def _over_runs(percentile: Percentile, latencies: Sequence[Latency | None]) -> PercentileOverRuns:
+    known = [one for one in latencies if one is not None]
+    values = [value for one in known if (value := percentile.of(one)) is not None]
+    return PercentileOverRuns(
+        estimate(values),
+        min(values, default=None),
+        max(values, default=None),
+        any(percentile.name in one.at_least for one in known),
+    )

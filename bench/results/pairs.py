@@ -54,6 +54,11 @@ def valid_runs(cell: CellSummary, runs: Sequence[RunResult]) -> tuple[RunResult,
     return tuple(run for run in runs_of(cell, runs) if run.valid)
 
 
+def maximum_runs(cell: CellSummary, runs: Sequence[RunResult]) -> tuple[RunResult, ...]:
+    """Its valid runs without those whose throughput is no maximum of the server."""
+    return tuple(run for run in valid_runs(cell, runs) if not any(reason.unranks for reason in run.reasons))
+
+
 def by_block(runs: Sequence[RunResult], measure: Measure) -> dict[int, float]:
     """The logarithm of each run's figure, by block. A figure that is not above 0 has none."""
     found = {run.block: measure(run) for run in runs}
@@ -90,8 +95,12 @@ def ratio_over_blocks(
 def paired_ratio(
     one: CellSummary, other: CellSummary, runs: Sequence[RunResult], measure: Measure = throughput
 ) -> PairRatio:
-    """``one``'s figure over ``other``'s, over the blocks in which both have a valid run."""
-    ours, theirs = (by_block(valid_runs(cell, runs), measure) for cell in (one, other))
+    """``one``'s figure over ``other``'s, over the blocks in which both have a valid run.
+
+    By throughput, these are runs that are a maximum of their server.
+    """
+    counted = maximum_runs if measure is throughput else valid_runs
+    ours, theirs = (by_block(counted(cell, runs), measure) for cell in (one, other))
     return ratio_over_blocks(ours, theirs)
 
 

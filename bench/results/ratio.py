@@ -82,6 +82,7 @@ class Change(Enum):
     WITHIN_NOISE = "within noise"
     NO_INTERVAL = "no interval"
     NOT_MEASURED = "not measured"
+    AS_OFFERED = "as offered"  # a rate that was stated and met: nobody's speed is in it
 
 
 class LogSpread(msgspec.Struct, frozen=True):
@@ -146,6 +147,7 @@ class Ratio(msgspec.Struct, frozen=True):
     runs_a: int  # how many runs have the figure
     runs_b: int
     difference: LogDifference | None = None  # what the interval is made of; None: there is none
+    is_offered: bool = False  # a and b are rates that were offered and met: their ratio says nothing
     is_claimed: bool = True  # Holm's method lets a difference stand among all figures
 
     @property
@@ -158,6 +160,8 @@ class Ratio(msgspec.Struct, frozen=True):
     @property
     def change(self) -> Change:
         """What the interval allows to say: a difference only if it lies wholly on one side of 1."""
+        if self.is_offered:
+            return Change.AS_OFFERED
         if self.median is None:
             return Change.NOT_MEASURED
         if self.low is None or self.high is None:
@@ -207,6 +211,12 @@ class Ratio(msgspec.Struct, frozen=True):
 
     def _margin(self, share: float) -> float:
         return -math.log(1 - share) if self.metric.more_is_better else math.log(1 + share)
+
+
+def offered_ratio(metric: Metric, a: Sequence[float], b: Sequence[float]) -> Ratio:
+    """Of rates that were offered and met, which don't spread: no interval of theirs would be of a server."""
+    middle_a, middle_b = (median(values) if values else None for values in (a, b))
+    return Ratio(metric, middle_a, middle_b, None, None, None, len(a), len(b), is_offered=True)
 
 
 def ratio_of(metric: Metric, a: Sequence[float], b: Sequence[float]) -> Ratio:

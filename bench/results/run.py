@@ -21,6 +21,7 @@ from bench.results.figures import (
     Timing,
     TreeCpu,
 )
+from bench.results.growth import Growth
 from bench.results.latency import Latency, borne_by
 from bench.results.proof import SettingProof
 from bench.results.quota import QuotaUse
@@ -73,6 +74,7 @@ class RunResult(msgspec.Struct, frozen=True):
     proof: tuple[SettingProof, ...] = ()  # of each setting of the server; empty: not known
     machine_speed: MachineSpeed | None = None  # by the yardstick, in both rests; None: it wasn't read
     attempt: int = 1  # from 1; 2 where the first try failed or was spoilt
+    rss_growth: Growth | None = None  # in the window; None: it was not sampled, or not kept
     quotas: tuple[QuotaUse, ...] = ()  # CPU quotas that held any of our processes in the window
     earlier_attempts: tuple[EarlierAttempt, ...] = ()  # in their order; () also in older results
     clocks: RunClocks | None = None  # what they did within the run; None: not known

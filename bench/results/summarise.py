@@ -16,6 +16,7 @@ from bench.results.cell import Cell
 from bench.results.course import cell_speed
 from bench.results.estimate import Estimate, estimate
 from bench.results.figures import Bytes, OpenLoop
+from bench.results.growth import growth_over
 from bench.results.latency import Latency, median_latency
 from bench.results.over_runs import latency_over_runs
 from bench.results.run import RunResult
@@ -122,6 +123,7 @@ def _cell_summary(cell: Cell, all_runs: Sequence[RunResult], all_requests: Laten
         latency_over_runs=latency_over_runs(used, all_requests),
         client=cell.client,
         load_on=cell.load_on,
+        rss_growth=growth_over([run.rss_growth for run in used if run.rss_growth is not None]),
         speed=cell_speed(used),
         unranked_because=unranked_because(valid),
     )

@@ -14,6 +14,7 @@ from bench.results.cell import Cell, SkippedCell
 from bench.results.course import CellSpeed
 from bench.results.estimate import Estimate
 from bench.results.figures import Bytes, OpenLoop
+from bench.results.growth import Growth
 from bench.results.latency import Latency, latency_schema
 from bench.results.over_runs import LatencyOverRuns
 from bench.spec import LoadPlace
@@ -51,6 +52,7 @@ class CellSummary(msgspec.Struct, frozen=True):
     latency_over_runs: LatencyOverRuns | None = None  # None: no run has a latency, or an older summary
     client: Client = USUAL_CLIENT
     load_on: LoadPlace = "loadgen"
+    rss_growth: Growth | None = None  # in the window, with its interval; None: no run has it
     speed: CellSpeed | None = None  # None: CPU per request isn't known, or the results are older
     # Why a valid cell's throughput is no maximum of its server, so that it ranks none; None: it is one.
     unranked_because: Reason | None = None

@@ -47,9 +47,14 @@ class Window(msgspec.Struct, frozen=True):
     measured_seconds: float | None = None
 
     @property
+    def real_seconds(self) -> float:
+        """What its counts are of."""
+        return self.measured_seconds or self.seconds
+
+    @property
     def requests_per_second(self) -> float:
-        return self.requests / (self.measured_seconds or self.seconds)
+        return self.requests / self.real_seconds
 
     @property
     def bytes_per_second(self) -> float:
-        return self.bytes_received / (self.measured_seconds or self.seconds)
+        return self.bytes_received / self.real_seconds

@@ -8,6 +8,7 @@ from statistics import median
 import msgspec
 
 from bench.results.figures import Bytes
+from bench.results.growth import Growth, growth_of
 from bench.samples.tree import KIB, Interval, Tree
 from bench.wire.samples import FullRow
 
@@ -56,6 +57,18 @@ def memory_of(tree: Tree, interval: Interval) -> Memory:
         rss=_spread(rss),
         pss=_spread(_full_sums(tree, interval, lambda process: process.pss_kib)),
         uss=_spread(_full_sums(tree, interval, lambda process: process.uss_kib)),
+    )
+
+
+def growth_in(tree: Tree, interval: Interval) -> Growth | None:
+    """How fast the tree's RSS grows in the interval; None where too little of it was sampled."""
+    start, end = interval
+    return growth_of(
+        [
+            (point.t, float(point.rss_bytes))
+            for point in tree.points
+            if start <= point.t <= end and point.processes and point.rss_bytes is not None
+        ]
     )
 
 

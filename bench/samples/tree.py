@@ -27,6 +27,39 @@ class Point(msgspec.Struct, frozen=True):
     unreadable: int = 0  # processes that could not be read
 
 
+class EndedChildren:
+    """CPU of children that came and went between two samples: their parents have it once they are waited for.
+
+    A parent is told all that a child used, which was counted already as far as the child was seen: that much
+    of the parent's growth is left out. What an unseen child used is counted in the reading that first tells.
+    """
+
+    def __init__(self) -> None:
+        self._seen: dict[int, float] = {}  # the parents, with what they were last told
+        self._counted: float = 0.0  # of children that have ended, and whose parent was told of none yet
+        self._alive: dict[int, float] = {}  # with the CPU that each was last seen with
+        self._first: frozenset[int] | None = None  # those of the first sample, where counting starts
+
+    def unseen(self, processes: Sequence[ProcessRow], full: Sequence[FullRow]) -> float:
+        """CPU seconds of ended children that no sample has shown, as far as this one tells of them."""
+        alive = {row.pid: row.cpu_seconds or 0.0 for row in processes}
+        for pid in self._alive.keys() - alive.keys():
+            self._counted += self._alive[pid] + self._seen.pop(pid, 0.0)
+        self._alive = alive
+        if self._first is None:
+            self._first = frozenset(alive)
+        told = 0.0
+        for row in full:
+            if row.children_seconds is None:
+                continue
+            before = self._seen.get(row.pid, row.children_seconds if row.pid in self._first else 0.0)
+            told += max(0.0, row.children_seconds - before)
+            self._seen[row.pid] = row.children_seconds
+        unseen = max(0.0, told - self._counted)
+        self._counted = max(0.0, self._counted - told)
+        return unseen
+
+
 class Tree(msgspec.Struct, frozen=True):
     """All samples of one target's process tree."""
 
@@ -47,14 +80,16 @@ class Cpu(msgspec.Struct, frozen=True):
 def tree_of(samples: Samples, target: str) -> Tree:
     """The tree of ``target`` in every sample that has it.
 
-    A process that ends keeps the CPU seconds it was last seen with; one that appears brings all of its own,
-    except in the first sample, which is where counting starts. Raises ResultError for an unknown target.
+    A process that ends keeps the CPU seconds it was last seen with, and what it used after that comes with
+    its parent's next full reading; one that appears brings all of its own, except in the first sample, which
+    is where counting starts. Raises ResultError for an unknown target.
     """
     _check_target(samples, target)
     points: list[Point] = []
     rows: list[tuple[ProcessRow, ...]] = []
     fulls: list[tuple[float, tuple[FullRow, ...]]] = []
     last_seen: dict[int, float] = {}
+    ended = EndedChildren()
     total_seconds = 0.0
     for sample in samples.samples:
         t = samples.time_of(sample.monotonic_seconds)
@@ -63,7 +98,7 @@ def tree_of(samples: Samples, target: str) -> Tree:
         processes = sample.processes.get(target)
         if processes is None:
             continue
-        used = cpu_since(last_seen, processes)
+        used = cpu_since(last_seen, processes) + ended.unseen(processes, sample.full.get(target, ()))
         total_seconds += used if points else 0.0
         points.append(_point(t, processes, total_seconds))
         rows.append(processes)

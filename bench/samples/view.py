@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from bench.results.figures import NetworkUse
+from bench.results.growth import Growth
 from bench.results.quota import QuotaUse
 from bench.samples.cost import agent_cost
 from bench.samples.host import HostCpu, host_cpu, network_use
-from bench.samples.memory import Phases, TreeBytes, memory_over
+from bench.samples.memory import Phases, TreeBytes, growth_in, memory_over
 from bench.samples.processes import ProcessChange, core_shares_by_process, processes_of
 from bench.samples.quotas import quota_use
 from bench.samples.read import Samples
@@ -39,6 +40,10 @@ class HostSamples:
     def memory(self, target: str, *, idle: Interval | None, after: Interval | None) -> TreeBytes:
         """Memory at rest before the load, in the window, and at rest after it."""
         return memory_over(self.tree(target), Phases(idle, self.window, after))
+
+    def growth(self, target: str) -> Growth | None:
+        """How fast its RSS grows in the window; None where too little of it was sampled."""
+        return growth_in(self.tree(target), self.window)
 
     def cpu(self, target: str) -> Cpu | None:
         """None where less than one sampling interval of the window was sampled."""

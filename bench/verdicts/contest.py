@@ -15,7 +15,7 @@ import msgspec
 
 from bench.judge.rules.rates import is_server_behind
 from bench.results.latency import P99
-from bench.results.pairs import by_block, ratio_over_blocks, valid_runs
+from bench.results.pairs import by_block, maximum_runs, ratio_over_blocks, valid_runs
 from bench.results.ratio import METRICS, Metric
 from bench.results.run import RunResult
 from bench.results.summary import CellSummary, Summary
@@ -205,11 +205,7 @@ def _pair(one: CellSummary, other: CellSummary, figures: dict[str, Figures], met
 
 def _figures(metric: Metric, cell: CellSummary, runs: Sequence[RunResult]) -> Figures:
     """By block, so that more is better. Of throughput, runs that are no maximum are left out."""
-    made = [
-        run
-        for run in valid_runs(cell, runs)
-        if metric is not THROUGHPUT or not any(reason.unranks for reason in run.reasons)
-    ]
+    made = maximum_runs(cell, runs) if metric is THROUGHPUT else valid_runs(cell, runs)
     found = by_block(made, metric.of)
     return found if metric.more_is_better else {block: -value for block, value in found.items()}
 

@@ -6,6 +6,7 @@ from bench.results.figures import Bytes
 from bench.results.summary import CellSummary
 from reports.charts.panels import DotRow, Figure, Mark, dot_panel, linear_axis, mark_key, slug, spoken
 from reports.tables.table import Table, TableRow, named, numbers, tone, words
+from reports.words.memory import MemoryKind, amounts, by_memory, kind_of
 from reports.words.numbers import megabytes
 from reports.words.verdicts import Labelled
 
@@ -14,9 +15,11 @@ def memory_peaks_figure(contests: Labelled) -> Figure:
     cells = [cell for _, contest in contests for cell in contest.cells]
     highest = max((cell.rss_bytes.peak or 0 for cell in cells), default=0) / 1e6
     axis = linear_axis("MB", highest, ",.0f")
+    kind = kind_of(contests)
     panels, tables = [], []
     for label, contest in contests:
-        rows = [_memory_row(cell) for cell in contest.cells]
+        cells_here = by_memory(contest.cells, kind)
+        rows = [_memory_row(cell, kind) for cell in cells_here]
         panels.append(
             dot_panel(
                 f"memory-{slug(label)}",
@@ -40,7 +43,7 @@ def memory_peaks_figure(contests: Labelled) -> Figure:
                         ),
                         tone(cell),
                     )
-                    for cell in contest.cells
+                    for cell in cells_here
                 ),
             )
         )
@@ -50,14 +53,15 @@ def memory_peaks_figure(contests: Labelled) -> Figure:
     return Figure(
         "memory-peaks",
         "Peak memory",
-        "All of a server’s processes, summed. The axes begin at 0 and are the same. Less is better.",
+        f"All of a server’s processes, summed. The figures are of {kind}, and so is the order, by the median "
+        "under load. The axes begin at 0 and are the same. Less is better.",
         tuple(keys),
         tuple(panels),
         tuple(tables),
     )
 
 
-def _memory_row(cell: CellSummary) -> DotRow:
+def _memory_row(cell: CellSummary, kind: MemoryKind) -> DotRow:
     marks = []
     if cell.rss_bytes.idle is not None:
         marks.append(Mark(cell.rss_bytes.idle / 1e6, "bar", "mark s4", 3.5))
@@ -66,7 +70,8 @@ def _memory_row(cell: CellSummary) -> DotRow:
         marks.append(Mark(pss / 1e6, "diamond", "mark s1", 4.0))
     if cell.rss_bytes.peak is not None:
         marks.append(Mark(cell.rss_bytes.peak / 1e6, "circle", "mark s0", 4.0))
-    return DotRow(named(cell), megabytes(cell.rss_bytes.peak), tuple(marks), None, is_refused=not cell.valid)
+    shown = megabytes(_peak(amounts(cell, kind)))
+    return DotRow(named(cell), shown, tuple(marks), None, is_refused=not cell.valid)
 
 
 def _peak(amounts: Bytes | None) -> int | None:

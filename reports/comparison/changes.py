@@ -14,7 +14,17 @@ from bench.results.gate import Gate, Unsettled
 from bench.results.pairs import PairRatio
 from bench.results.ratio import Change, Metric, Ratio
 from bench.results.summary import CellSummary
-from reports.words.numbers import MISSING, counted, listed, megabytes, microseconds, milliseconds, rate, times
+from reports.words.numbers import (
+    MISSING,
+    counted,
+    listed,
+    megabytes,
+    microseconds,
+    milliseconds,
+    rate,
+    times,
+    times_beside_one,
+)
 from reports.words.sentences import EndpointAnswer, refused_because
 
 NO_INTERVAL = (
@@ -105,6 +115,7 @@ def headline(comparison: Comparison) -> str:
         Change.WITHIN_NOISE: "no difference beyond noise in {}",
         Change.NO_INTERVAL: "no interval in {}",
         Change.NOT_MEASURED: "no ratio in {}",
+        Change.AS_OFFERED: "as many as were offered in {}",
     }
     parts = [text.format(counts[change]) for change, text in words.items() if counts[change]]
     if comparison.invalid_cells:
@@ -123,7 +134,7 @@ def answer(group: DifferenceGroup) -> EndpointAnswer:
     if not valid:
         return EndpointAnswer(group.label, "refused", f"No comparison on {group.label}.", (), refusals)
     sentence = f"On {group.label}, {_by_change(valid)}."
-    sure = all(cell.ratios[0].low is not None for cell in valid)
+    sure = all(cell.ratios[0].low is not None or cell.ratios[0].is_offered for cell in valid)
     tone = "sure" if sure and not refusals else "open"
     return EndpointAnswer(group.label, tone, sentence, others, refusals)
 
@@ -234,6 +245,7 @@ def _by_change(cells: Sequence[CellComparison]) -> str:
         (Change.WITHIN_NOISE, "no difference beyond noise with {}"),
         (Change.NO_INTERVAL, "B’s requests/s over A’s, with no interval, are {}"),
         (Change.NOT_MEASURED, "no ratio with {}"),
+        (Change.AS_OFFERED, "A and B answered all that was offered with {}"),
     ):
         found = [cell for cell in cells if cell.ratios[0].change is change]
         if found:
@@ -247,7 +259,8 @@ def _server_ratio(cell: CellComparison) -> str:
         return cell.cell.server
     if ratio.low is None or ratio.high is None:
         return f"{times(ratio.median)} ({cell.cell.server})"
-    return f"{cell.cell.server} ({times(ratio.median)} times, {times(ratio.low)} to {times(ratio.high)})"
+    middle, low, high = map(times_beside_one, (ratio.median, ratio.low, ratio.high))
+    return f"{cell.cell.server} ({middle} times, {low} to {high})"
 
 
 def _other_figure(cells: Sequence[CellComparison], index: int) -> str:
@@ -273,10 +286,14 @@ def _reason(summary: CellSummary) -> str:
 def _of(ratio: PairRatio) -> str:
     if ratio.mean is None or ratio.low is None or ratio.high is None:
         return "an unknown part of"
-    return f"{times(ratio.mean)} times ({times(ratio.low)} to {times(ratio.high)})"
+    return _times_words(ratio.mean, ratio.low, ratio.high)
 
 
 def _of_inverse(ratio: PairRatio) -> str:
     if ratio.mean is None or ratio.low is None or ratio.high is None:
         return "an unknown part of"
-    return f"{times(1 / ratio.mean)} times ({times(1 / ratio.high)} to {times(1 / ratio.low)})"
+    return _times_words(1 / ratio.mean, 1 / ratio.high, 1 / ratio.low)
+
+
+def _times_words(middle: float, low: float, high: float) -> str:
+    return f"{times_beside_one(middle)} times ({times_beside_one(low)} to {times_beside_one(high)})"

@@ -105,7 +105,7 @@ def notes(comparison: Comparison) -> tuple[str, ...]:
     sentences = []
     if Change.NO_INTERVAL in changes:
         sentences.append(NO_INTERVAL)
-    if changes - {Change.NO_INTERVAL, Change.NOT_MEASURED}:
+    if changes - {Change.NO_INTERVAL, Change.NOT_MEASURED, Change.AS_OFFERED}:
         sentences.append(INTERVALS)
     blocks = [one.plan.profile.blocks for one in (comparison.a, comparison.b)]
     if blocks[0] != blocks[1]:

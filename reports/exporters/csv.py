@@ -42,6 +42,12 @@ _CSV_COLUMNS = (
     "rss_after_bytes",
     "pss_median_bytes",
     "uss_median_bytes",
+    "pss_idle_bytes",
+    "pss_peak_bytes",
+    "pss_after_bytes",
+    "rss_growth_bytes_per_second",
+    "rss_growth_bytes_per_second_low",
+    "rss_growth_bytes_per_second_high",
     "cpu_seconds_per_request",
     "failures",
     "limit",
@@ -73,6 +79,7 @@ def cells_csv(summary: Summary, contests: Labelled = ()) -> str:
 
 def _csv_row(cell: CellSummary, rank: int | None) -> tuple[object, ...]:
     figures, latency, rss = cell.requests_per_second, cell.latency_seconds, cell.rss_bytes
+    pss, growth = cell.pss_bytes, cell.rss_growth
     return (
         cell.server,
         cell.server_version,
@@ -97,8 +104,10 @@ def _csv_row(cell: CellSummary, rank: int | None) -> tuple[object, ...]:
         rss.median,
         rss.peak,
         rss.after,
-        cell.pss_bytes.median if cell.pss_bytes else None,
+        pss.median if pss else None,
         cell.uss_bytes.median if cell.uss_bytes else None,
+        *((pss.idle, pss.peak, pss.after) if pss else (None,) * 3),
+        *((growth.bytes_per_second, growth.low, growth.high) if growth else (None,) * 3),
         cell.cpu_seconds_per_request,
         cell.failures,
         cell.limit,

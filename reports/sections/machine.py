@@ -16,9 +16,9 @@ def _parts(results: Results) -> tuple[Part, ...]:
         return ()
     return (
         Paragraph(
-            "The same fixed work is done on the server’s cores before and after every load, while the server "
-            f"idles. In the slowest run it took {percent(moved)} longer than in the fastest: that was the "
-            "machine, and no server."
+            "The same fixed work is done on the server’s cores before and after every load, while the "
+            f"server idles. In the slowest run it took {percent(moved)} longer than in the fastest. A "
+            "server that does nothing at rest has no part in that."
         ),
         figure,
     )

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from bench.results.figures import OpenLoop
 from bench.results.latency import P99, PERCENTILES
 from bench.results.summary import CellSummary
 from bench.verdicts.contest import Contest
 from reports.tables.table import Table, TableRow, named, numbers, tone, words
 from reports.words.latency import latency_ms, latency_notes
 from reports.words.numbers import MISSING, rate
-from reports.words.over_runs import interval_of, milliseconds_of, of_all_requests
+from reports.words.over_runs import interval_of, milliseconds_of, of_all_requests, send_lag_p99, service_p99
 from reports.words.rates import RateGroup, achieved_rate, ended_early, tail_against_next
 
 # The median and the tail: what lies between tells little more.
@@ -51,7 +50,9 @@ def _row(cell: CellSummary, against: str) -> TableRow:
             interval_of(cell, P99),
             against,
             of_all_requests(cell, P99),
-            *_parts(cell.open_loop),
+            service_p99(cell),
+            send_lag_p99(cell),
+            MISSING if cell.open_loop is None else f"{cell.open_loop.backlog_dropped:,}",
         ),
         tone(cell),
     )
@@ -66,13 +67,3 @@ def _offered(cell: CellSummary) -> str:
 def _achieved(cell: CellSummary) -> str:
     ended = ended_early(cell)
     return f"{rate(achieved_rate(cell))} ({ended})" if ended else rate(achieved_rate(cell))
-
-
-def _parts(found: OpenLoop | None) -> tuple[str, str, str]:
-    if found is None:
-        return MISSING, MISSING, MISSING
-    return (
-        latency_ms(found.service_latency_seconds, "p99"),
-        latency_ms(found.send_lag_seconds, "p99"),
-        f"{found.backlog_dropped:,}",
-    )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bench.results.latency import Percentile
+from bench.results.latency import P99, Latency, Percentile
 from bench.results.over_runs import PercentileOverRuns
 from bench.results.summary import CellSummary
 from reports.words.latency import AT_LEAST, latency_ms
@@ -24,11 +24,28 @@ def over_runs(cell: CellSummary, percentile: Percentile) -> PercentileOverRuns |
 
 def milliseconds_of(cell: CellSummary, percentile: Percentile) -> str:
     """``12.3``; ``6.80 to 182`` where the runs disagree; a dash where the requests were too few."""
-    found = over_runs(cell, percentile)
-    if found is not None and found.do_runs_disagree:
-        bound = AT_LEAST if found.at_least else ""
-        return f"{milliseconds(found.least)} to {bound}{milliseconds(found.greatest)}"
-    return latency_ms(cell.latency_seconds, percentile.name)
+    return _range_or_middle(over_runs(cell, percentile), cell.latency_seconds, percentile)
+
+
+def service_p99(cell: CellSummary) -> str:
+    """From sent to answered, in ms, as ``milliseconds_of``."""
+    known, found = cell.latency_over_runs, cell.open_loop
+    over = None if known is None else known.service_p99
+    return _range_or_middle(over, None if found is None else found.service_latency_seconds, P99)
+
+
+def send_lag_p99(cell: CellSummary) -> str:
+    """From due to sent, in ms, as ``milliseconds_of``."""
+    known, found = cell.latency_over_runs, cell.open_loop
+    over = None if known is None else known.send_lag_p99
+    return _range_or_middle(over, None if found is None else found.send_lag_seconds, P99)
+
+
+def _range_or_middle(over: PercentileOverRuns | None, middle: Latency | None, percentile: Percentile) -> str:
+    if over is not None and over.do_runs_disagree:
+        bound = AT_LEAST if over.at_least else ""
+        return f"{milliseconds(over.least)} to {bound}{milliseconds(over.greatest)}"
+    return latency_ms(middle, percentile.name)
 
 
 def interval_of(cell: CellSummary, percentile: Percentile) -> str:

@@ -356,7 +356,7 @@ def at_a_rate(run: RunResult, planned: PlannedRun) -> RunResult:
     quick = 1 / maximum / max(0.02, 1 - achieved / maximum)
     service = _latency_of(quick)
     lag = _latency_of(0.8 if is_behind else 2e-5)
-    behind = ServerBehindRate(float(offered), achieved, None, "using 1.00 of 1 cores")
+    behind = ServerBehindRate(float(offered), achieved, None, "using 1.00 of 1 core")
     return msgspec.structs.replace(
         run,
         cell=planned.cell,

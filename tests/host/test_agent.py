@@ -374,7 +374,7 @@ def test_a_request_that_cannot_be_met_is_refused_with_its_reason(
     [
         (b"{nonsense", "not JSON"),
         (b"[1]", "do is None"),
-        (b'{"do":"dance"}', "do is 'dance', not one of begin, peek, end"),
+        (b'{"do":"dance"}', "do is 'dance', not one of begin, peek, gauge, end"),
         (b'{"do":"begin","run":"a","targets":{"server":"1"}}', "Begin.targets['server'] is '1'"),
         (b'{"do":"begin","run":"a"}', "Begin.targets is missing"),
     ],

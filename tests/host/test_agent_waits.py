@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 
 from bench.samples.host import host_cpu, network_use
@@ -19,7 +20,7 @@ from bench.wire.agent import Begin
 from remote.onhost.agent import host, linux, portable
 from remote.onhost.agent.run import SampledRun
 from tests.helpers.own_cgroup import cpu_quota, joining
-from tests.helpers.process_trees import BUSY, READY, line_of, program
+from tests.helpers.process_trees import BUSY, READY, line_of, program, say
 from tests.helpers.running_agent import RunningAgent, whole
 from tests.helpers.waiting import until
 
@@ -185,3 +186,32 @@ def test_files_of_threads_are_closed_with_their_process() -> None:
         child.kill()
     assert len(os.listdir("/proc/self/fd")) == before  # noqa: PTH208
     reader.close()
+
+
+CHILD = "import time\nend = time.process_time() + 0.04\nwhile time.process_time() < end: pass"
+SHORT_LIVED = f"""
+import subprocess, sys
+CHILD = {CHILD!r}
+print('ready', flush=True)
+sys.stdin.readline()
+for _ in range(25):
+    subprocess.run([sys.executable, '-S', '-c', CHILD])
+print('done', flush=True)
+sys.stdin.read()
+"""
+
+
+@needs_linux
+def test_cpu_of_children_that_live_for_a_moment_is_counted(running: RunningAgent) -> None:
+    """They come and go between two samples: their parent's own count of them has what the samples lack."""
+    with program(SHORT_LIVED) as server:
+        assert line_of(server) == "ready"
+        running.begin(server=server.pid)
+        say(server, "")
+        assert line_of(server) == "done"
+        children = psutil.Process(server.pid).cpu_times()
+        samples = running.end()
+    used = tree_of(samples, "server").points[-1].cpu_seconds
+    spent = children.children_user + children.children_system
+    assert spent > 1.0
+    assert used == pytest.approx(spent, rel=0.15)

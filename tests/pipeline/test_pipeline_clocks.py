@@ -118,10 +118,10 @@ def assert_no_harm(runs: Sequence[dict[str, Any]]) -> None:
         seconds = [second for second in one["seconds"] if second["in_window"]]
         assert len(seconds) == 2, name
         if one["cell"]["rate_per_second"]:
-            assert [second["requests"] for second in seconds] == pytest.approx([RATE] * 2, abs=0.1 * RATE), (
+            assert [second["requests"] for second in seconds] == pytest.approx([RATE] * 2, abs=0.3 * RATE), (
                 name
             )
-            assert one["requests_per_second"] == pytest.approx(RATE, rel=0.1), name
+            assert one["requests_per_second"] == pytest.approx(RATE, rel=0.2), name
         assert one["timing"]["total_seconds"] < RUN_SECONDS_AT_MOST, name
         counts = one["counts"]
         assert counts["engine"] == counts["locust"] == counts["spool"] > 0, name

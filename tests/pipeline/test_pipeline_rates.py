@@ -32,6 +32,7 @@ after_rest_seconds = 0.2
 """
 # A busy machine voids runs, which is what status 60 says; what is asserted here holds for them, too.
 MEASURED = (0, 60)
+TRIES = ("twice", "again", "once-more")
 
 
 class Place(msgspec.Struct, frozen=True):
@@ -61,16 +62,24 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
 
 
 def test_a_share_is_one_rate_in_all_blocks_and_is_of_the_closed_loops_of_all(place: Place) -> None:
-    done = run(*place.bench("twice", "--profile", "twice", "--rate", "30%"))
-    assert done.status in MEASURED, done.stderr
-    runs = run_results(place.results / "twice")
-    assert [one["cell"]["rate_share"] for one in runs] == [None, None, 0.3, 0.3]
-    assert [one["block"] for one in runs] == [1, 2, 1, 2]
-    reached = [one["requests_per_second"] for one in runs[:2] if one["valid"]]
+    for name in TRIES:
+        done = run(*place.bench(name, "--profile", "twice", "--rate", "30%"))
+        assert done.status in MEASURED, done.stderr
+        runs = run_results(place.results / name)
+        closed = [one for one in runs if one["cell"]["rate_share"] is None]
+        assert [one["block"] for one in closed] == [1, 2] and runs[:2] == closed, "they come first"
+        reached = [one["requests_per_second"] for one in closed if one["valid"]]
+        if reached:
+            break
+        # Others had the machine: without a maximum there is no share of it.
+        assert len(runs) == 2 and "no valid closed-loop run shows the maximum" in done.stderr
+    else:
+        pytest.skip("other programs voided every closed loop on this machine")
+    assert [(one["cell"]["rate_share"], one["block"]) for one in runs[2:]] == [(0.3, 1), (0.3, 2)]
     offered = [one["open_loop"] for one in runs[2:]]
-    assert len({one["offered_rate_per_second"] for one in offered}) == 1
-    assert {one["own_maximum_per_second"] for one in offered} == {sum(reached) / len(reached)}
-    assert offered[0]["offered_rate_per_second"] == float(f"{0.3 * sum(reached) / len(reached):.3g}")
+    maximum = sum(reached) / len(reached)
+    assert {one["own_maximum_per_second"] for one in offered} == {maximum}
+    assert {one["offered_rate_per_second"] for one in offered} == {float(f"{0.3 * maximum:.3g}")}
 
 
 def test_a_rate_that_can_not_be_met_ends_after_some_seconds(place: Place) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -12,8 +13,9 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from bench.judge.rules.speed import CoresBusyAtRest
+from bench.judge.rules.speed import CoresBusyAtRest, MachineSpeedOff
 from bench.results.run import RunResult
+from bench.results.speed import HostSpeed, SpeedReading, WorkTime
 from bench.results.store import Store
 from tests.helpers.ports import free_port
 from tests.helpers.program import LOCAL_INVENTORY, run, work_folder
@@ -39,12 +41,12 @@ class Here(msgspec.Struct, frozen=True):
     catalogue: Path
     results: Path
 
-    def runs(self, name: str) -> list[RunResult]:
+    def runs(self, name: str, *more: str) -> list[RunResult]:
         """Made now. Other programs of this machine may void them: that is no part of these tests."""
         run(
             *("bench", "--hosts", str(self.inventory), "--catalogue", str(self.catalogue)),
             *("--profile", "speed", "--servers", "uvicorn", "--endpoints", "shortbody"),
-            *("--results", str(self.results), "--name", name, "--port", str(free_port())),
+            *("--results", str(self.results), "--name", name, "--port", str(free_port()), *more),
         )
         return sorted(Store.open(self.results, name).read_runs(), key=lambda one: one.position)
 
@@ -92,6 +94,33 @@ def test_each_run_has_the_machines_speed_before_and_after_its_load(here: Here) -
     assert first.machine_speed is not None and second.machine_speed is not None
     assert first.machine_speed.usual_seconds is None
     assert second.machine_speed.usual_seconds == pytest.approx(first.machine_speed.server.seconds)
+
+
+def test_a_machine_half_as_fast_as_in_the_run_before_has_the_run_made_again_and_marked(here: Here) -> None:
+    """The first run as a machine twice as fast would have left it; the second is made here and now."""
+    first, second = here.runs("before")
+    store = Store.open(here.results, "before")
+    for one in (first, second):
+        shutil.rmtree(store.runs_directory / one.run_id)
+    shutil.rmtree(store.attempts_directory, ignore_errors=True)
+    assert first.machine_speed is not None
+    faster = HostSpeed(*map(_twice_as_fast, (first.machine_speed.server.before, None)))
+    speed = msgspec.structs.replace(first.machine_speed, server=faster)
+    store.write_run(msgspec.structs.replace(first, machine_speed=speed, earlier_attempts=()), {})
+    _, again = here.runs("before", "--resume")
+    assert again.attempt == 2
+    assert {MachineSpeedOff.code()} <= {one.code for tried in again.earlier_attempts for one in tried.reasons}
+    assert "slower than in the runs before" in " ".join(reason.text for reason in again.reasons)
+
+
+def _twice_as_fast(reading: SpeedReading | None) -> SpeedReading | None:
+    if reading is None:
+        return None
+    half = [
+        WorkTime(one.cpu_median / 2, one.cpu_min / 2, one.wall_median / 2, one.wall_min / 2)
+        for one in (reading.computing, reading.kernel)
+    ]
+    return msgspec.structs.replace(reading, computing=half[0], kernel=half[1])
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux pins a process to a core")

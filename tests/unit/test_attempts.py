@@ -23,7 +23,7 @@ from reports.words.attempts import measured_again
 from tests.helpers.plan_bed import PLAN, RESULTS, Bed
 from tests.helpers.results_example import QUICK, Example, example
 
-WHY = "other programs took 0.64 of the 1 cores that the server may use"
+WHY = "other programs took 0.64 of the 1 core that the server may use"
 NOISE = Reason(sorted(MACHINE_REASONS)[0], WHY, "Stop what else runs", invalidates=True)
 FIRST = PLAN.runs[0]
 COUNTS = RESULTS[FIRST.id]

@@ -304,3 +304,12 @@ def test_a_profile_that_measures_nothing_is_refused(tmp_path: Path, field: str, 
     path = written(tmp_path, "\n".join(["[profiles.mine]", *lines]))
     with pytest.raises(CatalogueError, match=f"mine: {field} too small"):
         load_profiles(path)
+
+
+def test_no_table_of_the_catalogues_page_lists_a_field_twice() -> None:
+    """Seen: clients, load_on, load_workers_in_all and version_set twice in the table of profiles."""
+    tables = re.findall(r"(?:^\|.*\n)+", (ROOT / "docs" / "catalogue.md").read_text(), re.MULTILINE)
+    assert len(tables) >= 5
+    for table in tables:
+        fields = re.findall(r"^\| (`[^|]+`) \|", table, re.MULTILINE)
+        assert len(fields) == len(set(fields)), fields

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+import time
+
 import pytest
 
 from bench.environment.clocks import ClockReading
@@ -11,7 +14,9 @@ from bench.judge.reason import Reason
 from bench.results.clocks import ClockEvidence, HostClock, RunClocks, run_clocks
 from bench.samples.read import parse_samples
 from bench.wire.guard import ClockTime
+from loadgen.onhost.engine.tally import SliceClock
 from remote.guarded import _clock_reading
+from tests.helpers.program import ROOT
 from tests.helpers.samples_example import MONOTONIC, WALL, end, full, head, sample
 
 STEPS = (0.6, -0.6, 5.0, -5.0, 60.0, -60.0)
@@ -101,3 +106,36 @@ def test_an_offset_is_half_a_round_trip_exact_whatever_the_time_of_day_is() -> N
     assert one.error == pytest.approx(0.1)
     assert one.at == pytest.approx(10.1)
     assert one.wall_lead == pytest.approx(WALL + 7.0 - 1000.1)
+
+
+STAMPS = {
+    "session/measure.py": "when a run began, for readers; and whether ours was set meanwhile",
+    "remote/guarded.py": "whether a host's time of day was set, and how far it is from ours",
+    "remote/facts.py": "how far a host's time of day is from ours, for hosts.check",
+    "remote/onhost/bootstrap/probe.py": "the host's end of that",
+    "remote/onhost/guard/verbs/lease.py": "both clocks of the host, at one moment",
+    "remote/onhost/agent/run.py": "whether the host's time of day was set within a run",
+    "remote/onhost/guard/record.py": "the times in a log",
+    "remote/onhost/guard/become.py": "since when another session holds the host, for readers",
+    "remote/guard_link.py": "the same, in minutes",
+    "loadgen/onhost/worker/engine_worker.py": "a field of Locust's statistics that nothing of ours reads",
+}
+"""Where the time of day is looked at, and what for: never for a wait, a deadline or a window."""
+
+
+def test_nothing_but_time_stamps_goes_by_the_time_of_day() -> None:
+    rooms = ("bench", "inventory", "testapp", "remote", "loadgen", "reports", "session")
+    found = {
+        str(path.relative_to(ROOT))
+        for room in rooms
+        for path in (ROOT / room).rglob("*.py")
+        if re.search(r"\btime\.time(_ns)?\(", path.read_text())
+    }
+    assert found == set(STAMPS)
+
+
+def test_the_counter_of_the_engine_is_the_hosts_monotonic_clock() -> None:
+    """The guard reads one and the engine the other: an epoch holds for both."""
+    before = time.perf_counter_ns()
+    clock = SliceClock(time.monotonic() + 5.0, 1_000.0)
+    assert clock.epoch_nanoseconds - before == pytest.approx(1_005 * 10**9, abs=10**9)

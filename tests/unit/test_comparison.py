@@ -13,10 +13,11 @@ from hypothesis import strategies as st
 
 from bench.errors import UnlikePlans
 from bench.judge.reason import Reason
+from bench.judge.rules.rates import ServerBehindRate
 from bench.plan.locustfile import UserLocustfile
 from bench.results.comparison import Comparison, compare
 from bench.results.gate import gate, gate_error
-from bench.results.likeness import plan_differences
+from bench.results.likeness import plan_differences, without_environment
 from bench.results.ratio import METRICS, Change, Ratio, ratio_of
 from bench.results.run import RunResult
 from bench.spec import Profile
@@ -356,6 +357,61 @@ def test_throughput_of_servers_that_nothing_held_back_passes_no_gate() -> None:
 def test_without_intervals_the_gate_decides_nothing() -> None:
     found = gate(compare(measured(example(QUICK)), measured(scaled(other(profile=QUICK), 0.5))), 0.05)
     assert not found.worse and len(found.unsettled) == 27
+
+
+def at_share(run: RunResult) -> bool:
+    return run.cell.rate_share is not None
+
+
+def test_a_share_of_a_lower_maximum_is_no_slower_server() -> None:
+    """Each side's share is one rate in all blocks, so the ratio would seem sure: it is of two maxima."""
+    rated, later = example(RATED), other(profile=RATED)
+
+    def lower(run: RunResult) -> RunResult:
+        assert run.open_loop is not None
+        offered = 0.9 * run.open_loop.offered_rate_per_second
+        found = msgspec.structs.replace(
+            run.open_loop, offered_rate_per_second=offered, achieved_rate_per_second=offered
+        )
+        return msgspec.structs.replace(run, requests_per_second=offered, open_loop=found)
+
+    found = compare(measured(rated), measured(later.changed(at_share, lower)))
+    met = [cell for cell in found.cells if cell.cell.rate_share is not None]
+    assert len(met) == 9
+    assert {cell.ratios[0].change for cell in met} == {Change.AS_OFFERED}
+    assert all(cell.ratios[0].a is not None and cell.ratios[0].low is None for cell in met)
+    judged = gate(found, 0.05)
+    told = [*judged.worse, *((one.cell, one.ratio) for one in judged.unsettled)]
+    assert not any(cell.rate_share is not None and ratio.metric is RATE for cell, ratio in told)
+
+
+def test_a_rate_that_b_no_longer_meets_is_worse() -> None:
+    at_500 = next(run.cell for run in example(RATED).runs if run.cell.rate_per_second == 500.0)
+
+    def behind(run: RunResult) -> RunResult:
+        missed = ServerBehindRate(500.0, 400.0, None, "using 1.00 of 1 cores").as_reason()
+        return msgspec.structs.replace(run, requests_per_second=400.0 + run.block, reasons=(missed,))
+
+    slower = other(profile=RATED).changed(
+        lambda run: msgspec.structs.replace(run.cell, environment=at_500.environment) == at_500, behind
+    )
+    found = compare(measured(example(RATED)), measured(slower))
+    (cell,) = [one for one in found.cells if one.cell == without_environment(at_500)]
+    assert cell.ratios[0].change is Change.WORSE
+    assert (cell.cell, cell.ratios[0]) in gate(found, 0.05).worse
+
+
+def test_a_p99_that_requests_are_too_few_for_is_undecided() -> None:
+    def few(run: RunResult) -> RunResult:
+        assert run.latency_seconds is not None
+        latency = msgspec.structs.replace(run.latency_seconds, p99=None, p99_9=None, p99_99=None)
+        return msgspec.structs.replace(run, latency_seconds=latency)
+
+    where = is_cell("uvicorn", "orders")
+    found = compare(measured(example().changed(where, few)), measured(other().changed(where, few)))
+    assert ratio(found, "uvicorn", "orders", P99).change is Change.NOT_MEASURED
+    unsettled = [(one.cell.server, one.ratio.metric) for one in gate(found, 0.05).unsettled]
+    assert ("uvicorn", P99) in unsettled
 
 
 def test_rated_cells_are_compared_and_never_ranked() -> None:

@@ -105,6 +105,24 @@ def test_the_mean_of_6_8_and_182_ms_is_nobodys_tail() -> None:
     assert "6.80 to 182" in shown and "6.80 to 182" in {row.p99 for row in rows}
 
 
+def test_parts_of_a_latency_have_their_range_too_where_runs_disagree() -> None:
+    parts = {1: (0.0061, 0.0001), 2: (0.0062, 0.0002), 3: (0.150, 0.0002)}
+
+    def change(run: RunResult) -> RunResult:
+        assert run.open_loop is not None
+        service, lag = (Latency(p99, p99, p99, None, p99, p99) for p99 in parts[run.block])
+        found = msgspec.structs.replace(run.open_loop, service_latency_seconds=service, send_lag_seconds=lag)
+        return msgspec.structs.replace(run, open_loop=found)
+
+    own = at_500(example(RATED), "daphne").cell
+    made = example(RATED).changed(lambda run: run.cell == own, change)
+    table = rates_table(rate_groups(made.plan, summarise(made.plan, made.runs))[0])
+    titles = [column.title for column in table.columns]
+    shown = next(row.cells for row in table.rows if row.cells[:2] == ("daphne", "500"))
+    assert shown[titles.index("Service p99, ms")] == "6.10 to 150"
+    assert shown[titles.index("Send lag p99, ms")] == "0.20"
+
+
 def test_a_single_run_has_no_interval_and_says_so() -> None:
     made = with_p99(example(RATED), "daphne", "shortbody", {2: 0.0124})
     assert tail_words(at_500(made, "daphne"), P99) == "12.4 ms (one run: no interval)"

@@ -14,7 +14,7 @@ import pytest
 
 from bench.catalogue.read import load_profiles
 from bench.errors import CatalogueError, UsageError
-from bench.judge.figures import CpuUse, HostUse, LoadUse, RunFigures
+from bench.judge.figures import CpuUse, HostUse, LinkUse, LoadUse, RunFigures
 from bench.judge.judge import Judgement, is_spoilt_by_machine, judge
 from bench.judge.reason import Reason
 from bench.judge.rules.rates import RateEndedEarly, ServerBehindRate
@@ -250,7 +250,7 @@ def test_a_saturated_server_fell_behind_and_the_run_counts() -> None:
     found = judged(700.0, server=0.99, lag=2.0)
     assert (found.limit, codes(found)) == ("server_cpu", {"ServerBehindRate": False})
     assert found.reasons[0].text == (
-        "of 1,000 requests/s offered 700 were answered: the server did not keep up, using 0.99 of 1 cores"
+        "of 1,000 requests/s offered 700 were answered: the server did not keep up, using 0.99 of 1 core"
     )
 
 
@@ -277,6 +277,22 @@ def test_a_database_at_its_limit_is_named() -> None:
     found = judged(700.0, database=CpuUse(1.0, 1.0))
     assert found.limit == "database"
     assert codes(found) == {"DatabaseAtLimit": True, "RateNotReached": True}
+
+
+def test_a_core_that_the_database_filled_with_the_server_is_said_to_be_that() -> None:
+    """Seen: "using 0.74 of 1 cores", as if a quarter of it were free."""
+    database: dict[str, Any] = {"database": CpuUse(0.25, 1.0), "database_on_server_cores": True}
+    found = judged(700.0, server=0.74, lag=2.0, **database)
+    assert found.limit == "server_and_database_cpu"
+    (text,) = [one.text for one in found.reasons if one.code() == "ServerBehindRate"]
+    assert text.endswith("using 0.74 of 1 core, which its database filled")
+
+
+def test_a_network_that_carries_no_more_packets_is_named() -> None:
+    link = LinkUse(9e6, None, packets_per_second=980.0, link_packets_per_second=1_000.0)
+    found = judged(700.0, link=link)
+    assert found.limit == "network"
+    assert codes(found) == {"PacketsAtLimit": True, "RateNotReached": True}
 
 
 def test_other_programs_that_held_everybody_up_void_the_run_and_it_is_worth_another_try() -> None:
@@ -308,7 +324,7 @@ def test_a_rate_missed_below_the_servers_own_maximum_is_the_machines_doing() -> 
 
 
 def test_great_rates_are_written_out() -> None:
-    behind = ServerBehindRate(60_000.0, 18_345.2, None, "using 1.00 of 1 cores")
+    behind = ServerBehindRate(60_000.0, 18_345.2, None, "using 1.00 of 1 core")
     assert behind.text.startswith("of 60,000 requests/s offered 18,345 were answered: ")
 
 

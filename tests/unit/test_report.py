@@ -199,7 +199,7 @@ def test_one_server_has_nothing_to_compare_with() -> None:
 
 
 def test_a_rate_not_set_by_the_servers_cpu_is_told_apart() -> None:
-    limit = Limit("latency", "server 0.20 of 1 cores; median latency 43 ms")
+    limit = Limit("latency", "server 0.20 of 1 core; median latency 43 ms")
     made = example().changed(
         is_cell("hypercorn", "shortbody"), lambda run: msgspec.structs.replace(run, limit=limit)
     )

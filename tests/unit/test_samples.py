@@ -293,3 +293,46 @@ def test_one_reading_is_no_use_and_neither_is_a_core_that_is_not_there() -> None
     assert host_cpu(samples, [1], (MONOTONIC, MONOTONIC + 3)) is None
     assert host_cpu(samples, [0], (MONOTONIC + 1, MONOTONIC + 1.5)) is None
     assert network_use(samples, (MONOTONIC + 1, MONOTONIC + 1.5)) is None
+
+
+# ---------------------------------------------------------------- children that have ended
+
+
+def with_children(seconds: float, *rows: tuple[int, float, float]) -> bytes:
+    """A full sample of rows (pid, CPU seconds, CPU seconds of its ended children)."""
+    plain = [[pid, 1, cpu] for pid, cpu, _ in rows]
+    complete = [[pid, 1, 1, 5, 6, 7, children] for pid, _, children in rows]
+    return sample(seconds, *plain, t=WALL + seconds, c=1.0, late=0.0, missed=0, f={"server": complete})
+
+
+def used_over(*lines: bytes) -> float:
+    samples = parse_samples(head() + b"".join(lines) + end(len(lines) + 1))
+    return tree_of(samples, "server").points[-1].cpu_seconds
+
+
+def test_children_that_no_sample_saw_are_counted_when_their_parent_is_told() -> None:
+    assert used_over(
+        with_children(0, (1, 1.0, 7.0)), with_children(1, (1, 1.5, 7.25)), with_children(2, (1, 1.5, 8.0))
+    ) == pytest.approx(1.5)
+
+
+def test_what_was_seen_of_an_ended_child_is_not_counted_twice() -> None:
+    child_seen = sample(0.5, [1, 1, 1.0], [2, 1, 0.3])
+    told = with_children(1, (1, 1.0, 0.4))  # it used 0.1 s after it was last seen
+    assert used_over(with_children(0, (1, 1.0, 0.0)), child_seen, told) == pytest.approx(0.4)
+    late = sample(0.9, [1, 1, 1.0])  # it ended, and its parent waits for it later
+    assert used_over(
+        with_children(0, (1, 1.0, 0.0)), child_seen, late, told, with_children(2, (1, 1.0, 0.4))
+    ) == pytest.approx(0.4)
+
+
+def test_a_child_that_nobody_waits_for_keeps_what_it_was_seen_with() -> None:
+    child_seen = sample(0.5, [1, 1, 1.0], [2, 1, 0.3])
+    assert used_over(
+        with_children(0, (1, 1.0, 0.0)), child_seen, with_children(1, (1, 1.0, 0.0))
+    ) == pytest.approx(0.3)
+
+
+def test_older_samples_without_childrens_cpu_count_as_before() -> None:
+    older = full(1, [1, 1, 1])
+    assert used_over(sample(0, [1, 1, 0.0]), sample(0.5, [1, 1, 0.5]), older) == pytest.approx(0.5)

@@ -4,20 +4,26 @@ from __future__ import annotations
 
 import csv
 import io
+import time
 
 import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bench.results.answers import AnswersSeen
 from bench.results.latency import PERCENTILES, Latency, latency_of, median_latency
 from bench.results.run import RunResult
 from bench.results.summarise import summarise
 from bench.results.waiting import LatencySpread
 from bench.verdicts.contest import contests
 from bench.wire.histogram import Histogram, index_of
+from bench.wire.slices import Slice
+from loadgen.onhost.engine.tally import SliceClock
+from loadgen.onhost.worker.recorder import RequestRecorder
 from reports.exporters.csv import cells_csv
 from reports.tables.latency import latency_table
+from reports.words.bodies import bodies_checked
 from reports.words.latency import NOTE, latency_ms
 from tests.helpers.results_example import QUICK, Example, example
 
@@ -137,3 +143,73 @@ def test_results_from_before_have_no_bounds() -> None:
     assert latency_ms(before, "max") == "1.00"
     assert latency_ms(None, "max") == "–"
     assert {latency_ms(before, one.name) for one in PERCENTILES} == {"1.00"}
+
+
+# A user's own locustfile, and what the report says of bodies
+
+
+def test_a_users_own_requests_are_told_in_the_same_way() -> None:
+    """Timed out, answered after a silence, and with a time below nothing, which a user's file may report."""
+    slices: list[Slice] = []
+    begun = 5 * SECOND
+    clock = SliceClock(time.monotonic(), 0.0)
+    clock.epoch_nanoseconds = begun
+    recorder = RequestRecorder(
+        clock,
+        worker="w",
+        base_url="http://a",
+        counted_paths=("/",),
+        connections=lambda: 1,
+        emit=slices.append,
+        now=begun,
+    )
+
+    def request(at_seconds: float, took_ms: float, error: Exception | None = None) -> None:
+        recorder.record(
+            begun + round(at_seconds * SECOND),
+            response_time_ms=took_ms,
+            length_bytes=1,
+            exception=error,
+            status=None if error else 200,
+            url="http://a/",
+        )
+
+    request(0.1, -1_000.0)
+    request(0.7, 500.0)
+    request(0.9, 200.0, TimeoutError())
+    totals = recorder.close(begun + round(1.5 * SECOND), in_flight=0)
+    assert totals.histogram == ((0, 1), (index_of(500 * MILLISECOND), 1))
+    assert totals.unanswered == ((index_of(200 * MILLISECOND), 1),)
+    assert totals.stalls == 1
+    assert totals.quiet_seconds_max == pytest.approx(0.8)
+    assert [one.quiet_seconds_at_end for one in slices] == pytest.approx([0.3, 0.8])
+    assert [one.seconds for one in slices] == pytest.approx([1.0, 0.5])
+    assert totals.bodies_checked == 0, "the engine alone looks at bodies"
+
+
+def test_the_report_says_how_many_bodies_were_looked_at() -> None:
+    def seen(checked: int, wrong: int = 0) -> AnswersSeen:
+        return AnswersSeen(
+            right_size=1_000,
+            bodies_checked=checked,
+            bodies_wrong=wrong,
+            reconnects=0,
+            seconds_without=(),
+            silence=None,
+            standing=None,
+        )
+
+    first = example(QUICK).runs[0]
+    for answers, said in (
+        (seen(1_000), "all 1,000 bodies compared byte for byte, none wrong"),
+        (seen(1_000, 2), "all 1,000 bodies compared byte for byte, 2 wrong"),
+        (
+            seen(100),
+            "100 of 1,000 bodies hashed in full (the length of each compared), none wrong: with 95 % ",
+        ),
+        (seen(100, 7), "100 of 1,000 bodies hashed in full (the length of each compared), 7 wrong"),
+    ):
+        run = msgspec.structs.replace(first, answers=answers)
+        ((endpoint, text),) = bodies_checked([run])
+        assert endpoint == run.cell.endpoint and text.startswith(said)
+    assert list(bodies_checked([first])) == [], "older results don't tell"

@@ -244,6 +244,22 @@ def test_equal_servers_are_told_apart_in_at_most_1_benchmark_of_20() -> None:
     assert claimed <= 0.05 * simulated + 1.64 * math.sqrt(0.05 * 0.95 * simulated)
 
 
+def wandering(chance: random.Random, follows: float) -> bool:
+    """Whether two servers of 12 blocks are said to drift, each block's ratio following the last so much."""
+    last, rates = 0.0, []
+    for _ in range(12):
+        last = follows * last + chance.gauss(0, 0.02)
+        rates.append(1000 * math.exp(last))
+    found = labelled(shortbody({"a": rates, "b": [1000.0] * 12, "c": [500 + chance.random() for _ in rates]}))
+    return "wanders" in verdict_table(found).note
+
+
+def test_a_ratio_that_follows_the_block_before_is_named_and_independent_blocks_are_not() -> None:
+    chance = random.Random(13)
+    assert sum(wandering(chance, 0.95) for _ in range(40)) >= 20
+    assert sum(wandering(chance, 0.0) for _ in range(100)) <= 9
+
+
 def test_the_ratio_is_the_geometric_mean_with_students_interval() -> None:
     ours, theirs = (1060.0, 1100.0, 1010.0), (1000.0, 1010.0, 1020.0)
     ratio = contest_of(shortbody({"a": ours, "b": theirs})).steps[0].ratio

@@ -100,8 +100,7 @@ class LinkMayBeSlower(Rule, frozen=True):
         link, spread = figures.link, figures.second_spread
         if link is None or link.probed_bytes_per_second is None or spread is None or not figures.requests:
             return
-        full = (*NetworkAtLimit.find(figures, thresholds), *PacketsAtLimit.find(figures, thresholds))
-        if figures.open_loop is not None or full:
+        if figures.open_loop is not None or is_network_full(figures, thresholds):
             return
         size = link.bytes_per_second * figures.window_seconds / figures.requests
         is_steady = spread <= STEADY_SPREAD and size >= LARGE_ANSWER_BYTES
@@ -225,6 +224,12 @@ class FixedWait(Rule, frozen=True):
             f"{self.median_latency_seconds * 1e3:.1f} ms, {self.server_part:.0%} of the server's CPU used), "
             "and not Nagle's algorithm: the server sets TCP_NODELAY"
         )
+
+
+def is_network_full(figures: RunFigures, thresholds: Thresholds) -> bool:
+    """The link carried no more, by bytes or by packets."""
+    full = (*NetworkAtLimit.find(figures, thresholds), *PacketsAtLimit.find(figures, thresholds))
+    return bool(full)
 
 
 def _is_somebody_full(figures: RunFigures, thresholds: Thresholds) -> bool:

@@ -17,6 +17,7 @@ from typing import ClassVar
 from bench.judge.figures import RunFigures
 from bench.judge.rule import LimitName, Priority, Rule
 from bench.judge.thresholds import Thresholds
+from bench.judge.words import cores_words
 from bench.results.quota import Party, QuotaUse
 
 THROTTLED_SHARE = 0.03
@@ -40,7 +41,7 @@ class _Throttled(Rule, frozen=True):
         who = " and ".join(f"the {_NAMES[party]}" for party in self.parties)
         have, them = ("has", "it") if len(self.parties) == 1 else ("have together", "them")
         return (
-            f"{who} {have} a CPU quota of {self.cores:g} cores on {self.host}, which stopped {them} in "
+            f"{who} {have} a CPU quota of {cores_words(self.cores)} on {self.host}, which stopped {them} in "
             f"{self.throttled_periods} of {self.periods} periods, for {self.throttled_seconds:.2f} s in all"
         )
 

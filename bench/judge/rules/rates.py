@@ -16,13 +16,14 @@ import math
 from collections.abc import Iterable, Iterator
 from typing import ClassVar, Self
 
-from bench.judge.figures import RunFigures
+from bench.judge.figures import CpuUse, RunFigures
 from bench.judge.reason import Reason
 from bench.judge.rule import LimitName, Priority, Rule
 from bench.judge.rules.database import DatabaseAtLimit
 from bench.judge.rules.load import is_load_at_limit
-from bench.judge.rules.network import NetworkAtLimit
+from bench.judge.rules.network import is_network_full
 from bench.judge.thresholds import Thresholds
+from bench.judge.words import cores_words
 from bench.results.figures import OpenLoop
 
 # Two runs of one cell differ by up to 2 %: a rate missed by less can't be told from one that is met.
@@ -234,14 +235,21 @@ def _who_fell_behind(figures: RunFigures, thresholds: Thresholds) -> _MissedRate
         return None
     rates = _rates(found)
     if server is not None and figures.is_server_saturated(thresholds):
-        return _server_behind(found, f"using {server.core_share:.2f} of {server.cores:g} cores")
+        return _server_behind(found, _full_server(figures, server, thresholds))
     if is_load_at_limit(figures, thresholds):
         return LoadBehindRate(*rates, "its cores were used up")
     if any(DatabaseAtLimit.find(figures, thresholds)):
         return RateNotReached(*rates, "database")
-    if any(NetworkAtLimit.find(figures, thresholds)):
+    if is_network_full(figures, thresholds):
         return RateNotReached(*rates, "network")
     return _behind_with_cpu_to_spare(figures, thresholds, found)
+
+
+def _full_server(figures: RunFigures, server: CpuUse, thresholds: Thresholds) -> str:
+    used = f"using {server.core_share:.2f} of {cores_words(server.cores)}"
+    if figures.database is None or figures.is_server_full(thresholds):
+        return used
+    return f"using {server.core_share:.2f} of {cores_words(figures.cores_shared)}, which its database filled"
 
 
 def _behind_with_cpu_to_spare(
