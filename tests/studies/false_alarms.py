@@ -1,6 +1,6 @@
 """How often noise is called a difference: one server under two names, beside two real ones.
 
-``python benchmarks/false_alarms.py [--benchmarks 20] [--blocks 3] [--seconds 2] [--quiet]`` runs so many
+``python -m tests.studies.false_alarms [--benchmarks 20] [--blocks 3] [--seconds 2] [--quiet]`` runs so many
 short benchmarks of uvicorn, the same uvicorn once more, hypercorn and daphne with ``./invoke bench`` on this
 machine. Meanwhile a noise maker takes a random core in bursts, a sixth of the time on average; with
 ``--quiet`` there is none. For each pair it prints how often it was called ahead, in which direction, level,
@@ -23,11 +23,10 @@ import time
 from collections import Counter
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT))
+from bench.results.store import Store, result_names
+from reports.results import Results, results_of
 
-from bench.results.store import Store, result_names  # noqa: E402
-from reports.results import Results, results_of  # noqa: E402
+ROOT = Path(__file__).resolve().parents[2]
 
 SERVERS = ("twin-a", "twin-b", "hypercorn", "daphne")
 TWINS = frozenset(SERVERS[:2])
@@ -81,11 +80,11 @@ def read(folder: Path, name: str) -> Results:
 
 
 def claims(results: Results) -> list[tuple[str, str, str]]:
-    """(server, other, verdict) of each pair that the page compares, the better one first."""
+    """(server, other, verdict) of each pair that is judged, the better one first."""
     return [
-        (step.better.server, step.other.server, step.verdict.value)
+        (pair.better.server, pair.other.server, pair.verdict.value)
         for _, contest in results.contests
-        for step in contest.steps
+        for pair in contest.pairs
     ]
 
 
