@@ -14,6 +14,7 @@ from bench.results.run import RunResult
 from bench.results.summary import CellSummary, Summary
 from bench.verdicts.contest import contests, rate_contests
 from bench.verdicts.pair import PairVerdict
+from reports.words.memory import MemoryKind, amounts, memory_kind
 from reports.words.numbers import counted, megabytes, rate
 from reports.words.over_runs import milliseconds_of
 from reports.words.rates import achieved_rate, ended_early, is_behind, p99_seconds, tail_verdict
@@ -34,6 +35,7 @@ class CellRow:
     interval: str = ""
     p50: str = ""
     p99: str = ""
+    pss: str = ""  # memory under load, by what servers are ranked by: this or the next
     rss: str = ""
     limit: str = ""
     verdict: str = ""
@@ -58,6 +60,7 @@ def cell_rows(summary: Summary, runs: Sequence[RunResult]) -> list[CellRow]:
         rates = (cell.is_open_loop, cell.rate_share or 0.0, cell.rate_per_second or 0.0)
         return (endpoints.index(cell.endpoint), load, rates, *_rank(one, places))
 
+    kind = memory_kind(summary.cells)
     rows = []
     for one in sorted(asked, key=place):
         names = {"endpoint": one.cell.endpoint, "server": one.cell.server, "load": load_of(one)}
@@ -68,7 +71,7 @@ def cell_rows(summary: Summary, runs: Sequence[RunResult]) -> list[CellRow]:
         else:
             in_contest = one.cell in places
             verdict = _verdict(one, against.get(one.cell, ""), tails.get(one.cell), in_contest=in_contest)
-            rows.append(_measured_row(one, names, verdict + _left_out(one, runs)))
+            rows.append(_measured_row(one, names, verdict + _left_out(one, runs), kind))
     return rows
 
 
@@ -83,9 +86,11 @@ def _rank(one: CellSummary | SkippedCell, places: Mapping[Cell, int]) -> tuple[i
     return (0, p99_seconds(one) or 0.0 if one.is_open_loop else -(one.requests_per_second.median or 0.0))
 
 
-def _measured_row(cell: CellSummary, names: dict[str, str], verdict: str) -> CellRow:
+def _measured_row(cell: CellSummary, names: dict[str, str], verdict: str, kind: MemoryKind) -> CellRow:
     figures = cell.requests_per_second
     low, high = rate(figures.low), rate(figures.high)
+    amount = amounts(cell, kind)
+    memory = megabytes(amount.median if amount else None)
     is_known = figures.low is not None and figures.high is not None and low != high
     return CellRow(
         **names,
@@ -93,7 +98,8 @@ def _measured_row(cell: CellSummary, names: dict[str, str], verdict: str) -> Cel
         interval=f"[{low}, {high}]" if is_known else "",
         p50=milliseconds_of(cell, P50),
         p99=milliseconds_of(cell, P99),
-        rss=megabytes(cell.rss_bytes.median),
+        pss=memory if kind == "PSS" else "",
+        rss=memory if kind == "RSS" else "",
         limit=LIMITS.get(cell.limit, cell.limit),
         verdict=verdict,
         tone="behind" if is_behind(cell) else "",

@@ -29,11 +29,13 @@ TITLES = CellRow(
     interval="95 % interval",
     p50="p50, ms",
     p99="p99, ms",
+    pss="PSS, MB",
     rss="RSS, MB",
     limit="limit",
     verdict="verdict",
 )
-NUMBERS = ("rate", "p50", "p99", "rss")
+NUMBERS = ("rate", "p50", "p99", "pss", "rss")
+UNITS = {"rate": "requests/s", "p50": "ms p50", "p99": "ms p99", "pss": "MB PSS", "rss": "MB RSS"}
 IN_WORDS = ("interval", "limit", "verdict")
 STYLES = {"void": "red", "skipped": "yellow", "behind": "yellow"}
 GAP = 2
@@ -136,11 +138,7 @@ def _in_words(row: CellRow) -> str:
 
 
 def _sentence(row: CellRow) -> str:
-    figures = [
-        f"{getattr(row, name)} {unit}".rstrip()
-        for name, unit in (("rate", "requests/s"), ("p50", "ms p50"), ("p99", "ms p99"), ("rss", "MB RSS"))
-        if getattr(row, name)
-    ]
+    figures = [f"{getattr(row, name)} {unit}".rstrip() for name, unit in UNITS.items() if getattr(row, name)]
     name = " ".join(filter(None, (row.endpoint, row.server, row.load)))
     return f"{name}: {'; '.join(filter(None, (', '.join(figures), _in_words(row))))}"
 

@@ -145,6 +145,17 @@ def _stopping(load: Load) -> Asgi:
     return answer
 
 
+def _stopping_half(load: Load) -> Asgi:
+    """As `stopping`, after connections were spread: they come all at once, and one worker may accept all."""
+    closing, stopping = _closing(load), _stopping(load)
+
+    async def answer(scope: Message, receive: Receive, send: Send) -> None:
+        is_to_spread = load.seconds < 0.8 and load.requests % 5 == 0
+        await (closing if is_to_spread else stopping)(scope, receive, send)
+
+    return answer
+
+
 def _is_first() -> bool:
     mark = Path(tempfile.gettempdir()) / f"asgibench-test-stopped-{os.getppid()}-{os.getsid(0)}"
     try:
@@ -155,5 +166,5 @@ def _is_first() -> bool:
 
 
 wrong, hanging, stalling = faulty(_wrong), faulty(_hanging), faulty(_stalling)
-closing, stopping = faulty(_closing), faulty(_stopping)
+closing, stopping, half = faulty(_closing), faulty(_stopping), faulty(_stopping_half)
 others5, others9 = faulty(_others(5)), faulty(_others(9))

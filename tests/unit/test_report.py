@@ -316,8 +316,9 @@ def test_figures_read_the_same_everywhere(shown: str, expected: str) -> None:
 def test_the_closing_table_is_aligned_and_says_its_limits() -> None:
     made = example()
     lines = closing_lines(summarise(made.plan, made.runs), made.runs)
+    assert "  PSS, MB  " in lines[0]
     assert re.fullmatch(
-        r"shortbody  uvicorn        15,\d{3}  \[15,\d{3}, 16,\d{3}\]     \d\.\d\d     \d\.\d\d     62\.\d  "
+        r"shortbody  uvicorn        15,\d{3}  \[15,\d{3}, 16,\d{3}\]     \d\.\d\d     \d\.\d\d     56\.\d  "
         r"server CPU  3\.82 times the next \[3\.75, 3\.90\]",
         lines[1],
     )

@@ -74,8 +74,8 @@ def test_the_end_fits_the_terminal_and_no_word_is_cut(name: str, columns: int) -
     made = EXAMPLES[name]
     lines, whole = ended(made, columns), ended(made, None)
     assert max(map(len, lines)) <= columns
-    known = set(" ".join(whole).split()) | {"p50,", "p99,", "ms", "RSS", "MB", "limit:", "95", "%", "at"}
-    known |= {f"{word}{mark}" for word in known for mark in ",;:"} | {"requests/s", "p50;", "p99;", "RSS;"}
+    known = set(" ".join(whole).split()) | {"p50,", "p99,", "ms", "PSS", "MB", "limit:", "95", "%", "at"}
+    known |= {f"{word}{mark}" for word in known for mark in ",;:"} | {"requests/s", "p50;", "p99;", "PSS;"}
     assert set(" ".join(lines).split()) <= known
 
 
