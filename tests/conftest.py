@@ -1,11 +1,16 @@
-"""What holds for every test: signals behave as they do for a command that a person types."""
+"""What holds for every test: its examples are the same at each run, and signals behave as in a terminal."""
 
 from __future__ import annotations
 
 import signal
 
+from hypothesis import settings
+
 
 def pytest_configure() -> None:
+    # What fails in CI fails here too; and how long an example takes is the machine's doing.
+    settings.register_profile("repeatable", derandomize=True, deadline=None)
+    settings.load_profile("repeatable")
     restore_signals()
 
 
