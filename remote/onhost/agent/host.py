@@ -33,10 +33,16 @@ def core_rows() -> tuple[CoreRow, ...]:
         CoreRow(
             round(core.user + core.nice + core.system, 3),
             getattr(core, "steal", None),
-            round(core.irq + core.softirq, 3) if hasattr(core, "softirq") else None,
+            interrupt_seconds(core),
         )
         for core in psutil.cpu_times(percpu=True)
     )
+
+
+def interrupt_seconds(core: object) -> float | None:
+    """Of a core's times by psutil; None where the system doesn't tell."""
+    hard, soft = getattr(core, "irq", None), getattr(core, "softirq", None)
+    return None if hard is None or soft is None else round(hard + soft, 3)
 
 
 def are_interrupts_apart() -> bool | None:
