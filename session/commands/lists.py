@@ -29,6 +29,7 @@ class CatalogueOptions(msgspec.Struct, frozen=True):
 
 def servers(options: CatalogueOptions) -> int:
     from loadgen.endpoints import known_endpoints
+    from reports.terminal.screen import terminal_columns, wrapped
 
     catalogue = load_catalogue(known_endpoints().names, options.catalogue)
     lock = read_lock(options.root / LOCK_FILE)
@@ -37,9 +38,11 @@ def servers(options: CatalogueOptions) -> int:
         [_server_row(one, lock, one.name in catalogue.defaults) for one in catalogue.servers],
     )
     print("\n* is measured if --servers names none. A server of your own: docs/catalogue.md")
-    print("Settings are proven on the running server before any load (docs/configuration.md), except:")
+    columns = terminal_columns()
+    proven = "Settings are proven on the running server before any load (docs/configuration.md), except:"
+    print("\n".join(wrapped(proven, "", "", columns)))
     for line in _unobservable_lines(catalogue.servers):
-        print(f"  {line}")
+        print("\n".join(wrapped(line, "  ", "    ", columns)))
     return 0
 
 
