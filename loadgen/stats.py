@@ -122,6 +122,7 @@ def per_second(
                 p50_seconds=latency.p50 if latency else None,
                 p99_seconds=latency.p99 if latency else None,
                 server_rss_bytes=None,
+                bytes_received=sum(one.bytes_received for one in everything),
             )
         )
     return tuple(rows)

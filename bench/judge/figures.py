@@ -126,7 +126,7 @@ class RunFigures(msgspec.Struct, frozen=True):
     # Of the answers, those in a peak at 40 ms or at twice that: bench/results/fixed_wait.py says what one is.
     forty_milliseconds_share: float | None = None
     eighty_milliseconds_share: float | None = None
-    second_spread: float | None = None  # of requests in the window's seconds: deviation over mean
+    second_spread: float | None = None  # of bytes in the window's seconds: deviation over mean
     tcp_nodelay: bool | None = None  # as the server's own connection has it; None: not known
     connections: int | None = None
     failures: dict[str, int] = {}  # requests by kind of failure, in the window

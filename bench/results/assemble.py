@@ -201,11 +201,14 @@ def _tcp_nodelay(configuration: Mapping[str, object]) -> bool | None:
 
 
 def _second_spread(seconds: Sequence[Second]) -> float | None:
-    """The deviation of requests per second over their mean; None without two seconds of the window."""
-    answered = [one.requests for one in seconds if one.in_window]
-    if len(answered) < 2 or not any(answered):
+    """The deviation of bytes per second over their mean; None without two seconds of the window.
+
+    Of bytes, because a second may end with most of a large answer there, which counts in the next.
+    """
+    received = [one.bytes_received or 0 for one in seconds if one.in_window]
+    if len(received) < 2 or not any(received):
         return None
-    return stdev(answered) / mean(answered)
+    return stdev(received) / mean(received)
 
 
 def _use(cpu: TreeCpu | None) -> CpuUse | None:

@@ -26,6 +26,7 @@ class Second(msgspec.Struct, frozen=True):
     p50_seconds: float | None  # latency; None where nothing was answered
     p99_seconds: float | None  # likewise
     server_rss_bytes: int | None  # the second's last reading
+    bytes_received: int | None = None  # by the load workers; None in older results
 
 
 class MemoryPoint(msgspec.Struct, frozen=True):

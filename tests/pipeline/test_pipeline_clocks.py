@@ -68,6 +68,8 @@ class Place(msgspec.Struct, frozen=True):
         profile = BRIEF_PROFILE.replace("blocks = 1", f"blocks = {len(steps) // RUNS_PER_BLOCK}")
         (self.folder / "own.toml").write_text(profile)
         samples = self.workdir / "agent"
+        for earlier in samples.glob("*.jsonl"):
+            earlier.unlink()
         process = subprocess.Popen(
             self.bench(name), env={**os.environ, **environment}, text=True, start_new_session=True,
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
