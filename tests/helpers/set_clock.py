@@ -28,17 +28,23 @@ time.time_ns = lambda: _wall_ns() + round(_set_by() * 1e9)
 
 
 class SetClock:
-    """The time of day of all Pythons that have ``folder`` on their path, or into which it was planted."""
+    """The time of day of Pythons that have ``folder`` in PYTHONPATH, or import a module it is planted in."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._file = folder / "set-by"
         folder.mkdir()
-        self.plant(folder)
+        (folder / "sitecustomize.py").write_text(self._source)
 
-    def plant(self, folder: Path) -> None:
-        """In a folder that is on a Python's path, such as an environment's site-packages."""
-        (folder / "sitecustomize.py").write_text(_SITE.format(path=str(self._file)))
+    @property
+    def _source(self) -> str:
+        return _SITE.format(path=str(self._file))
+
+    def plant(self, module: Path) -> None:
+        """Into a file that is there: an environment with one more would be made again."""
+        text = module.read_text()
+        module.unlink()
+        module.write_text(f"{text}\n{self._source}")
 
     def set_by(self, seconds: float) -> None:
         """From now on the time of day is this much ahead of the machine's own."""
