@@ -161,7 +161,7 @@ def _limits(contest: Contest) -> tuple[str, ...]:
         for cell in contest.ranked
         if cell.limit != "server_cpu"
     ]
-    return (f"Not held back by the server’s CPU: {listed(found)}.",) if found else ()
+    return (f"Not held back by the server’s CPU alone: {listed(found)}.",) if found else ()
 
 
 def _causes(contest: Contest) -> list[tuple[str, Reason]]:

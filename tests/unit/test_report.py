@@ -204,7 +204,7 @@ def test_a_rate_not_set_by_the_servers_cpu_is_told_apart() -> None:
         is_cell("hypercorn", "shortbody"), lambda run: msgspec.structs.replace(run, limit=limit)
     )
     assert answer(contest_of(made), "shortbody").others[-1] == (
-        "Not held back by the server’s CPU: hypercorn (latency)."
+        "Not held back by the server’s CPU alone: hypercorn (latency)."
     )
 
 

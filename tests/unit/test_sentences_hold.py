@@ -222,7 +222,7 @@ SENTENCES: tuple[tuple[str, Callable[..., None]], ...] = (
     (rf"{ON}{NAME} serves {NUMBER} requests/s \(.*\); nothing to compare\.", check_alone),
     (rf"Leaving out [abcd, and]+: {NAME} serves {NUMBER} requests/s\.", check_nothing),
     (r"No ranking on \w+: (.*)\.", check_no_ranking),
-    (r"Not held back by the server’s CPU: .*\.", check_nothing),
+    (r"Not held back by the server’s CPU alone: .*\.", check_nothing),
 )
 
 
