@@ -25,6 +25,17 @@ else:
     held = b'x' * (50 << 20)
     {READY}    {WAIT}"""
 BUSY = "print('ready', flush=True)\nwhile True: pass\n"
+TWO_BUSY_THREADS = f"""
+import hashlib, threading
+block = bytes(1 << 22)
+def work():
+    while True:
+        hashlib.sha256(block).digest()
+for _ in range(2):
+    threading.Thread(target=work, daemon=True).start()
+{READY}
+threading.Event().wait()
+"""
 # Starts a child for each line it reads, and one in a session of its own for "session".
 SPAWNER = """
 import subprocess, sys

@@ -20,7 +20,7 @@ from bench.wire.agent import Begin
 from remote.onhost.agent import host, linux, portable
 from remote.onhost.agent.run import SampledRun
 from tests.helpers.own_cgroup import cpu_quota, joining
-from tests.helpers.process_trees import BUSY, READY, line_of, program, say
+from tests.helpers.process_trees import BUSY, TWO_BUSY_THREADS, line_of, program, say
 from tests.helpers.running_agent import RunningAgent, whole
 from tests.helpers.waiting import until
 
@@ -94,19 +94,6 @@ def test_two_processes_on_one_core_wait_for_each_other(running: RunningAgent) ->
     # What it didn't run it waited for; others on this machine take of it too.
     assert use.waiting > 0.3
     assert use.busiest + use.waiting == pytest.approx(1.0, abs=0.1)
-
-
-TWO_BUSY_THREADS = f"""
-import hashlib, threading
-block = bytes(1 << 22)
-def work():
-    while True:
-        hashlib.sha256(block).digest()
-for _ in range(2):
-    threading.Thread(target=work, daemon=True).start()
-{READY}
-threading.Event().wait()
-"""
 
 
 @needs_linux

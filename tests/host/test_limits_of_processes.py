@@ -17,7 +17,7 @@ from bench.samples.processes import core_shares_by_process
 from bench.samples.read import Samples
 from bench.samples.threads import thread_use
 from bench.samples.tree import cpu_of, tree_of
-from tests.helpers.process_trees import BUSY, READY, line_of, program
+from tests.helpers.process_trees import BUSY, READY, TWO_BUSY_THREADS, line_of, program
 from tests.helpers.running_agent import RunningAgent, whole
 
 pytestmark = [
@@ -25,17 +25,6 @@ pytestmark = [
     pytest.mark.skipif((os.cpu_count() or 1) < 2, reason="two of them need two cores"),
 ]
 
-TWO_BUSY_THREADS = f"""
-import hashlib, threading
-block = bytes(1 << 22)
-def work():
-    while True:
-        hashlib.sha256(block).digest()
-for _ in range(2):
-    threading.Thread(target=work, daemon=True).start()
-{READY}
-threading.Event().wait()
-"""
 # Two workers below a parent: all connections went to one of them.
 ONE_BUSY_WORKER = f"""
 import os, time

@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 
 from tests.helpers.own_cgroup import cpu_quota, joining
-from tests.helpers.ports import free_port
-from tests.helpers.program import BRIEF_PROFILE, LOCAL_INVENTORY, command, run, run_results, work_folder
+from tests.helpers.program import BRIEF_PROFILE, command, run, run_results
+from tests.helpers.this_machine import ThisMachine, this_machine
 
 pytestmark = [pytest.mark.pipeline, pytest.mark.timeout(300)]
 
@@ -37,32 +37,28 @@ access_log = "it has none"
 
 
 @pytest.fixture
-def words(tmp_path: Path) -> Iterator[list[str]]:
-    with work_folder() as outside:
-        (tmp_path / "here.yml").write_text(LOCAL_INVENTORY.format(workdir=outside / "w"))
-        (tmp_path / "own.toml").write_text(BRIEF_PROFILE)
-        yield [
-            "bench", "--hosts", str(tmp_path / "here.yml"), "--catalogue", str(tmp_path / "own.toml"),
-            "--profile", "brief", "--results", str(tmp_path / "results"), "--name", "one",
-            "--endpoints", "shortbody", "--port", str(free_port()),
-        ]  # fmt: skip
+def machine(tmp_path: Path) -> Iterator[ThisMachine]:
+    with this_machine(tmp_path, BRIEF_PROFILE) as found:
+        yield found
 
 
-def the_run(tmp_path: Path) -> dict[str, Any]:
-    (found,) = run_results(tmp_path / "results" / "one")
+def words(machine: ThisMachine, server: str) -> tuple[str, ...]:
+    return machine.bench("one", "--profile", "brief", "--endpoints", "shortbody", "--servers", server)
+
+
+def the_run(machine: ThisMachine) -> dict[str, Any]:
+    (found,) = run_results(machine.results / "one")
     return found
 
 
-def test_a_server_that_its_quota_throttles_is_named_so_and_ranks_nobody(
-    words: list[str], tmp_path: Path
-) -> None:
+def test_a_server_that_its_quota_throttles_is_named_so_and_ranks_nobody(machine: ThisMachine) -> None:
     with cpu_quota(0.2) as group:
         start = "import sys; os.execv(sys.executable, [sys.executable, '-m', 'uvicorn', *sys.argv[1:]])"
-        catalogue = tmp_path / "own.toml"
+        catalogue = machine.catalogue
         code = json.dumps(f"{joining(group)}{start}")
         catalogue.write_text(catalogue.read_text() + LIMITED_SERVER.format(code=code))
-        done = run(*words, "--servers", "limited")
-        found = the_run(tmp_path)
+        done = run(*words(machine, "limited"))
+        found = the_run(machine)
     assert found["limit"]["name"] == "cpu_quota", (done.stderr, found["reasons"])
     (quota,) = found["quotas"]
     assert (quota["parties"], quota["cores"]) == (["server"], 0.2)
@@ -70,26 +66,26 @@ def test_a_server_that_its_quota_throttles_is_named_so_and_ranks_nobody(
     (reason,) = [one for one in found["reasons"] if one["code"] == "CpuQuota"]
     assert "the figure is that of the server within this quota" in reason["text"]
     assert (reason["unranks"], reason["invalidates"]) == (True, False)
-    summary = json.loads((tmp_path / "results" / "one" / "summary.json").read_text())
+    summary = json.loads((machine.results / "one" / "summary.json").read_text())
     (cell,) = summary["cells"]
     assert cell["limit"] == "cpu_quota"
     if cell["valid"]:  # others on this machine may void it
         assert cell["unranked_because"]["code"] == "CpuQuota"
 
 
-def test_a_quota_on_everything_voids_the_run_and_is_said_before_it(words: list[str], tmp_path: Path) -> None:
+def test_a_quota_on_everything_voids_the_run_and_is_said_before_it(machine: ThisMachine) -> None:
     """All of it in one container: what the load takes of the quota the server lacks."""
     with cpu_quota(0.6) as group:
         code = f"{joining(group)}os.execv(sys.argv[1], sys.argv[1:])"
         done = subprocess.run(
-            [sys.executable, "-c", f"import sys; {code}", *command(*words, "--servers", "uvicorn")],
+            [sys.executable, "-c", f"import sys; {code}", *command(*words(machine, "uvicorn"))],
             capture_output=True,
             text=True,
             stdin=subprocess.DEVNULL,
             timeout=240,
             env=dict(os.environ),
         )
-        found = the_run(tmp_path)
+        found = the_run(machine)
     assert done.returncode == 60, done.stderr
     assert (found["limit"]["name"], found["valid"]) == ("cpu_quota", False), found["reasons"]
     (reason,) = [one for one in found["reasons"] if one["code"] == "CpuQuota"]

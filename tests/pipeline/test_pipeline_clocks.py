@@ -18,17 +18,9 @@ from typing import Any
 import msgspec
 import pytest
 
-from tests.helpers.ports import free_port
-from tests.helpers.program import (
-    BRIEF_PROFILE,
-    LOCAL_INVENTORY,
-    Finished,
-    command,
-    ended_well,
-    run_results,
-    work_folder,
-)
+from tests.helpers.program import BRIEF_PROFILE, Finished, command, ended_well, run_results
 from tests.helpers.set_clock import SetClock
+from tests.helpers.this_machine import ThisMachine, this_machine
 
 pytestmark = [pytest.mark.pipeline, pytest.mark.timeout(300)]
 
@@ -44,30 +36,32 @@ RUN_SECONDS_AT_MOST = 30.0
 class Place(msgspec.Struct, frozen=True):
     """This machine as the only host."""
 
-    folder: Path
-    workdir: Path
+    machine: ThisMachine
+
+    @property
+    def folder(self) -> Path:
+        return self.machine.folder
 
     def bench(self, name: str) -> list[str]:
-        return command(
-            *(
-                "bench",
-                "--hosts",
-                str(self.folder / "here.yml"),
-                "--catalogue",
-                str(self.folder / "own.toml"),
-            ),
-            *("--profile", "brief", "--results", str(self.folder / "results"), "--name", name),
-            *("--servers", "uvicorn", "--endpoints", "shortbody", "--rate", str(RATE)),
-            *("--port", str(free_port())),
+        words = (
+            "--profile",
+            "brief",
+            "--servers",
+            "uvicorn",
+            "--endpoints",
+            "shortbody",
+            "--rate",
+            str(RATE),
         )
+        return command(*self.machine.bench(name, *words))
 
     def measure(
         self, name: str, clock: SetClock, steps: Sequence[float], environment: dict[str, str]
     ) -> Finished:
         """A benchmark in each of whose runs the clock is set by the next of ``steps``."""
         profile = BRIEF_PROFILE.replace("blocks = 1", f"blocks = {len(steps) // RUNS_PER_BLOCK}")
-        (self.folder / "own.toml").write_text(profile)
-        samples = self.workdir / "agent"
+        self.machine.catalogue.write_text(profile)
+        samples = self.machine.workdir / "agent"
         for earlier in samples.glob("*.jsonl"):
             earlier.unlink()
         process = subprocess.Popen(
@@ -105,11 +99,8 @@ def _wait_for(condition: Any, process: subprocess.Popen[str]) -> bool:
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
-    folder = tmp_path_factory.mktemp("clocks")
-    with work_folder() as outside:
-        workdir = outside / "w"
-        (folder / "here.yml").write_text(LOCAL_INVENTORY.format(workdir=workdir))
-        yield Place(folder, workdir)
+    with this_machine(tmp_path_factory.mktemp("clocks"), BRIEF_PROFILE) as machine:
+        yield Place(machine)
 
 
 def assert_no_harm(runs: Sequence[dict[str, Any]]) -> None:
@@ -167,7 +158,7 @@ def test_the_clocks_of_a_load_host_and_of_the_servers_host_are_set_and_no_window
 ) -> None:
     """The agent's Python and Locust's, which both import psutil; the guard goes on as before."""
     clock = SetClock(place.folder / "host")
-    planted = list(place.workdir.glob("**/lib/python3*/site-packages/psutil/__init__.py"))
+    planted = list(place.machine.workdir.glob("**/lib/python3*/site-packages/psutil/__init__.py"))
     assert len(planted) >= 2
     for module in planted:
         clock.plant(module)

@@ -10,16 +10,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from tests.helpers.ports import free_port
-from tests.helpers.program import (
-    BRIEF_PROFILE,
-    LOCAL_INVENTORY,
-    Finished,
-    processes_naming,
-    run,
-    run_results,
-    work_folder,
-)
+from tests.helpers.program import BRIEF_PROFILE, Finished, processes_naming, run, run_results
+from tests.helpers.this_machine import ThisMachine, this_machine
 
 pytestmark = [
     pytest.mark.pipeline,
@@ -76,21 +68,17 @@ uvicorn.run(
 
 
 class Place(msgspec.Struct, frozen=True):
-    """An inventory of this machine alone, with entries of which each is wrong in its own way."""
+    """This machine, with entries of which each is wrong in its own way."""
 
-    folder: Path
-    workdir: Path
+    machine: ThisMachine
 
     @property
     def results(self) -> Path:
-        return self.folder / "results"
+        return self.machine.results
 
     def bench(self, name: str, *servers: str, profile: str = "brief") -> Finished:
-        return run(
-            "bench", "--hosts", str(self.folder / "here.yml"), "--catalogue", str(self.folder / "own.toml"),
-            "--profile", profile, "--results", str(self.results), "--name", name,
-            "--servers", ",".join(servers), "--endpoints", "shortbody", "--port", str(free_port()),
-        )  # fmt: skip
+        words = ("--profile", profile, "--servers", ",".join(servers), "--endpoints", "shortbody")
+        return run(*self.machine.bench(name, *words))
 
 
 def filled(text: str, **words: str) -> str:
@@ -102,24 +90,19 @@ def filled(text: str, **words: str) -> str:
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
     folder = tmp_path_factory.mktemp("configuration")
-    with work_folder() as outside:
-        found = Place(folder, outside / "w")
-        (folder / "here.yml").write_text(LOCAL_INVENTORY.format(workdir=found.workdir))
-        pairs = BRIEF_PROFILE.replace("brief", "pairs") + "server_workers = [1, 2]\n"
-        changing = filled(CHANGING, FOLDER=str(folder))
-        backlog = (
-            changing.replace("NAME", "changes-backlog").replace("BACKLOG", "64").replace("LOGS", "False")
-        )
-        logs = changing.replace("NAME", "logs-late").replace("BACKLOG", "2048").replace("LOGS", "True")
-        (folder / "own.toml").write_text(BRIEF_PROFILE + pairs + WRONG_LOOP + backlog + logs)
-        yield found
+    pairs = BRIEF_PROFILE.replace("brief", "pairs") + "server_workers = [1, 2]\n"
+    changing = filled(CHANGING, FOLDER=str(folder))
+    backlog = changing.replace("NAME", "changes-backlog").replace("BACKLOG", "64").replace("LOGS", "False")
+    logs = changing.replace("NAME", "logs-late").replace("BACKLOG", "2048").replace("LOGS", "True")
+    with this_machine(folder, BRIEF_PROFILE + pairs + WRONG_LOOP + backlog + logs) as machine:
+        yield Place(machine)
 
 
 def refused(done: Finished, place: Place, name: str) -> str:
     """The line that a benchmark ended with before any of its runs."""
     assert done.status == 34, done.stderr
     assert not run_results(place.results / name)
-    assert not processes_naming(place.workdir)
+    assert not processes_naming(place.machine.workdir)
     (line,) = [one for one in done.stderr.splitlines() if one.startswith("error: ")]
     return line
 

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.helpers.faulty_app import HANGING_MOST
-from tests.helpers.ports import free_port
-from tests.helpers.program import LOCAL_INVENTORY, ROOT, Finished, run, run_results, work_folder
+from tests.helpers.program import ROOT, run, run_results
+from tests.helpers.this_machine import ThisMachine, this_machine
 
 pytestmark = [pytest.mark.pipeline, pytest.mark.timeout(600)]
 
@@ -41,25 +40,16 @@ OF_TWO = "half"
 
 
 class Bench:
-    def __init__(self, folder: Path, workdir: Path) -> None:
-        self._folder = folder
-        (folder / "here.yml").write_text(LOCAL_INVENTORY.format(workdir=workdir))
-        profiles = PROFILE.format(name="one", workers=1) + PROFILE.format(name="two", workers=2)
-        helpers = ROOT / "tests" / "helpers"
-        names = (*ALONE, *OF_USERS, OF_TWO)
-        servers = "".join(SERVER.format(name=name, folder=helpers) for name in names)
-        (folder / "own.toml").write_text(profiles + servers)
+    def __init__(self, machine: ThisMachine) -> None:
+        self._machine = machine
 
     def measure(self, name: str, servers: tuple[str, ...], endpoint: str) -> dict[str, dict[str, Any]]:
         """Each server's run, by the server's fault; ``name`` is the profile's too."""
-        done: Finished = run(
-            "bench", "--hosts", str(self._folder / "here.yml"), "--catalogue", str(self._folder / "own.toml"),
-            "--profile", name, "--results", str(self._folder / "results"), "--name", f"{name}-{endpoint}",
-            "--servers", ",".join(f"x-{one}" for one in servers), "--endpoints", endpoint,
-            "--port", str(free_port()),
-        )  # fmt: skip
+        folder = f"{name}-{endpoint}"
+        words = ("--servers", ",".join(f"x-{one}" for one in servers), "--endpoints", endpoint)
+        done = run(*self._machine.bench(folder, "--profile", name, *words))
         assert done.status in (0, 60), done.stderr
-        runs = run_results(self._folder / "results" / f"{name}-{endpoint}")
+        runs = run_results(self._machine.results / folder)
         found = {one["cell"]["server"].removeprefix("x-"): one for one in runs}
         assert set(found) == set(servers), done.stderr
         return found
@@ -67,8 +57,11 @@ class Bench:
 
 @pytest.fixture(scope="module")
 def bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
-    with work_folder() as outside:
-        yield Bench(tmp_path_factory.mktemp("faulty"), outside / "w")
+    profiles = PROFILE.format(name="one", workers=1) + PROFILE.format(name="two", workers=2)
+    names = (*ALONE, *OF_USERS, OF_TWO)
+    servers = "".join(SERVER.format(name=name, folder=ROOT / "tests" / "helpers") for name in names)
+    with this_machine(tmp_path_factory.mktemp("faulty"), profiles + servers) as machine:
+        yield Bench(machine)
 
 
 @pytest.fixture(scope="module")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 import sys
@@ -13,8 +14,8 @@ import pytest
 
 from bench.judge.judge import is_spoilt_by_machine
 from bench.judge.reason import Reason
-from tests.helpers.ports import free_port
-from tests.helpers.program import BRIEF_PROFILE, LOCAL_INVENTORY, ROOT, run, run_results, work_folder
+from tests.helpers.program import BRIEF_PROFILE, ROOT, run, run_results
+from tests.helpers.this_machine import ThisMachine, busy_core, this_machine
 
 pytestmark = [pytest.mark.pipeline, pytest.mark.timeout(300)]
 
@@ -32,42 +33,22 @@ LoadCluster._take = take_twice
 sys.argv[0] = {str(ROOT / "tasks.py")!r}
 runpy.run_path(sys.argv[0], run_name="__main__")
 """
-HOG = "import os, sys\nos.sched_setaffinity(0, {int(sys.argv[1])})\nwhile True: pass"
-
-
-class Place(msgspec.Struct, frozen=True):
-    folder: Path
-
-    def words(self, name: str) -> tuple[str, ...]:
-        return (
-            *(
-                "bench",
-                "--hosts",
-                str(self.folder / "here.yml"),
-                "--catalogue",
-                str(self.folder / "own.toml"),
-            ),
-            *("--profile", "brief", "--results", str(self.folder / "results"), "--name", name),
-            *("--servers", "uvicorn", "--endpoints", "shortbody", "--port", str(free_port())),
-        )
+BRIEFLY = ("--profile", "brief", "--servers", "uvicorn", "--endpoints", "shortbody")
 
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
-    folder = tmp_path_factory.mktemp("figures")
-    with work_folder() as outside:
-        (folder / "here.yml").write_text(LOCAL_INVENTORY.format(workdir=outside / "w"))
-        (folder / "own.toml").write_text(BRIEF_PROFILE)
-        yield Place(folder)
+def machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ThisMachine]:
+    with this_machine(tmp_path_factory.mktemp("figures"), BRIEF_PROFILE) as found:
+        yield found
 
 
-def test_a_run_whose_seconds_came_twice_is_void_although_its_four_counts_agree(place: Place) -> None:
+def test_a_run_whose_seconds_came_twice_is_void_although_its_four_counts_agree(machine: ThisMachine) -> None:
     """288,470 requests in the window of a run whose four counts all said 113,191 was valid."""
     done = subprocess.run(
-        [sys.executable, "-c", DOUBLED, *place.words("doubled")], capture_output=True, text=True,
+        [sys.executable, "-c", DOUBLED, *machine.bench("doubled", *BRIEFLY)], capture_output=True, text=True,
         stdin=subprocess.DEVNULL, timeout=120, cwd=ROOT,
     )  # fmt: skip
-    (one,) = run_results(place.folder / "results" / "doubled")
+    (one,) = run_results(machine.results / "doubled")
     counts = one["counts"]
     assert counts["engine"] == counts["locust"] == counts["spool"] > 0
     assert 0 <= counts["server"] - counts["engine"] <= counts["in_flight_at_stop"]
@@ -79,28 +60,22 @@ def test_a_run_whose_seconds_came_twice_is_void_although_its_four_counts_agree(p
 
 
 @pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="programs are kept on cores, Linux only")
-def test_a_first_try_that_another_program_spoilt_stays_in_the_results(place: Place) -> None:
+def test_a_first_try_that_another_program_spoilt_stays_in_the_results(machine: ThisMachine) -> None:
     """It was dropped without a word. Two programs have every core for as long as the benchmark lasts."""
-    hogs = [
-        subprocess.Popen([sys.executable, "-c", HOG, str(core)])
-        for core in os.sched_getaffinity(0)
-        for _ in range(2)
-    ]
-    try:
-        done = run(*place.words("spoilt"))
-    finally:
-        for hog in hogs:
-            hog.kill()
-            hog.wait()
+    with contextlib.ExitStack() as busy:
+        for core in os.sched_getaffinity(0):
+            for _ in range(2):
+                busy.enter_context(busy_core(core))
+        done = run(*machine.bench("spoilt", *BRIEFLY))
     assert done.status == 60, done.stderr
-    (one,) = run_results(place.folder / "results" / "spoilt")
+    (one,) = run_results(machine.results / "spoilt")
     (earlier,) = one["earlier_attempts"]
     reasons = [msgspec.convert(reason, Reason) for reason in earlier["reasons"]]
     assert (one["attempt"], earlier["attempt"]) == (2, 1)
     assert is_spoilt_by_machine(reasons)
     had = earlier["requests_per_second"]
     assert f"(it had {had:,.0f} requests/s); measuring it once more" in done.stderr
-    whole = place.folder / "results" / "spoilt" / "attempts" / f"{one['run_id']}-1" / "run.json"
+    whole = machine.results / "spoilt" / "attempts" / f"{one['run_id']}-1" / "run.json"
     assert msgspec.json.decode(whole.read_bytes())["requests_per_second"] == had
     page = Path(done.stdout.rstrip().rpartition("\n")[2]).read_text()
     assert "measured again, because try 1 was void" in page

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
-import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,8 +12,8 @@ import msgspec
 import pytest
 
 from bench.judge.judge import MACHINE_REASONS
-from tests.helpers.ports import free_port
-from tests.helpers.program import LOCAL_INVENTORY, Finished, run, run_results, work_folder
+from tests.helpers.program import LOCAL_INVENTORY, Finished, run, run_results
+from tests.helpers.this_machine import ThisMachine, busy_core, this_machine
 
 pytestmark = [pytest.mark.pipeline, pytest.mark.timeout(600)]
 
@@ -56,23 +54,21 @@ uvicorn.run(sleeping, host=sys.argv[1], port=int(sys.argv[2]), log_level="warnin
 [servers.sleeps-{milliseconds}-ms.unhonoured_settings]
 {unsettable}
 '''
-HOG = "import os, sys\nos.sched_setaffinity(0, [int(sys.argv[1])])\nprint(flush=True)\nwhile True: pass"
 
 
 class Place(msgspec.Struct, frozen=True):
-    """An inventory of this machine alone: the server on core 0, with its database, the load on core 1."""
+    """This machine: the server on core 0, with its database, the load on core 1."""
 
-    inventory: Path
-    catalogue: Path
-    results: Path
+    machine: ThisMachine
+
+    @property
+    def results(self) -> Path:
+        return self.machine.results
 
     def bench(self, name: str, servers: str, endpoint: str) -> dict[str, Any]:
         """The runs by server."""
-        done = run(
-            "bench", "--hosts", str(self.inventory), "--catalogue", str(self.catalogue),
-            "--profile", "limits", "--results", str(self.results), "--name", name,
-            "--servers", servers, "--endpoints", endpoint, "--port", str(free_port()),
-        )  # fmt: skip
+        words = ("--profile", "limits", "--servers", servers, "--endpoints", endpoint)
+        done = run(*self.machine.bench(name, *words))
         assert done.status in (0, 60), done.stderr
         return {one["cell"]["server"]: one for one in run_results(self.results / name)}
 
@@ -84,14 +80,11 @@ class Place(msgspec.Struct, frozen=True):
 def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
     if sys.platform != "linux" or (os.cpu_count() or 1) < 2:
         pytest.skip("processes must be pinned to one of two cores: Linux")
-    folder = tmp_path_factory.mktemp("limits")
-    with work_folder() as outside:
-        cores = '          asgibench_workdir: {workdir}\n          asgibench_cores: "0-1"\n'
-        inventory = LOCAL_INVENTORY.replace("          asgibench_workdir: {workdir}\n", cores)
-        (folder / "here.yml").write_text(inventory.format(workdir=outside / "w"))
-        sleepers = [SLEEPER.format(milliseconds=wait, unsettable=UNSETTABLE) for wait in (20, 40)]
-        (folder / "own.toml").write_text("".join([PROFILE, *sleepers]))
-        yield Place(folder / "here.yml", folder / "own.toml", folder / "results")
+    cores = '          asgibench_workdir: {workdir}\n          asgibench_cores: "0-1"\n'
+    inventory = LOCAL_INVENTORY.replace("          asgibench_workdir: {workdir}\n", cores)
+    sleepers = [SLEEPER.format(milliseconds=wait, unsettable=UNSETTABLE) for wait in (20, 40)]
+    with this_machine(tmp_path_factory.mktemp("limits"), "".join([PROFILE, *sleepers]), inventory) as machine:
+        yield Place(machine)
 
 
 def codes(one: dict[str, Any]) -> set[str]:
@@ -164,21 +157,9 @@ def test_a_server_and_a_database_on_one_core_are_named_together(place: Place) ->
 
 def test_others_on_the_loads_core_void_a_run_in_which_nobody_is_at_a_limit(place: Place) -> None:
     """A program that takes what it gets of core 1, at the usual priority."""
-    with hog(core=1):
+    with busy_core(1):
         found = place.bench("disturbed", "sleeps-20-ms", "shortbody")["sleeps-20-ms"]
     assert not found["valid"]
     assert found["attempt"] == 2, "what the machine did is measured again"
     assert "OthersOnLoadCores" in codes(found)
     assert not is_to_be_judged(found)
-
-
-@contextlib.contextmanager
-def hog(core: int) -> Iterator[None]:
-    """A busy loop on one core, for as long as the block lasts."""
-    with subprocess.Popen([sys.executable, "-c", HOG, str(core)], stdout=subprocess.PIPE) as process:
-        assert process.stdout is not None
-        process.stdout.readline()
-        try:
-            yield
-        finally:
-            process.kill()

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
-import msgspec
 import pytest
 
-from tests.helpers.ports import free_port
-from tests.helpers.program import LOCAL_INVENTORY, run, run_results, work_folder
+from tests.helpers.program import run, run_results
+from tests.helpers.this_machine import ThisMachine, this_machine
 
 pytestmark = [pytest.mark.pipeline, pytest.mark.timeout(600)]
 
@@ -32,40 +30,21 @@ after_rest_seconds = 0.2
 """
 # A busy machine voids runs, which is what status 60 says; what is asserted here holds for them, too.
 MEASURED = (0, 60)
+USUAL = ("--servers", "uvicorn", "--endpoints", "shortbody")
 TRIES = ("twice", "again", "once-more")
 
 
-class Place(msgspec.Struct, frozen=True):
-    """An inventory of this machine alone, with a work folder of the test's own."""
-
-    folder: Path
-
-    @property
-    def results(self) -> Path:
-        return self.folder / "results"
-
-    def bench(self, name: str, *words: str) -> list[str]:
-        return [
-            "bench", "--hosts", str(self.folder / "here.yml"), "--catalogue", str(self.folder / "own.toml"),
-            "--results", str(self.results), "--name", name, "--servers", "uvicorn",
-            "--endpoints", "shortbody", "--port", str(free_port()), *words,
-        ]  # fmt: skip
-
-
 @pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
-    folder = tmp_path_factory.mktemp("rates")
-    with work_folder() as outside:
-        (folder / "here.yml").write_text(LOCAL_INVENTORY.format(workdir=outside / "w"))
-        (folder / "own.toml").write_text(PROFILES)
-        yield Place(folder)
+def machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ThisMachine]:
+    with this_machine(tmp_path_factory.mktemp("rates"), PROFILES) as found:
+        yield found
 
 
-def test_a_share_is_one_rate_in_all_blocks_and_is_of_the_closed_loops_of_all(place: Place) -> None:
+def test_a_share_is_one_rate_in_all_blocks_and_is_of_the_closed_loops_of_all(machine: ThisMachine) -> None:
     for name in TRIES:
-        done = run(*place.bench(name, "--profile", "twice", "--rate", "30%"))
+        done = run(*machine.bench(name, *USUAL, "--profile", "twice", "--rate", "30%"))
         assert done.status in MEASURED, done.stderr
-        runs = run_results(place.results / name)
+        runs = run_results(machine.results / name)
         closed = [one for one in runs if one["cell"]["rate_share"] is None]
         assert [one["block"] for one in closed] == [1, 2] and runs[:2] == closed, "they come first"
         reached = [one["requests_per_second"] for one in closed if one["valid"]]
@@ -82,10 +61,10 @@ def test_a_share_is_one_rate_in_all_blocks_and_is_of_the_closed_loops_of_all(pla
     assert {one["offered_rate_per_second"] for one in offered} == {float(f"{0.3 * maximum:.3g}")}
 
 
-def test_a_rate_that_can_not_be_met_ends_after_some_seconds(place: Place) -> None:
-    done = run(*place.bench("long", "--profile", "long", "--rate", "60000"))
+def test_a_rate_that_can_not_be_met_ends_after_some_seconds(machine: ThisMachine) -> None:
+    done = run(*machine.bench("long", *USUAL, "--profile", "long", "--rate", "60000"))
     assert done.status in MEASURED, done.stderr
-    closed, opened = run_results(place.results / "long")
+    closed, opened = run_results(machine.results / "long")
     assert closed["timing"]["window_seconds"] == 14 and closed["open_loop"] is None
     found = opened["open_loop"]
     assert 4 <= found["ended_after_seconds"] <= 8

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import shutil
-import subprocess
 import sys
 from collections.abc import Iterator
-from pathlib import Path
 
 import msgspec
 import pytest
@@ -17,8 +14,8 @@ from bench.judge.rules.speed import CoresBusyAtRest, MachineSpeedOff
 from bench.results.run import RunResult
 from bench.results.speed import HostSpeed, SpeedReading, WorkTime
 from bench.results.store import Store
-from tests.helpers.ports import free_port
-from tests.helpers.program import LOCAL_INVENTORY, run, work_folder
+from tests.helpers.program import run
+from tests.helpers.this_machine import ThisMachine, busy_core, this_machine
 
 pytestmark = [pytest.mark.pipeline, pytest.mark.timeout(300)]
 
@@ -31,45 +28,24 @@ blocks = 2
 idle_rest_seconds = 0.6
 after_rest_seconds = 0.6
 """
-HOG = "import os, sys\nos.sched_setaffinity(0, [int(sys.argv[1])])\nprint(flush=True)\nwhile True: pass"
 
 
 class Here(msgspec.Struct, frozen=True):
-    """An inventory of this machine alone, and a profile of two short runs."""
+    """This machine, with a profile of two short runs."""
 
-    inventory: Path
-    catalogue: Path
-    results: Path
+    machine: ThisMachine
 
     def runs(self, name: str, *more: str) -> list[RunResult]:
         """Made now. Other programs of this machine may void them: that is no part of these tests."""
-        run(
-            *("bench", "--hosts", str(self.inventory), "--catalogue", str(self.catalogue)),
-            *("--profile", "speed", "--servers", "uvicorn", "--endpoints", "shortbody"),
-            *("--results", str(self.results), "--name", name, "--port", str(free_port()), *more),
-        )
-        return sorted(Store.open(self.results, name).read_runs(), key=lambda one: one.position)
+        words = ("--profile", "speed", "--servers", "uvicorn", "--endpoints", "shortbody", *more)
+        run(*self.machine.bench(name, *words))
+        return sorted(Store.open(self.machine.results, name).read_runs(), key=lambda one: one.position)
 
 
 @pytest.fixture(scope="module")
 def here(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Here]:
-    folder = tmp_path_factory.mktemp("speed")
-    with work_folder() as outside:
-        (folder / "here.yml").write_text(LOCAL_INVENTORY.format(workdir=outside / "w"))
-        (folder / "own.toml").write_text(PROFILE)
-        yield Here(folder / "here.yml", folder / "own.toml", folder / "results")
-
-
-@contextlib.contextmanager
-def hogged(core: int) -> Iterator[None]:
-    """A program that takes all that it can have of this core."""
-    with subprocess.Popen([sys.executable, "-c", HOG, str(core)], stdout=subprocess.PIPE) as process:
-        assert process.stdout is not None
-        process.stdout.readline()
-        try:
-            yield
-        finally:
-            process.kill()
+    with this_machine(tmp_path_factory.mktemp("speed"), PROFILE) as machine:
+        yield Here(machine)
 
 
 def test_each_run_has_the_machines_speed_before_and_after_its_load(here: Here) -> None:
@@ -99,7 +75,7 @@ def test_each_run_has_the_machines_speed_before_and_after_its_load(here: Here) -
 def test_a_machine_half_as_fast_as_in_the_run_before_has_the_run_made_again_and_marked(here: Here) -> None:
     """The first run as a machine twice as fast would have left it; the second is made here and now."""
     first, second = here.runs("before")
-    store = Store.open(here.results, "before")
+    store = Store.open(here.machine.results, "before")
     for one in (first, second):
         shutil.rmtree(store.runs_directory / one.run_id)
     shutil.rmtree(store.attempts_directory, ignore_errors=True)
@@ -125,7 +101,7 @@ def _twice_as_fast(reading: SpeedReading | None) -> SpeedReading | None:
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux pins a process to a core")
 def test_cores_that_another_program_takes_at_rest_are_named_in_the_run(here: Here) -> None:
-    with hogged(min(os.sched_getaffinity(0))):
+    with busy_core(min(os.sched_getaffinity(0))):
         runs = here.runs("taken")
     for one in runs:
         assert one.machine_speed is not None and one.machine_speed.server.before is not None
