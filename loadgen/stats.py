@@ -10,7 +10,7 @@ import msgspec
 from bench.plan.rate import OfferedRate
 from bench.results.figures import LoadWorker, OpenLoop, Second
 from bench.results.invariants import ReadSpool
-from bench.results.latency import latency_of
+from bench.results.latency import P50, P99, latency_of, quantile_seconds
 from bench.results.window import Window, WorkerSecond
 from bench.wire.histogram import Histogram
 from bench.wire.slices import LocustTotals, Pairs, Slice, Totals
@@ -112,15 +112,17 @@ def per_second(
     rows = []
     for second in range(warmup_seconds + window_seconds):
         everything = [one for found in slices.values() for one in found if one.k == second]
-        latency = latency_of(_merge(one.histogram for one in everything))
+        answered = Histogram()
+        for one in everything:
+            answered.add_pairs(one.histogram)
         rows.append(
             Second(
                 second=second,
                 in_window=second in window,
                 requests=sum(one.requests for one in everything),
                 failures=sum(sum(one.failures.values()) for one in everything),
-                p50_seconds=latency.p50 if latency else None,
-                p99_seconds=latency.p99 if latency else None,
+                p50_seconds=quantile_seconds(answered, P50),
+                p99_seconds=quantile_seconds(answered, P99),
                 server_rss_bytes=None,
                 bytes_received=sum(one.bytes_received for one in everything),
             )

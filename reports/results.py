@@ -11,7 +11,7 @@ from bench.plan.plan import Environment, Plan
 from bench.results.run import RunResult
 from bench.results.store import Store
 from bench.results.summary import Summary
-from bench.verdicts.contest import Contest, contests, rate_contests
+from bench.verdicts.contest import AllContests, Contest, all_contests
 from reports.words.verdicts import Labelled, label_of
 
 
@@ -26,15 +26,19 @@ class Results:
     calibration: Calibration | None = None  # the load hosts' ceilings; None where they weren't measured
 
     @cached_property
-    def contests(self) -> Labelled:
-        """The cells that may be compared, each group with its label, in the report's order."""
-        found = contests(self.summary, self.runs, [endpoint.name for endpoint in self.plan.endpoints])
-        return tuple((label_of(contest, found), contest) for contest in found)
+    def _judged(self) -> AllContests:
+        return all_contests(self.summary, self.runs, [endpoint.name for endpoint in self.plan.endpoints])
 
     @cached_property
+    def contests(self) -> Labelled:
+        """The cells that may be compared, each group with its label, in the report's order."""
+        found = self._judged.by_throughput
+        return tuple((label_of(contest, found), contest) for contest in found)
+
+    @property
     def rate_contests(self) -> tuple[Contest, ...]:
         """The open-loop cells that may be compared, at equal rates, by p99."""
-        return rate_contests(self.summary, self.runs, [endpoint.name for endpoint in self.plan.endpoints])
+        return self._judged.by_rate
 
 
 def results_of(store: Store, plan: Plan, runs: Sequence[RunResult], summary: Summary) -> Results:

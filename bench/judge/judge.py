@@ -16,7 +16,6 @@ from bench.judge.figures import CpuUse, RunFigures
 from bench.judge.reason import Limit, Reason
 from bench.judge.registry import RULES
 from bench.judge.rule import LimitName, Rule
-from bench.judge.rules.network import LinkMayBeSlower
 from bench.judge.rules.rates import is_rate_missed
 from bench.judge.thresholds import Thresholds
 from bench.judge.waiting import is_everybody_waiting
@@ -104,7 +103,7 @@ def _limit_name(figures: RunFigures, thresholds: Thresholds, reasons: Sequence[R
             return reason.limit
     if figures.open_loop is not None:
         return "none_found" if is_rate_missed(figures) else "offered_rate"
-    is_known = not any(isinstance(reason, LinkMayBeSlower) for reason in reasons)
+    is_known = not any(reason.leaves_limit_unknown for reason in reasons)
     return (
         "latency"
         if figures.requests and is_known and is_everybody_waiting(figures, thresholds)

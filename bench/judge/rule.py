@@ -75,6 +75,8 @@ class Rule(msgspec.Struct, frozen=True, tag=True):
 
     # The run's figure stands, but as no maximum of its server.
     unranks: ClassVar[bool] = False
+    # All parties may have waited for this, and for something that nobody sees: neither is named.
+    leaves_limit_unknown: ClassVar[bool] = False
 
     @property
     def invalidates(self) -> bool:

@@ -102,6 +102,8 @@ def _silence_of(worker: LoadWorker, own: Sequence[WorkerSecond], window: Window)
     """The longest of one load worker; None where it is no longer than its answers' distance explains."""
     ordered = sorted(own, key=lambda one: one.second)
     longest, last = max(ordered, key=lambda one: one.quiet_seconds_max), ordered[-1]
+    if longest.quiet_seconds_max < STALL_SECONDS:
+        return None
     line = max(STALL_SECONDS, _usual_silence_seconds(worker, window))
     if longest.quiet_seconds_max < line:
         return None

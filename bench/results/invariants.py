@@ -135,7 +135,7 @@ def _of_sums(worker: str, rows: Sequence[Slice], total: Totals) -> Iterator[Cont
             merged = Histogram()
             for value in values:
                 merged.add_pairs(value)
-            if merged.to_pairs() != Histogram.from_pairs(whole).to_pairs():
+            if merged.counts != Histogram.from_pairs(whole).counts:
                 counts = (merged.count, _count(whole))
                 yield Contradiction(worker, f"durations in the {title} added up second by second", *counts)
     if total.completed != total.answered:

@@ -124,21 +124,31 @@ class Contest(msgspec.Struct, frozen=True):
         return next(pair for pair in self.pairs if {pair.better.server, pair.other.server} == both)
 
 
-def contests(summary: Summary, runs: Sequence[RunResult], endpoints: Sequence[str]) -> tuple[Contest, ...]:
-    """By throughput: one for each endpoint (in this order), number of workers and closed-loop load level."""
+class AllContests(msgspec.Struct, frozen=True):
+    """The contests of one benchmark, judged together as one report states them together."""
+
+    # One for each endpoint (in the order given), number of workers and closed-loop load level.
+    by_throughput: tuple[Contest, ...]
+    # By p99 at equal rates: one for each endpoint, number of workers and rate in requests/s.
+    by_rate: tuple[Contest, ...]
+
+
+def all_contests(summary: Summary, runs: Sequence[RunResult], endpoints: Sequence[str]) -> AllContests:
     fields = throughput_fields(summary, endpoints)
-    return judge((*fields, *rate_fields(summary, endpoints)), runs)[: len(fields)]
+    judged = judge((*fields, *rate_fields(summary, endpoints)), runs)
+    return AllContests(judged[: len(fields)], judged[len(fields) :])
+
+
+def contests(summary: Summary, runs: Sequence[RunResult], endpoints: Sequence[str]) -> tuple[Contest, ...]:
+    """``all_contests`` by throughput."""
+    return all_contests(summary, runs, endpoints).by_throughput
 
 
 def rate_contests(
     summary: Summary, runs: Sequence[RunResult], endpoints: Sequence[str]
 ) -> tuple[Contest, ...]:
-    """By p99 at equal rates: one for each endpoint, number of workers and rate in requests/s.
-
-    They are judged together with those by throughput, as one report states them together.
-    """
-    fields = throughput_fields(summary, endpoints)
-    return judge((*fields, *rate_fields(summary, endpoints)), runs)[len(fields) :]
+    """``all_contests`` by p99."""
+    return all_contests(summary, runs, endpoints).by_rate
 
 
 def throughput_fields(summary: Summary, endpoints: Sequence[str]) -> tuple[Field, ...]:

@@ -27,7 +27,7 @@ PATIENCE_SECONDS = 5.0
 LISTENING = "0A"  # in /proc/net/tcp
 
 
-class _Closed(Exception):
+class _Closed(ConnectionError):
     """The server has closed the connection."""
 
 
@@ -53,7 +53,7 @@ def observe(
         try:
             _asked(kept, order)
             kept_alive = True
-        except (_Closed, ConnectionError):
+        except ConnectionError:
             kept_alive = False
     status_line, *lines = head.decode("latin-1").split("\r\n")
     return ServerSeen(

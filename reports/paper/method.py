@@ -19,7 +19,17 @@ from bench.results.summary import CellSummary, Summary
 from bench.spec import LoadPlace
 from reports.paper import figures as paper
 from reports.tables.table import Fact, Table, TableRow, group, numbers, tone, words
-from reports.words.numbers import MISSING, counted, listed, megabytes, milliseconds, percent, rate, times
+from reports.words.numbers import (
+    MISSING,
+    capital,
+    counted,
+    listed,
+    megabytes,
+    milliseconds,
+    percent,
+    rate,
+    times,
+)
 from reports.words.sentences import LIMITS, refused_because
 from reports.words.shares import cell_server_share
 
@@ -93,7 +103,7 @@ class _Ours:
         return next(one.package for one in self.plan.servers if one.name == server)
 
     def title(self, client: Client, load_on: LoadPlace) -> str:
-        return f"{_capital(client_of(client).title)}, {_place(load_on, self.environment)}"
+        return f"{capital(client_of(client).title)}, {_place(load_on, self.environment)}"
 
 
 def _place(load_on: LoadPlace, environment: Environment) -> str:
@@ -329,7 +339,3 @@ def _differs(plan: Plan, environment: Environment, summary: Summary) -> tuple[Fa
         Fact("orders", "the paper doesn’t give its code; ours checks a token and asks PostgreSQL twice"),
         Fact("Locust, Starlette, asyncpg", "today’s; the paper doesn’t give its versions"),
     )
-
-
-def _capital(text: str) -> str:
-    return text[:1].upper() + text[1:]

@@ -10,7 +10,7 @@ from bench.judge.rules.rates import RateEndedEarly, ServerBehindRate
 from bench.judge.speed import MACHINE_SPEED_CODE
 from bench.results.run import RunResult
 from bench.results.summary import CellSummary, Summary, added_warnings
-from reports.words.numbers import counted, listed, percent, rate
+from reports.words.numbers import capital, counted, listed, percent, rate
 from reports.words.sentences import ONE_RUN
 from reports.words.shares import load_share
 
@@ -117,10 +117,10 @@ def _cause_line(reasons: Sequence[Reason], of: int) -> str:
     runs = f"{len(reasons)} of {counted(of, 'run')}" + (f" ({void} void)" if void else "")
     words = CAUSES.get(worst.code)
     if words is None:
-        text = f"{_capital(worst.text)}; the like in {runs}"
+        text = f"{capital(worst.text)}; the like in {runs}"
     else:
         text = words.sentence.format(runs=runs) + _shares(reasons, words.share_of)
-    return ". ".join(_capital(part) for part in (text, worst.remedy) if part)
+    return ". ".join(capital(part) for part in (text, worst.remedy) if part)
 
 
 def _shares(reasons: Sequence[Reason], share_of: str) -> str:
@@ -181,8 +181,4 @@ def _few(names: Sequence[str]) -> str:
 
 
 def _sentence(reason: Reason) -> str:
-    return ". ".join(_capital(part) for part in (reason.text, reason.remedy) if part)
-
-
-def _capital(text: str) -> str:
-    return text[:1].upper() + text[1:]
+    return ". ".join(capital(part) for part in (reason.text, reason.remedy) if part)

@@ -12,7 +12,7 @@ from bench.results.latency import P50, P99
 from bench.results.pairs import runs_of
 from bench.results.run import RunResult
 from bench.results.summary import CellSummary, Summary
-from bench.verdicts.contest import contests, rate_contests
+from bench.verdicts.contest import all_contests
 from bench.verdicts.pair import PairVerdict
 from reports.words.memory import MemoryKind, amounts, memory_kind
 from reports.words.numbers import counted, megabytes, rate
@@ -48,9 +48,9 @@ def cell_rows(summary: Summary, runs: Sequence[RunResult]) -> list[CellRow]:
     cells = [one.cell for one in asked]
     endpoints = list(dict.fromkeys(cell.endpoint for cell in cells))
     load_of = _load_words(cells)
-    found = contests(summary, runs, endpoints)
+    judged = all_contests(summary, runs, endpoints)
+    found, at_rates = judged.by_throughput, judged.by_rate
     against = {step.better.cell: against_next(step) for contest in found for step in contest.steps}
-    at_rates = rate_contests(summary, runs, endpoints)
     tails = {step.better.cell: step for contest in at_rates for step in contest.steps}
     places = {cell.cell: place for contest in (*found, *at_rates) for place, cell in enumerate(contest.cells)}
 

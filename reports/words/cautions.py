@@ -11,6 +11,7 @@ from bench.judge.reason import Reason
 from bench.plan.plan import Environment, Plan
 from bench.results.run import RunResult
 from bench.results.summary import Summary
+from reports.words.numbers import capital
 
 
 def cautions(
@@ -22,7 +23,7 @@ def cautions(
     found += [reason for reason in environment_reasons(environment) if reason.code not in known]
     if runs and all(run.pss_bytes is None for run in runs):
         found.append(no_pss(server_system(environment)))
-    whole = [msgspec.structs.replace(reason, text=_capital(reason.text)) for reason in found]
+    whole = [msgspec.structs.replace(reason, text=capital(reason.text)) for reason in found]
     return (*whole, *_remarks(summary))
 
 
@@ -48,7 +49,3 @@ def _remarks(summary: Summary) -> list[Reason]:
         msgspec.structs.replace(reason, text=f"{', '.join(where)}: {reason.text}")
         for reason, where in cells.items()
     ]
-
-
-def _capital(text: str) -> str:
-    return text[:1].upper() + text[1:]

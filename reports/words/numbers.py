@@ -92,3 +92,8 @@ def counted(number: int, noun: str) -> str:
 def listed(items: Sequence[str]) -> str:
     """``a``, ``a and b``, ``a, b and c``."""
     return items[0] if len(items) == 1 else f"{', '.join(items[:-1])} and {items[-1]}"
+
+
+def capital(text: str) -> str:
+    """A clause as a sentence begins."""
+    return text[:1].upper() + text[1:]

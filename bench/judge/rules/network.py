@@ -10,14 +10,13 @@ from bench.judge.rule import LimitName, Priority, Rule
 from bench.judge.rules.load import is_load_at_limit
 from bench.judge.thresholds import Thresholds
 from bench.judge.waiting import is_everybody_waiting
+from bench.results.fixed_wait import PEAK_SECONDS
 
 # Ethernet, IP and TCP headers take 5 to 6 % of a link that is full; the rest is acknowledgements.
 LINK_FULL = 0.90
 # A round trip that is half of the median latency halves what a server's speed can change.
 ROUND_TRIP_PART = 0.5
-# Linux delays an acknowledgement by 40 ms at least.
-DELAYED_ACK_LOW_SECONDS = 0.038
-DELAYED_ACK_HIGH_SECONDS = 0.050
+DELAYED_ACK_LOW_SECONDS, DELAYED_ACK_HIGH_SECONDS = PEAK_SECONDS
 # A timer's wait is about the same for all answers; waits for cores that are short vary.
 DELAYED_ACK_ALIKE = 1.25
 # A server that leaves TCP_NODELAY off, and a peak that a timer alone makes: one answer in ten is no chance.
@@ -90,6 +89,7 @@ class LinkMayBeSlower(Rule, frozen=True):
 
     priority: ClassVar[Priority] = Priority.LATENCY
     unranks: ClassVar[bool] = True
+    leaves_limit_unknown: ClassVar[bool] = True
 
     bytes_per_second: float
     probed_bytes_per_second: float

@@ -75,7 +75,7 @@ def network_counts() -> NetworkCounts:
 
 
 def allow_many_files() -> None:
-    """Two open files a process are held; raise the soft limit to what may be had without asking."""
+    """Two open files of a process and two of a thread are held: raise the soft limit as far as it may be."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = 8192 if hard == resource.RLIM_INFINITY else min(8192, hard)
     if soft != resource.RLIM_INFINITY and soft < wanted:

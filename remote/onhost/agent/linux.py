@@ -14,6 +14,8 @@ from remote.onhost.processes import Gone, Kin, Unreadable, gone_or_unreadable, r
 from remote.onhost.quota import quotas_here
 
 MAX_THREADS = 64
+# A process hardly ever changes its control group, and asking for it takes three system calls.
+READINGS_BETWEEN_GROUPS = 10
 
 
 def rollup_sums(text: bytes) -> tuple[int, int]:
@@ -95,6 +97,8 @@ class ProcHandle:
         self._pid = pid
         self._folder = f"{reader.root}/{pid}"
         self._threads: dict[str, ProcThread] = {}
+        self._children_ticks = self._readings = 0
+        self._group: bytes | None = None
         self._stat = self._statm = -1
         try:
             self._stat = opened(f"{self._folder}/stat")
@@ -111,11 +115,13 @@ class ProcHandle:
         except OSError as error:
             raise gone_or_unreadable(error) from error
         ticks = int(fields[11]) + int(fields[12])
+        self._children_ticks = int(fields[13]) + int(fields[14])
         return ProcessRow(
             self._pid, rss_pages * reader.page_kib, ticks * reader.tick_seconds, int(fields[17])
         )
 
     def full(self) -> FullReading:
+        """The CPU of ended children is that of the last ``basic``, which has read it already."""
         refused: dict[str, str] = {}
         pss = uss = files = voluntary = involuntary = None
         rows: tuple[ThreadRow, ...] = ()
@@ -133,18 +139,18 @@ class ProcHandle:
             voluntary, involuntary, rows = self._of_threads()
         except Unreadable as error:
             refused["switches"] = str(error)
-        row = FullRow(self._pid, pss, uss, files, voluntary, involuntary, self._children_seconds())
+        children_seconds = round(self._children_ticks * self._reader.tick_seconds, 2)
+        row = FullRow(self._pid, pss, uss, files, voluntary, involuntary, children_seconds)
         return FullReading(row, rows, refused)
 
-    def _children_seconds(self) -> float:
-        fields = stat_fields(read_again(self._stat, 1024))
-        return round((int(fields[13]) + int(fields[14])) * self._reader.tick_seconds, 2)
-
     def group(self) -> bytes | None:
-        try:
-            return read_file(f"{self._folder}/cgroup")
-        except Gone:  # so it is said of the file where a kernel has no control groups
-            return None
+        if self._readings % READINGS_BETWEEN_GROUPS == 0:
+            try:
+                self._group = read_file(f"{self._folder}/cgroup")
+            except Gone:  # so it is said of the file where a kernel has no control groups
+                self._group = None
+        self._readings += 1
+        return self._group
 
     def _open_files(self) -> int:
         try:

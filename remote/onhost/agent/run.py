@@ -20,6 +20,7 @@ from bench.wire.samples import (
     Header,
     Note,
     ProcessRow,
+    QuotaRow,
     Sample,
     TargetGone,
     ThreadRow,
@@ -144,7 +145,7 @@ class SampledRun:
         full = {
             name: self._full_rows(name, now) for name in self._present if last or self._is_full_due(name, now)
         }
-        quotas = {name: self._reader.quotas(self._groups.get(name, ())) for name in self._present}
+        quotas = self._quotas()
         network = network_counts()
         late, self._late_in_second = self._late_in_second, 0.0
         self._second_at = now + self._full_interval_seconds
@@ -164,6 +165,15 @@ class SampledRun:
             threads={name: threads for name, (_, threads) in full.items() if threads},
             quotas={name: rows for name, rows in quotas.items() if rows},
         )
+
+    def _quotas(self) -> dict[str, tuple[QuotaRow, ...]]:
+        """By target. Targets mostly are in the same groups, which are read once."""
+        read: dict[frozenset[bytes], tuple[QuotaRow, ...]] = {}
+        groups = {name: frozenset(self._groups.get(name, ())) for name in self._present}
+        for own in groups.values():
+            if own not in read:
+                read[own] = self._reader.quotas(own)
+        return {name: read[own] for name, own in groups.items()}
 
     def _is_full_due(self, name: str, now: float) -> bool:
         return now >= self._full_at[name] - 0.5 * self.schedule.interval_seconds
