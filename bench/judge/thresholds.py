@@ -19,8 +19,8 @@ CLOCK_REMARK_SECONDS = 0.01
 class Thresholds(msgspec.Struct, frozen=True):
     """Shares of 1.0 unless the name gives a unit."""
 
-    # Cores that were used to nine tenths hold a maximum that is at most 11 % higher, whatever else was in the
-    # way: the figure is the server's, and below ``server_full`` that margin is said.
+    # What is unused of cores that are nine tenths full raises the maximum by 11 % at most: the figure is the
+    # server's, and below ``server_full`` that margin is said. ``lost_void`` bounds what others took of them.
     server_saturated: float = 0.90
     # The agent samples CPU in 10 ms ticks and the window's ends cut into them: a full core reads 0.97 to 1.0.
     server_full: float = 0.95

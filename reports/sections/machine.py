@@ -17,8 +17,8 @@ def _parts(results: Results) -> tuple[Part, ...]:
     return (
         Paragraph(
             "The same fixed work is done on the server’s cores before and after every load, while the "
-            f"server idles. In the slowest run it took {percent(moved)} longer than in the fastest. A "
-            "server that does nothing at rest has no part in that."
+            f"server idles. In the slowest run it took {percent(moved)} longer than in the fastest. An "
+            "idle server does not affect it."
         ),
         figure,
     )

@@ -76,9 +76,9 @@ def _nothing_found() -> str:
     """What was looked for, and that this isn't everything."""
     return (
         f"None of the judge’s {len(RULES)} rules found anything in any run: no failures, no counts that "
-        "disagree, no party but the server at its limit, no cores taken by other programs or by the "
-        "hypervisor, no change of the machine’s speed or clocks. What no rule looks for, or what a host "
-        "doesn’t show, is not excluded."
+        "disagree, no party but the server at its limit, no more than 3 % of the cores taken by other "
+        "programs or by the hypervisor, no change of the machine’s speed or of its clocks beyond the rules’ "
+        "lines. What no rule looks for, or what a host doesn’t show, is not excluded."
     )
 
 

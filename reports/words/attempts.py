@@ -16,4 +16,6 @@ def _of_one(earlier: EarlierAttempt) -> str:
     if earlier.requests_per_second is None:
         return f"tried again, because try {earlier.attempt} failed: {earlier.why}"
     had = f"that try had {rate(earlier.requests_per_second)} requests/s"
-    return f"measured again, because try {earlier.attempt} was void: {earlier.why}; {had}"
+    is_void = any(reason.invalidates for reason in earlier.reasons)
+    why = "was void" if is_void else "was made at an unusual speed of the machine"
+    return f"measured again, because try {earlier.attempt} {why}: {earlier.why}; {had}"

@@ -19,7 +19,7 @@ pytestmark = [pytest.mark.pipeline, pytest.mark.timeout(600)]
 
 PROFILE = """
 [profiles.limits]
-connections = 100
+connections = 60
 warmup_seconds = 1
 window_seconds = 3
 blocks = 1
@@ -113,9 +113,10 @@ def test_an_app_that_sleeps_40_ms_is_a_fixed_wait_and_not_nagle(waiting: dict[st
         assert found["limit"]["name"] == "latency"
 
 
-def test_hypercorn_0_16_at_100_connections_waits_for_delayed_acknowledgements(
+def test_hypercorn_0_16_waits_for_delayed_acknowledgements(
     waiting: dict[str, Any],
 ) -> None:
+    """At 60 connections: at 100 it is saturated on a slow machine, and a saturated server makes its own latency."""
     found = waiting["hypercorn-paper"]
     assert found["server_configuration"]["tcp_nodelay"] is False
     assert "FixedWait" not in codes(found)

@@ -78,7 +78,8 @@ class DatabaseSharesCores(Rule, frozen=True):
         return (
             f"the database took {self.database_share:.2f} of the {cores_words(self.cores)} it shares "
             f"with the server, which had {self.server_share:.2f}: {self.server_part:.0%} of what a request "
-            "costs there is server and app, so servers differ by more in CPU per request than in requests/s"
+            "costs there is server and app. The database costs all about the same, so servers' requests/s "
+            "differ by less than their CPU per request"
         )
 
 

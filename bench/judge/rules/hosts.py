@@ -2,7 +2,8 @@
 
 A saturated server's figure lacks what others took of its cores while it was ready to run: a tenth voids it.
 Where nobody was at a limit, others may be why nobody was: a few per cent of either side's cores void a run,
-and it is measured again. Between the two a server is at most a tenth from its maximum, whoever held it up.
+and it is measured again. Between the two a saturated server's maximum is at most a quarter higher: a tenth of
+its cores taken, and a tenth not used.
 """
 
 from __future__ import annotations

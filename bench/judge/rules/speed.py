@@ -116,7 +116,10 @@ class CpuPerRequestMoved(Rule, frozen=True):
     least_seconds: float  # CPU seconds of the server per request, in the second that had the least
     greatest_seconds: float
     seconds: int  # of the window, in which it is known
-    remedy: str = "See the run's seconds: a change that the machine's own speed doesn't have is the server's"
+    remedy: str = (
+        "Compare it with the load's CPU per request and with other blocks: the machine's own speed isn't "
+        "measured within a window"
+    )
 
     @classmethod
     def find(cls, figures: RunFigures, thresholds: Thresholds) -> Iterator[CpuPerRequestMoved]:
