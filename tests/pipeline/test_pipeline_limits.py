@@ -116,7 +116,7 @@ def test_an_app_that_sleeps_40_ms_is_a_fixed_wait_and_not_nagle(waiting: dict[st
 def test_hypercorn_0_16_waits_for_delayed_acknowledgements(
     waiting: dict[str, Any],
 ) -> None:
-    """At 60 connections: at 100 it is saturated on a slow machine, and a saturated server makes its own latency."""
+    """At 60 connections: at 100 a slow machine's server is saturated, and makes its own latency."""
     found = waiting["hypercorn-paper"]
     assert found["server_configuration"]["tcp_nodelay"] is False
     assert "FixedWait" not in codes(found)
@@ -127,7 +127,7 @@ def test_hypercorn_0_16_waits_for_delayed_acknowledgements(
 
 
 def test_an_app_that_waits_is_not_saturated_and_is_not_ranked(waiting: dict[str, Any], place: Place) -> None:
-    """It serves 100 connections in 20 ms each, and would serve 200 in as many."""
+    """It serves 60 connections in 20 ms each, and would serve 120 in as many."""
     found = waiting["sleeps-20-ms"]
     assert found["limit"]["name"] in ("latency", "none_found")
     if not is_to_be_judged(found):
