@@ -31,12 +31,12 @@ class Step:
     ``require``: a scope of the message's ``type``; where it is another, the app answers with 200 and that
     other type, and does no more. ``receive``: one event. ``drain``: events until the body is whole or the
     client has gone. ``send``: a message, in which the texts of headers, links, body and bytes stand for
-    latin-1 bytes, and ``file`` is a path that is opened. ``echo``: a WebSocket's messages, until it is
-    closed. ``remember``: keys of the scope's state are set. ``raise``: an exception. What a send raises is
-    noted, and the script goes on.
+    latin-1 bytes, and ``file`` is a path that is opened; ``otherwise``: the same, if the send before it
+    raised. ``echo``: a WebSocket's messages, until it is closed. ``remember``: keys of the scope's state are
+    set. ``raise``: an exception. What a send raises is noted, and the script goes on.
     """
 
-    do: Literal["require", "receive", "drain", "send", "echo", "remember", "raise"]
+    do: Literal["require", "receive", "drain", "send", "otherwise", "echo", "remember", "raise"]
     message: dict[str, object] = field(default_factory=dict)
 
 
@@ -66,6 +66,7 @@ class Seen:
 
     what: Literal["scope", "received", "sent", "raised", "end"]
     detail: dict[str, object] = field(default_factory=dict)
+    at: float = 0.0  # on the host's monotonic clock, in seconds
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
@@ -21,7 +22,7 @@ def note(token: str, what: Literal["scope", "received", "sent", "raised", "end"]
     if not folder or not token.replace("-", "").isalnum():
         return
     plain = plain_value(detail)
-    line = encode_line(Seen(what, plain if isinstance(plain, dict) else {"value": plain}))
+    line = encode_line(Seen(what, plain if isinstance(plain, dict) else {"value": plain}, time.monotonic()))
     with (Path(folder) / token).open("ab") as file:
         file.write(line)
 

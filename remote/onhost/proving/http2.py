@@ -17,6 +17,7 @@ from bench.wire.proving import Exhibit, ProbeOrder, Script
 from remote.onhost.proving.connection import ANSWER_SECONDS, NotAnswered, RecordedConnection
 from remote.onhost.proving.http1 import Header, host_of
 
+ENABLE_PUSH = 0x2
 ENABLE_CONNECT_PROTOCOL = 0x8
 """RFC 8441, 3."""
 

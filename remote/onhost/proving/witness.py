@@ -51,7 +51,12 @@ class Story:
                 return str(one.detail["raised"])
         return ""
 
-    def evidence(self, label: str = "the app saw") -> Exhibit:
+    @property
+    def first_at(self) -> float:
+        """When the app saw the first of it; only to be compared."""
+        return min((one.at for one in self.lines), default=0.0)
+
+    def exhibit(self, label: str = "the app saw") -> Exhibit:
         text = b"\n".join(encode_line(one).rstrip() for one in self.lines) or b"(nothing)"
         return Exhibit.of(label, text)
 

@@ -29,7 +29,7 @@ def probe(order: ProbeOrder) -> Found:
             over = wire.evidence()
     named = headers.get("alt-svc", "")
     if not named:
-        return absent("the answer over TCP has no Alt-Svc", *over, story(order, asked).evidence())
+        return absent("the answer over TCP has no Alt-Svc", *over, story(order, asked).exhibit())
     found = SERVICE.search(named)
     got = http3_get(order, there, port=int(found[1])) if found else None
     if got is None or got.problem or bytes(got.body) != b"over h3":

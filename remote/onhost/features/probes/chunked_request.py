@@ -27,9 +27,9 @@ def probe(order: ProbeOrder) -> Found:
     saw, control = story(order, asked), story(order, wrong, seconds=0.2)
     evidence = (
         *wire.evidence(),
-        saw.evidence(),
+        saw.exhibit(),
         *other.evidence("control, a size that is no number"),
-        control.evidence("control: the app saw"),
+        control.exhibit("control: the app saw"),
     )
     if b"HTTP/1.1 200" in other.received:
         return broken("the control fails: a chunk size that is no number is answered with 200", *evidence)

@@ -34,14 +34,14 @@ def probe(order: ProbeOrder) -> Found:
             return absent(
                 f"the answer is {first_line(head)}",
                 *wire.evidence(),
-                story(order, asked, seconds=0.5).evidence(),
+                story(order, asked, seconds=0.5).exhibit(),
                 *other.evidence("control, without Upgrade"),
             )
         client = Http2Client(wire, upgraded=upgraded)
         client.begin_reading_at(head.index(b"\r\n\r\n") + 4)
         got = client.answer(1)
     saw = story(order, asked)
-    evidence = (*client.evidence(), saw.evidence(), *other.evidence("control, without Upgrade"))
+    evidence = (*client.evidence(), saw.exhibit(), *other.evidence("control, without Upgrade"))
     if control.status != 200 or control.body != b"not upgraded":
         return broken("the control fails: a request without Upgrade is not answered by HTTP/1.1", *evidence)
     if got.status != 200 or bytes(got.body) != b"upgraded" or saw.scope.get("http_version") != "2":

@@ -22,15 +22,15 @@ def probe(order: ProbeOrder) -> Found:
             got.problem or f"status {got.status}",
             *got.evidence(),
             *other.evidence("control, the same port over TCP"),
-            control.evidence("control: the app saw"),
+            control.exhibit("control: the app saw"),
         )
     refused = http3_get(order, unknown, alpn=("none-such",))
     saw = story(order, asked)
     evidence = (
         *got.evidence(),
-        saw.evidence(),
+        saw.exhibit(),
         *refused.evidence("control, a protocol that there is none of"),
-        control.evidence("control over TCP: the app saw"),
+        control.exhibit("control over TCP: the app saw"),
     )
     if refused.status or control.scope.get("http_version") != "1.1":
         return broken("the control fails: a protocol that there is none of is served", *evidence)

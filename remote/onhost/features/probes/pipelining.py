@@ -24,8 +24,8 @@ def probe(order: ProbeOrder) -> Found:
         other.read_for()
     evidence = (
         *wire.evidence(),
-        story(order, first).evidence("the app saw of the first"),
-        story(order, second).evidence("the app saw of the second"),
+        story(order, first).exhibit("the app saw of the first"),
+        story(order, second).exhibit("the app saw of the second"),
         *other.evidence("control, the first says Connection: close"),
     )
     if b"two" in other.received.partition(b"one")[2]:

@@ -39,10 +39,10 @@ def probe(order: ProbeOrder) -> Found:
     evidence = (
         *wire.evidence("the client closes"),
         client.evidence(),
-        saw.evidence(),
+        saw.exhibit(),
         *other.connection.evidence("the app closes"),
         reader.evidence("the app closes: the client read"),
-        control.evidence("control, the connection just ends: the app saw"),
+        control.exhibit("control, the connection just ends: the app saw"),
     )
     if FROM_CLIENT in lost or FROM_APP in lost:
         return broken("the control fails: a code that nobody sent", *evidence)

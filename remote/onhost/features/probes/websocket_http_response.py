@@ -32,7 +32,7 @@ def probe(order: ProbeOrder) -> Found:
     saw, control = story(order, denies), story(order, closes)
     evidence = (
         *wire.evidence(),
-        saw.evidence(),
+        saw.exhibit(),
         *other.connection.evidence("control, a plain close before the accept"),
     )
     is_in_scope = EXTENSION in saw.extensions

@@ -36,7 +36,7 @@ def probe(order: ProbeOrder) -> Found:
     saw = story(order, asked, seconds=0.5)
     evidence = (
         *client.evidence(),
-        saw.evidence(),
+        saw.exhibit(),
         *control.evidence("control, CONNECT without :protocol"),
     )
     if refused.status == 200:
