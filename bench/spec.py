@@ -130,6 +130,13 @@ class ProtocolSetup(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     unsupported_over: dict[Transport, str] = {}  # why it doesn't speak it there
 
 
+class ProxyHeaders(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What has a server take client and scheme from the headers of a proxy on its own host."""
+
+    flags: tuple[str, ...] = ()  # added to the command
+    wrapper: str = ""  # MODULE:CALLABLE of the server's package, which the app is wrapped in
+
+
 class ServerSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One entry of servers.toml. Each setting is filled in somewhere or stands in ``unhonoured_settings``.
 
@@ -156,6 +163,7 @@ class ServerSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     listen: dict[Transport, tuple[str, ...]] = {}
     # By protocol: what it takes to speak it. HTTP/1.1 needs no table; another without one isn't spoken.
     protocols: dict[Wire, ProtocolSetup] = {}
+    proxy_headers: ProxyHeaders | None = None  # for `./invoke features` alone; None: there is nothing to set
     access_log_on: tuple[str, ...] = ()  # words of the command
     access_log_off: tuple[str, ...] = ()  # words of the command
     # The logger of Python's logging that writes the access log where it has a handler. Empty: there is none,

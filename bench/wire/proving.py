@@ -18,6 +18,7 @@ Verdict = Literal["works", "absent", "advertised", "untested"]
 
 WITNESS_VARIABLE = "ASGIBENCH_WITNESS"
 NONCE_VARIABLE = "ASGIBENCH_NONCE"
+WRAPPER_VARIABLE = "ASGIBENCH_WRAPPER"
 LIFESPAN_TOKEN = "lifespan"
 STATE_KEY = "asgibench_nonce"
 SHOWN_BYTES = 1_500
@@ -76,7 +77,7 @@ class ProbeOrder:
     launches: tuple[str, ...]  # the names of the ways it was started in
     pid: int  # the server's leader: once it has gone, there is nothing to wait for
     address: str  # an IPv6 address without brackets
-    port: int  # 0: on a Unix socket alone
+    port: int  # that of its command; where it has a Unix socket, nothing is to listen there
     socket: str  # the path of its Unix socket, "" where it has none
     tls: bool
     certificate: str  # the path of what its certificate is signed by, "" without TLS

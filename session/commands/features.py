@@ -18,11 +18,11 @@ def run(options: FeaturesOptions) -> int:
     from reports.terminal.features import remark_lines, table_rows
     from reports.terminal.screen import terminal_columns
     from session.commands.lists import print_table
-    from session.prove.features import FEATURES_KIND
+    from session.prove.features import FEATURES_KIND, variants
     from session.prove.ground import ground
     from session.prove.prove import prove
 
-    with ground(options, "features", say) as ready:
+    with ground(options, "features", say, variants) as ready:
         proofs = prove(options, FEATURES_KIND, ready, say)
     path = add_proofs(options.results_root, proofs, Findings)
     if options.json is not None:

@@ -13,10 +13,8 @@ from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from pathlib import Path
 from typing import Any
 
-from bench.wire.proving import LIFESPAN_TOKEN, NONCE_VARIABLE, STATE_KEY, Script, Step
+from bench.wire.proving import LIFESPAN_TOKEN, NONCE_VARIABLE, STATE_KEY, WRAPPER_VARIABLE, Script, Step
 from testapp.proving.witness import note
-
-WRAPPER_VARIABLE = "ASGIBENCH_WRAPPER"
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
