@@ -296,10 +296,9 @@ def test_a_release_is_as_old_as_its_first_file() -> None:
             name=name, url=f"https://index/{name}", upload_time=time, hashes={"sha256": "0" * 64}
         )
 
+    wheels = [wheel("py3", 9), wheel("py2", 4), wheel("cp3", None)]
     packages = [
-        Package(
-            name="x", version=Version("1"), wheels=[wheel("py3", 9), wheel("py2", 4), wheel("cp3", None)]
-        ),
+        Package(name=canonicalize_name("x"), version=Version("1"), wheels=wheels),
         Package(name=canonicalize_name("y"), version=Version("1"), wheels=[wheel("py3", None)]),
     ]
     lock = Pylock(lock_version=Version("1.0"), created_by="a test", packages=packages)
