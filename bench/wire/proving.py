@@ -1,17 +1,15 @@
 """Proofs on a running server: what the app is told to do, what it saw, what is asked of probes and found.
 
-A probe sends its request with a Script in the query (``?script=``, base64url of one line), and the app does
-what it says (testapp/proving/app.py). What the app saw it adds to the file ``ORDER.witness/TOKEN``, a line
-for each Seen; so a probe has both sides of the story, whatever became of the connection.
+A probe writes a Script beside the app, ``ORDER.witness/TOKEN.script``, and names it in its request's query,
+``?script=TOKEN``; the app does what it says (testapp/proving/app.py). What the app saw it adds to the file
+``ORDER.witness/TOKEN``, a line for each Seen; so a probe has both sides of the story, whatever became of the
+connection.
 """
 
 from __future__ import annotations
 
-import base64
 from dataclasses import dataclass, field
 from typing import Literal
-
-from bench.wire.codec import decode_line, encode_line
 
 Verdict = Literal["works", "absent", "advertised", "untested"]
 """``advertised``: the app finds it in its scope, and on the wire it does not work."""
@@ -21,6 +19,7 @@ NONCE_VARIABLE = "ASGIBENCH_NONCE"
 WRAPPER_VARIABLE = "ASGIBENCH_WRAPPER"
 LIFESPAN_TOKEN = "lifespan"
 STATE_KEY = "asgibench_nonce"
+SCRIPT_KEY = "script"
 SHOWN_BYTES = 1_500
 """Of one piece of evidence."""
 
@@ -50,15 +49,23 @@ class Script:
 
     @property
     def query(self) -> str:
-        return "script=" + base64.urlsafe_b64encode(encode_line(self)).decode().rstrip("=")
+        """Of the request that asks for it."""
+        return f"{SCRIPT_KEY}={self.token}"
 
-    @classmethod
-    def of_query(cls, query: str) -> Script | None:
-        """None where the query has none. Raises WireError."""
-        name, _, text = query.partition("=")
-        if name != "script":
-            return None
-        return decode_line(cls, base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
+    @property
+    def file_name(self) -> str:
+        return script_file(self.token)
+
+
+def token_of(query: str) -> str | None:
+    """None where the query names no script."""
+    name, _, token = query.partition("=")
+    return token if name == SCRIPT_KEY and token.replace("-", "").isalnum() else None
+
+
+def script_file(token: str) -> str:
+    """In the folder where the app notes what it saw."""
+    return f"{token}.script"
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,8 +13,8 @@ from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from pathlib import Path
 from typing import Any
 
-from bench.wire.proving import LIFESPAN_TOKEN, NONCE_VARIABLE, STATE_KEY, WRAPPER_VARIABLE, Script, Step
-from testapp.proving.witness import note
+from bench.wire.proving import LIFESPAN_TOKEN, NONCE_VARIABLE, STATE_KEY, WRAPPER_VARIABLE, Step, token_of
+from testapp.proving.witness import note, script_of
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -30,10 +30,11 @@ async def scripted(scope: MutableMapping[str, Any], receive: Receive, send: Send
     if scope["type"] == "lifespan":
         await _lifespan(scope, receive, send)
         return
-    script = Script.of_query(scope.get("query_string", b"").decode("latin-1"))
-    if script is None:
+    token = token_of(scope.get("query_string", b"").decode("latin-1"))
+    if token is None:
         await _usual(scope, receive, send)
         return
+    script = script_of(token)
     note(script.token, "scope", scope)
     try:
         raised = False

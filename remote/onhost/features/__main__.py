@@ -21,11 +21,11 @@ def probe_all(order: ProbeOrder) -> ProbeReport:
     problem = why_not_ready(order)
     if problem:
         return ProbeReport(problem, (), known)
+    # Of several launches that are this one start, the first that a feature is probed in.
     wanted = [
-        (feature, launch)
+        (feature, launches[0])
         for feature in features
-        for launch in order.launches
-        if feature.is_for(launch, order.available)
+        if (launches := [one for one in order.launches if feature.is_for(one, order.available)])
     ]
     with ThreadPoolExecutor(AT_ONCE) as pool:
         found = tuple(pool.map(lambda one: finding(order, *one), wanted))

@@ -9,8 +9,7 @@ from pathlib import Path
 
 from bench.wire.proving import ProbeOrder, Step
 from remote.onhost.features.probe import Found, absent, advertised, broken, works
-from remote.onhost.proving.connection import NotAnswered
-from remote.onhost.proving.over_any import AnyAnswer, ask
+from remote.onhost.proving.over_any import ask, ask_leniently
 from remote.onhost.proving.witness import script, story
 
 FILE_BYTES = 50_000
@@ -22,17 +21,11 @@ def probe_of_file(order: ProbeOrder, extension: str, message: Callable[[str], di
     path = Path(order.witness) / f"file-{secrets.token_hex(4)}"
     path.write_bytes(content)
     asked, empty = script(*_steps(message(str(path)))), script(*_steps(None))
-    try:
-        got: AnyAnswer | None = ask(order, asked, quiet_seconds=1.0)
-        told = "" if got is None else got.told
-    except NotAnswered as error:
-        got, told = None, str(error)
-    control = ask(order, empty)
+    got, control = ask_leniently(order, asked), ask(order, empty)
     saw = story(order, asked)
-    right, body = hashlib.sha256(content).hexdigest(), b"" if got is None else got.body
-    came = hashlib.sha256(body).hexdigest()
+    right, came = hashlib.sha256(content).hexdigest(), hashlib.sha256(got.body).hexdigest()
     evidence = (
-        *(() if got is None else got.evidence),
+        *got.evidence,
         saw.exhibit(),
         *control.named("control, an empty body in place of the file"),
     )
@@ -43,12 +36,11 @@ def probe_of_file(order: ProbeOrder, extension: str, message: Callable[[str], di
         where = "in the scope, and" if is_in_scope else "not in the scope, yet"
         return works(f"{where} the body has the file’s hash, {right[:12]}…", *evidence)
     if is_in_scope:
-        why = f"{told or f'{len(body):,} of {FILE_BYTES:,} bytes came'}"
         raised = saw.refused(extension)
-        why += f"; sending it raises {raised}" if raised else ""
-        return advertised(f"in the scope, and the file does not come: {why}", *evidence)
+        why = f"; sending it raises {raised}" if raised else ""
+        return advertised(f"in the scope, and the file does not come: {got.told}{why}", *evidence)
     refused = saw.refused(extension)
-    how = f"sending it anyway raises {refused}" if refused else f"sent anyway, {len(body):,} bytes come"
+    how = f"sending it anyway raises {refused}" if refused else f"sent anyway, what comes is {got.told}"
     return absent(f"not in the scope; {how}", *evidence)
 
 

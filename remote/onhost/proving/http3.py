@@ -64,7 +64,8 @@ class _Protocol(QuicConnectionProtocol):
             self.story.alpn = event.alpn_protocol or ""
             self.story.notes.append(f"handshake completed, ALPN {self.story.alpn!r}")
         if isinstance(event, ConnectionTerminated):
-            self.story.problem = f"terminated: {event.error_code} {event.reason_phrase}".strip()
+            if not self.story.ended:
+                self.story.problem = f"terminated: {event.error_code} {event.reason_phrase}".strip()
             self.done.set()
         if self.h3 is not None:
             for one in self.h3.handle_event(event):
@@ -101,9 +102,11 @@ def http3_get(
     try:
         asyncio.run(asyncio.wait_for(_ask(order, script, headers, alpn, port, story), ANSWER_SECONDS * 2))
     except TimeoutError:
-        story.problem = story.problem or "no handshake: nothing answered over QUIC"
+        story.problem = story.problem or "no handshake"
     except (OSError, ConnectionError) as error:
         story.problem = story.problem or f"no handshake: {type(error).__name__} {error}".strip()
+    if not story.datagrams:
+        story.problem = "nothing answers over QUIC"
     return story
 
 

@@ -8,14 +8,14 @@ from remote.onhost.proving.alpn import selected_alpn
 from remote.onhost.proving.connection import open_connection
 from remote.onhost.proving.http2 import ENABLE_PUSH, Http2Client, get
 from remote.onhost.proving.over_any import ask
-from remote.onhost.proving.witness import answer, script, story
+from remote.onhost.proving.witness import answer, query_of, script, story
 
 EXTENSION = "http.response.push"
 
 
 def probe(order: ProbeOrder) -> Found:
     pushed = script(*answer("pushed"))
-    push = Step("send", {"type": EXTENSION, "path": f"/?{pushed.query}", "headers": []})
+    push = Step("send", {"type": EXTENSION, "path": f"/?{query_of(order, pushed)}", "headers": []})
     asked, unwanted = script(push, *answer()), script(push, *answer())
     if not order.tls:
         got = ask(order, asked)
