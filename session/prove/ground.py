@@ -116,9 +116,7 @@ def _locks_of_variants(
     return own_locks(wanted, [request.results_root / LOCKS_FOLDER], request.root)
 
 
-def _locks(
-    wanted: Mapping[str, tuple[str, ...]], own: Sequence[OwnLock], root: Path
-) -> dict[str, Pylock]:
+def _locks(wanted: Mapping[str, tuple[str, ...]], own: Sequence[OwnLock], root: Path) -> dict[str, Pylock]:
     theirs = {one.group: one.pylock for one in own}
     groups = {*TOOLS, *(group for several in wanted.values() for group in several)} - theirs.keys()
     return {**read_locks(sorted(groups), root), **theirs}
