@@ -22,6 +22,7 @@ from bench.results.all_requests import all_requests_of
 from bench.results.run import RunResult
 from bench.results.store import Store
 from bench.results.summarise import summarise
+from bench.spec import Settings
 from bench.verdicts.contest import Contest, contests
 from bench.verdicts.pair import Verdict
 from reports.charts.latency import latency_figure
@@ -30,7 +31,8 @@ from reports.exporters.csv import cells_csv
 from reports.page.html import page_html
 from reports.page.report import report_page
 from reports.paper import figures as paper
-from reports.paper.claims import judge_claims, servers_compared
+from reports.paper.claim import Claim, servers_compared
+from reports.paper.claims import CLAIMS, judge_claims
 from reports.paper.tables import paper_table
 from reports.results import Results
 from reports.tables.latency import latency_table
@@ -242,6 +244,14 @@ def test_the_papers_own_ratio_is_what_is_printed() -> None:
     assert numbers.times(long["hypercorn"] / long["daphne"]) == "1.95"
 
 
+def claims_of(made: Example) -> tuple[Claim, ...]:
+    return judge_claims(Results(made.plan, made.environment, summarise(made.plan, made.runs), made.runs))
+
+
+def test_claims_are_found_by_their_files_in_the_papers_order() -> None:
+    assert [claim.number for claim in CLAIMS] == list(range(1, 9))
+
+
 def test_claims_are_judged_by_their_interval() -> None:
     made = at_rates(
         {
@@ -250,7 +260,7 @@ def test_claims_are_judged_by_their_interval() -> None:
             "daphne": spread(3073, 0.004),
         }
     )
-    found = judge_claims(made.plan, summarise(made.plan, made.runs), made.runs)
+    found = claims_of(made)
     verdicts = {claim.text: (claim.verdict, claim.note) for claim in found}
     assert verdicts["Short bodies: uvicorn beats its closest competitor by 36 %"] == ("confirmed", "")
     assert verdicts["Short bodies: hypercorn and daphne are level"] == ("confirmed", "")
@@ -259,14 +269,42 @@ def test_claims_are_judged_by_their_interval() -> None:
         "ahead by more than claimed",
     )
     assert verdicts["uvicorn uses the least memory in every scenario"][0] == "confirmed"
-    assert [claim.verdict for claim in found[-4:]] == ["untested"] * 4
+    assert [claim.verdict for claim in found[-5:]] == ["untested"] * 5
+
+
+def test_hypercorns_workers_are_held_against_its_own_asyncio() -> None:
+    """Three entries of hypercorn under the example's names: uvloop, trio and asyncio."""
+    loops = {"uvicorn": "uvloop", "daphne": "trio", "hypercorn": "asyncio"}
+    servers = tuple(
+        msgspec.structs.replace(one, package="hypercorn", settings=Settings(loop=loops[one.name]))
+        for one in SERVERS
+    )
+
+    def claims_at(uvloop: float, trio: float) -> list[tuple[str, str]]:
+        rates = {"uvicorn": spread(uvloop, 0.004), "daphne": spread(trio, 0.004)} | {
+            "hypercorn": spread(3000, 0.004)
+        }
+        made = example(servers=servers).changed(
+            lambda run: True,
+            lambda run: msgspec.structs.replace(
+                run,
+                requests_per_second=rates[run.cell.server][run.block - 1],
+                server_version="0.18.0",
+            ),
+        )
+        return [(claim.verdict, claim.note) for claim in claims_of(made)[-2:]]
+
+    assert claims_at(3050, 1900) == [("confirmed", ""), ("confirmed", "")]
+    assert claims_at(3900, 2600) == [("refuted", ""), ("refuted", "worse by less")]
+    assert claims_at(3050, 3300) == [("confirmed", ""), ("refuted", "not on every endpoint")]
+    assert claims_at(3050, 2250)[1] == ("inconclusive", "")
 
 
 def test_claims_are_inconclusive_from_one_run_and_untested_without_a_valid_one() -> None:
     quick = example(QUICK)
-    found = judge_claims(quick.plan, summarise(quick.plan, quick.runs), quick.runs)
+    found = claims_of(quick)
     assert {claim.verdict for claim in found} == {"inconclusive", "untested"}
-    bad = judge_claims(BAD.plan, summarise(BAD.plan, BAD.runs), BAD.runs)
+    bad = claims_of(BAD)
     assert bad[0].verdict == "untested"
     assert bad[0].note == "no valid run of uvicorn on shortbody"
 
