@@ -1,6 +1,6 @@
-"""What a conformance program is asked on the server's host, what it prints, and what the app tells it it saw.
+"""What a suite of conformance probes prints, and what its app tells it.
 
-A ConformanceOrder in, a ConformanceReport out. Bytes are texts in which whatever isn't printable ASCII is
+A ProbeOrder in, a ConformanceReport out. Bytes are texts in which whatever isn't printable ASCII is
 escaped as Python does.
 """
 
@@ -17,18 +17,6 @@ Level = Literal["MUST", "SHOULD", "MAY"]
 
 SHOWN_BYTES = 400
 """Of one piece of evidence."""
-
-
-@dataclass(frozen=True, slots=True)
-class ConformanceOrder:
-    """A server that was started with a suite's app, and how to reach it."""
-
-    suite: str
-    address: str  # as the server's own host reaches it; an IPv6 address without brackets
-    port: int
-    tls: bool = False
-    certificate: str = ""  # the path of what its certificate is signed by, "" without TLS
-    only: tuple[str, ...] = ()  # probes by name; empty: all of the suite
 
 
 @dataclass(frozen=True, slots=True)

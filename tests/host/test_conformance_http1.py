@@ -6,9 +6,10 @@ from collections import Counter
 
 import pytest
 
-from bench.wire.conformance import ConformanceFinding, ConformanceOrder
+from bench.wire.conformance import ConformanceFinding
 from remote.onhost.conformance.http1.rows import probes
 from remote.onhost.conformance.http1.run import run
+from tests.helpers.conformance import order_to
 from tests.helpers.lenient_server import LENIENT, REFUSES, lenient_server
 
 # Of each subject, what only a server that is wrong does: the lenient one does all of it.
@@ -33,7 +34,7 @@ CAUGHT = {
 
 
 def found_on(port: int) -> dict[str, ConformanceFinding]:
-    report = run(ConformanceOrder("http1", "127.0.0.1", port))
+    report = run(order_to(port))
     assert report.problem == ""
     assert {one.probe for one in report.findings} == set(probes())
     return {one.probe: one for one in report.findings}

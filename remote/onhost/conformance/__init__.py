@@ -1,5 +1,5 @@
 """Conformance: suites of probes that hold a running server against a standard. Shipped.
 
-A suite is a folder here with a function ``run(order)`` that returns a ConformanceReport, and an app in
-testapp/proving/ of the same name.
+A suite is a folder here whose program takes a ProbeOrder and prints a ConformanceReport, and an app of the
+same name in testapp/proving/.
 """

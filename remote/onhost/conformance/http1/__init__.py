@@ -3,9 +3,3 @@
 rows/ has the probes, one file a subject; run.py carries them out; judge.py holds what came of them against
 their rows.
 """
-
-from __future__ import annotations
-
-from remote.onhost.conformance.http1.run import run
-
-__all__ = ["run"]

@@ -112,7 +112,7 @@ class Http1Probe:
 
 
 @dataclass(frozen=True, slots=True)
-class Subject:
+class ProbedSubject:
     """The probes of one file, under one heading."""
 
     title: str

@@ -8,16 +8,17 @@ from collections.abc import Mapping
 from bench.wire.codec import WireError, decode_line
 from bench.wire.conformance import (
     ConformanceFinding,
-    ConformanceOrder,
     ConformanceReport,
     RequestSeen,
     SeenRequests,
 )
+from bench.wire.proving import ProbeOrder
 from remote.onhost.conformance.http1.answers import AnswersRead, answers_in
 from remote.onhost.conformance.http1.judge import finding_of, judged
-from remote.onhost.conformance.http1.probe import PLAIN, Http1Probe, ProbeOutcome
+from remote.onhost.conformance.http1.probe import Http1Probe, ProbeOutcome
 from remote.onhost.conformance.http1.rows import subjects
 from remote.onhost.conformance.peer import CONTROL_SECONDS, RawPeer, ServerHung, connect, never
+from remote.onhost.conformance.program import until_ready
 
 SEEN_PATH = "/proving/seen"  # of testapp/proving/http1.py
 AT_ONCE = 16
@@ -25,22 +26,18 @@ BETWEEN_BYTES_SECONDS = 0.001
 HEAD_PLACE = frozenset({0})
 
 
-def run(order: ConformanceOrder) -> ConformanceReport:
+def run(order: ProbeOrder) -> ConformanceReport:
     return asyncio.run(_run(order))
 
 
-async def _run(order: ConformanceOrder) -> ConformanceReport:
+async def _run(order: ProbeOrder) -> ConformanceReport:
     runner = ProbeRunner(order)
-    every = {probe.name: (probe, subject.title) for subject in subjects() for probe in subject.probes}
-    wanted = set(every)
-    if order.only:
-        twins = {every[name][0].twin for name in order.only if name in every}
-        wanted = {*order.only, *twins, PLAIN}
-    chosen = {name: every[name] for name in every if name in wanted}
+    chosen = {probe.name: (probe, subject.title) for subject in subjects() for probe in subject.probes}
     try:
+        await until_ready(order, runner.control)
         outcomes = await runner.outcomes({name: probe for name, (probe, _) in chosen.items()})
-    except ServerHung as error:
-        return ConformanceReport(f"the server answers no more: {error}", ())
+    except ServerHung as hung:
+        return ConformanceReport(str(hung), ())
     return ConformanceReport("", tuple(findings_of(runner, chosen, outcomes)))
 
 
@@ -59,7 +56,7 @@ def findings_of(
 class ProbeRunner:
     """Connections to one server. No two probes share a client port: what the app saw is kept by it."""
 
-    def __init__(self, order: ConformanceOrder) -> None:
+    def __init__(self, order: ProbeOrder) -> None:
         self._order = order
         address = f"[{order.address}]" if ":" in order.address else order.address
         self._host = f"{address}:{order.port}".encode()
@@ -101,17 +98,17 @@ class ProbeRunner:
         for place, step in enumerate(probe.steps):
             if place:
                 had = len(before[-1]) if before else 0
-                await peer.until_quiet(self._control, lambda received, had=had: len(received) > had)  # type: ignore[misc]
+                await peer.until_quiet(self.control, lambda received, had=had: len(received) > had)  # type: ignore[misc]
                 before.append(bytes(peer.received))
             data = self.bytes_of(step)
             size = 1 if probe.byte_by_byte else len(data)
             for start in range(0, len(data), size):
                 await peer.send(data[start : start + size])
                 await asyncio.sleep(BETWEEN_BYTES_SECONDS if probe.byte_by_byte else 0)
-        await peer.until_quiet(self._control, never)
+        await peer.until_quiet(self.control, never)
         if probe.ends_sending:
             peer.end_sending()
-            await peer.until_quiet(self._control, never)
+            await peer.until_quiet(self.control, never)
         return tuple(before)
 
     async def _connect(self) -> RawPeer:
@@ -122,7 +119,7 @@ class ProbeRunner:
                 return peer
             await peer.close()
 
-    async def _control(self) -> None:
+    async def control(self) -> None:
         await self._ask(f"{SEEN_PATH}?0")
 
     async def _seen(self, port: int) -> tuple[RequestSeen, ...]:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import importlib
 import pkgutil
 
-from remote.onhost.conformance.http1.probe import Http1Probe, Subject
+from remote.onhost.conformance.http1.probe import Http1Probe, ProbedSubject
 
 
-def subjects() -> tuple[Subject, ...]:
+def subjects() -> tuple[ProbedSubject, ...]:
     modules = (importlib.import_module(f"{__name__}.{one.name}") for one in pkgutil.iter_modules(__path__))
-    found: list[Subject] = [module.SUBJECT for module in modules]
+    found: list[ProbedSubject] = [module.SUBJECT for module in modules]
     return tuple(sorted(found, key=lambda subject: subject.place))
 
 

@@ -6,7 +6,7 @@ import re
 
 from bench.wire.conformance import shown
 from remote.onhost.conformance.http1.answers import Answer
-from remote.onhost.conformance.http1.probe import Judged, ProbeOutcome, Subject, get, inspected
+from remote.onhost.conformance.http1.probe import Judged, ProbedSubject, ProbeOutcome, get, inspected
 
 DATE = re.compile(
     r"(Mon|Tue|Wed|Thu|Fri|Sat|Sun), \d\d (Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec) \d{4} "
@@ -119,7 +119,7 @@ def _asked(path: str, method: str = "GET", version: str = "HTTP/1.1") -> bytes:
     return get(line=line) if version == "HTTP/1.1" else get(line=line, after=b"")
 
 
-SUBJECT = Subject(
+SUBJECT = ProbedSubject(
     "Answers",
     100,
     (

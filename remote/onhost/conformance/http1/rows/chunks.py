@@ -8,9 +8,9 @@ from remote.onhost.conformance.http1.probe import (
     SMUGGLED_GET,
     Http1Probe,
     Judged,
+    ProbedSubject,
     ProbeOutcome,
     Reading,
-    Subject,
     chunked,
     inspected,
     may_refuse,
@@ -99,7 +99,7 @@ def _extension_of(length: int) -> Http1Probe:
     )
 
 
-SUBJECT = Subject(
+SUBJECT = ProbedSubject(
     "Chunks",
     80,
     (

@@ -9,8 +9,8 @@ from remote.onhost.conformance.http1.probe import (
     SMUGGLED_GET,
     Http1Probe,
     Judged,
+    ProbedSubject,
     ProbeOutcome,
-    Subject,
     Wanted,
     get,
     inspected,
@@ -160,7 +160,7 @@ def _not_switching(name: str, title: str, rule: str, sent: bytes) -> Http1Probe:
     return inspected(name, title, rule, "MUST", sent, _no_switch)
 
 
-SUBJECT = Subject(
+SUBJECT = ProbedSubject(
     "Connections",
     90,
     (

@@ -9,9 +9,9 @@ from remote.onhost.conformance.http1.probe import (
     SMUGGLED_GET,
     Http1Probe,
     Judged,
+    ProbedSubject,
     ProbeOutcome,
     Reading,
-    Subject,
     Wanted,
     get,
     inspected,
@@ -81,7 +81,7 @@ def _waits_for_the_rest(outcome: ProbeOutcome) -> Judged:
     return "conforms", "it waits for the rest, and serves what follows"
 
 
-SUBJECT = Subject(
+SUBJECT = ProbedSubject(
     "Content-Length",
     60,
     (

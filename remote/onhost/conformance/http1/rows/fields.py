@@ -5,8 +5,8 @@ from __future__ import annotations
 from remote.onhost.conformance.http1.probe import (
     HOST,
     Http1Probe,
+    ProbedSubject,
     Reading,
-    Subject,
     Wanted,
     get,
     may_refuse,
@@ -72,7 +72,7 @@ def _too_much(name: str, title: str, *lines: bytes) -> Http1Probe:
     )
 
 
-SUBJECT = Subject(
+SUBJECT = ProbedSubject(
     "Header fields",
     40,
     (

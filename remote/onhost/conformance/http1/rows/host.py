@@ -5,8 +5,8 @@ from __future__ import annotations
 from remote.onhost.conformance.http1.probe import (
     HOST,
     Http1Probe,
+    ProbedSubject,
     Reading,
-    Subject,
     Wanted,
     get,
     may_refuse,
@@ -26,7 +26,7 @@ def _bad(name: str, title: str, *fields: bytes, line: bytes = b"GET /first HTTP/
     return must_refuse(name, title, RULE, get(*fields, line=line), twin=TWIN)
 
 
-SUBJECT = Subject(
+SUBJECT = ProbedSubject(
     "Host",
     30,
     (

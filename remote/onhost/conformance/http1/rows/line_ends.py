@@ -5,8 +5,8 @@ from __future__ import annotations
 from remote.onhost.conformance.http1.probe import (
     AFTER,
     ALLOWED,
+    ProbedSubject,
     Reading,
-    Subject,
     Wanted,
     get,
     may_refuse,
@@ -20,7 +20,7 @@ LF = "RFC 9112 §2.2"
 PIECES = b"POST /first HTTP/1.1\r\nHost: @HOST@\r\nContent-Length: 5\r\n\r\nhello" + AFTER
 LINE = b"GET /first HTTP/1.1"
 
-SUBJECT = Subject(
+SUBJECT = ProbedSubject(
     "Line ends",
     50,
     (

@@ -6,8 +6,8 @@ from remote.onhost.conformance.http1.probe import (
     ALLOWED,
     HOST,
     Http1Probe,
+    ProbedSubject,
     Reading,
-    Subject,
     Wanted,
     get,
     may_refuse,
@@ -48,7 +48,7 @@ def _long_target() -> Http1Probe:
     )
 
 
-SUBJECT = Subject(
+SUBJECT = ProbedSubject(
     "Request line",
     10,
     (

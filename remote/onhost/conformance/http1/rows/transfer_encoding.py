@@ -7,8 +7,8 @@ from remote.onhost.conformance.http1.probe import (
     HOST,
     SMUGGLED_GET,
     Http1Probe,
+    ProbedSubject,
     Reading,
-    Subject,
     Wanted,
     get,
     may_refuse,
@@ -57,7 +57,7 @@ def _valid(name: str, title: str, rule: str, *fields: bytes) -> Http1Probe:
     return serves(name, title, rule, post(*fields, body=BODY), posted())
 
 
-SUBJECT = Subject(
+SUBJECT = ProbedSubject(
     "Transfer-Encoding",
     70,
     (

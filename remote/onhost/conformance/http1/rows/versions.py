@@ -8,9 +8,9 @@ from remote.onhost.conformance.http1.probe import (
     HOST,
     Http1Probe,
     Judged,
+    ProbedSubject,
     ProbeOutcome,
     Reading,
-    Subject,
     get,
     inspected,
     may_refuse,
@@ -49,7 +49,7 @@ def _preface(outcome: ProbeOutcome) -> Judged:
     return "conforms", "it closes the connection"
 
 
-SUBJECT = Subject(
+SUBJECT = ProbedSubject(
     "Versions",
     20,
     (
