@@ -39,6 +39,7 @@ LAUNCH_TITLES = {
     "h2c": "set up for HTTP/2 without TLS",
     "h3": "set up for HTTP/3",
     "proxy": "set up behind a proxy",
+    "websocket_h2": "set up for WebSocket and HTTP/2",
 }
 
 

@@ -22,11 +22,18 @@ EVERY_SERVER = (
 
 
 def _launches(spec: ServerSpec) -> Sequence[ProofLaunch]:
-    proxied = spec.proxy_headers
-    if proxied is None:
-        return EVERY_SERVER
-    wrapper = {WRAPPER_VARIABLE: proxied.wrapper} if proxied.wrapper else {}
-    return (*EVERY_SERVER, ProofLaunch("proxy", words=proxied.flags, environment=wrapper))
+    return (*EVERY_SERVER, *_of_its_own(spec))
+
+
+def _of_its_own(spec: ServerSpec) -> Iterator[ProofLaunch]:
+    for name, setup in spec.feature_setups.items():
+        yield ProofLaunch(
+            name,
+            serving=Serving("tls", "h2") if name == "websocket_h2" else Serving(),
+            words=setup.flags,
+            config_file=setup.config_file,
+            environment={WRAPPER_VARIABLE: setup.wrapper} if setup.wrapper else {},
+        )
 
 
 def variants(spec: ServerSpec) -> Iterator[ServerSpec]:

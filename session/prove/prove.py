@@ -35,6 +35,7 @@ class ProofLaunch(msgspec.Struct, frozen=True):
     name: str
     serving: Serving = USUAL_SERVING
     words: tuple[str, ...] = ()  # added to the command
+    config_file: str = ""  # in place of the server's own, unless empty
     environment: dict[str, str] = {}  # added to the app's
 
 
@@ -118,6 +119,10 @@ def variants_of(spec: ServerSpec, launches: Iterable[ProofLaunch]) -> Iterator[S
             yield for_serving(spec, one.serving)
 
 
+def _as_launched(spec: ServerSpec, launch: ProofLaunch) -> ServerSpec:
+    return msgspec.structs.replace(spec, config_file=launch.config_file) if launch.config_file else spec
+
+
 def _alike(spec: ServerSpec, app: str, launches: Iterable[ProofLaunch]) -> Iterator[tuple[ProofLaunch, ...]]:
     by_start: dict[bytes, list[ProofLaunch]] = {}
     for one in launches:
@@ -135,7 +140,7 @@ def _alike(spec: ServerSpec, app: str, launches: Iterable[ProofLaunch]) -> Itera
             socket="s",
         )
         config = config_text(
-            spec,
+            _as_launched(spec, one),
             host=LOOPBACK,
             port=1,
             workers=1,
@@ -160,7 +165,11 @@ def _answer(
 ) -> Answer | NotProbed:
     first = launches[0]
     set_up = ProvenSetUp(
-        spec=spec, app=kind.app, serving=first.serving, words=first.words, environment=first.environment
+        spec=_as_launched(spec, first),
+        app=kind.app,
+        serving=first.serving,
+        words=first.words,
+        environment=first.environment,
     )
     try:
         with started(ground.host, ground.provisioned, set_up, slot) as server:

@@ -13,7 +13,8 @@ from remote.onhost.proving.http2 import Http2Client, get
 from remote.onhost.proving.http3 import http3_get
 from remote.onhost.proving.witness import answer, script, story
 
-SERVICE = re.compile(r'h3="[^":]*:(\d+)"')
+SERVICE = re.compile(r'(h3(?:-\d+)?)="[^":]*:(\d+)"')
+"""The protocol, of which h3-29 is a draft, and the port."""
 
 
 def probe(order: ProbeOrder) -> Found:
@@ -31,15 +32,15 @@ def probe(order: ProbeOrder) -> Found:
     if not named:
         return absent("the answer over TCP has no Alt-Svc", *over, story(order, asked).exhibit())
     found = SERVICE.search(named)
-    got = http3_get(order, there, port=int(found[1])) if found else None
+    got = http3_get(order, there, alpn=(found[1],), port=int(found[2])) if found else None
     if got is None or got.problem or bytes(got.body) != b"over h3":
         told = "" if got is None else got.problem
-        return advertised(f"Alt-Svc is {named}, and there is no HTTP/3 ({told})", *over)
-    elsewhere = http3_get(order, None, port=int(found[1]) + 1 if found else 1)
+        return advertised(f"Alt-Svc is {named}, and that is not spoken there: {told}", *over)
+    elsewhere = http3_get(order, None, port=int(found[2]) + 1 if found else 1)
     evidence = (*over, *got.evidence(), *elsewhere.evidence("control, the next port"))
     if elsewhere.status:
         return broken("the control fails: the next port answers too", *evidence)
-    return works(f"Alt-Svc is {named}, and HTTP/3 is spoken there", *evidence)
+    return works(f"Alt-Svc is {named}, and that is spoken there", *evidence)
 
 
 FEATURE = Feature("alt-svc", "Alt-Svc names HTTP/3", "RFC 7838", ("h3",), probe, "tls")
