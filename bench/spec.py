@@ -164,8 +164,8 @@ class ServerSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     listen: dict[Transport, tuple[str, ...]] = {}
     # By protocol: what it takes to speak it. HTTP/1.1 needs no table; another without one isn't spoken.
     protocols: dict[Wire, ProtocolSetup] = {}
-    # For `./invoke features` alone. ``proxy``: client and scheme are taken from the headers of a proxy on its own
-    # host, over plain HTTP/1.1; ``websocket_h2``: HTTP/2 over TLS together with WebSocket.
+    # For `./invoke features` alone. ``proxy``: client and scheme are taken from the headers of a proxy on its
+    # own host, over plain HTTP/1.1; ``websocket_h2``: HTTP/2 over TLS together with WebSocket.
     feature_setups: dict[Literal["proxy", "websocket_h2"], FeatureSetup] = {}
     access_log_on: tuple[str, ...] = ()  # words of the command
     access_log_off: tuple[str, ...] = ()  # words of the command
