@@ -28,7 +28,8 @@ PROBES_GROUP = "probes"
 """The environment of probe programs: client libraries of every protocol."""
 
 LOOPBACK = "127.0.0.1"
-STOP_GRACE_SECONDS = 5.0
+STOP_GRACE_SECONDS = 1.0
+"""Nothing that runs then is of use; a server may wait for connections that probes left open."""
 LOG_TAIL_BYTES = 2_000
 
 

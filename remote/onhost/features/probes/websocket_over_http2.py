@@ -22,7 +22,7 @@ def probe(order: ProbeOrder) -> Found:
         headers = [*get(order, asked, method="CONNECT"), ("sec-websocket-version", "13")]
         stream = client.request([headers[0], (":protocol", "websocket"), *headers[1:]], end=False)
         got = client.streams[stream]
-        client.read_until(lambda: bool(got.status) or got.reset is not None or bool(client.terminated), 1.5)
+        client.read_until(lambda: bool(got.status) or got.reset is not None or bool(client.terminated), 0.8)
         if got.status == 200:
             told = _talk(client, stream)
         else:
@@ -33,14 +33,14 @@ def probe(order: ProbeOrder) -> Found:
         headers = get(order, unknown, method="CONNECT")
         plain = control.request([headers[0], (":protocol", "none-such"), *headers[1:]], end=False)
         refused = control.streams[plain]
-        control.read_until(lambda: bool(refused.status) or refused.reset is not None, 0.5)
-    saw = story(order, asked, seconds=0.5)
+        control.read_until(lambda: bool(refused.status) or refused.reset is not None, 0.3)
+    saw = story(order, asked, seconds=0.2)
     evidence = (
         *client.evidence(),
         saw.exhibit(),
         *control.evidence("control, a protocol that there is none of"),
     )
-    if story(order, unknown, seconds=0.2).scope.get("type") == "websocket":
+    if story(order, unknown, seconds=0.1).scope.get("type") == "websocket":
         return broken("the control fails: any protocol is taken for a WebSocket", *evidence)
     if told == "" and is_announced and saw.scope.get("type") == "websocket":
         return works(
