@@ -1,7 +1,8 @@
 """The process between a load worker and h2load. Standard library and bench/wire only (psutil on macOS).
 
 Contract: that of loadgen.onhost.engine, ``python -m loadgen.onhost.h2load --control-fd N [--parent PID]``. In
-the environment ASGIBENCH_H2LOAD is h2load's path; without it, it is looked for on PATH.
+the environment ASGIBENCH_H2LOAD is h2load's path (without it, it is looked for on PATH), and
+ASGIBENCH_H2LOAD_LIBRARIES the folder of libraries that came with it, where there is one.
 """
 
 from __future__ import annotations

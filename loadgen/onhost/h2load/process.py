@@ -81,9 +81,12 @@ class H2loadProcess:
         self._release()
 
     def _start(self, command: list[str], write_end: int) -> subprocess.Popen[bytes]:
+        libraries = os.environ.get("ASGIBENCH_H2LOAD_LIBRARIES")
+        more = {"LD_LIBRARY_PATH": libraries} if libraries else {}
         with self._words_path.open("wb") as words:
             return subprocess.Popen(
                 command,
+                env={**os.environ, **more},
                 stdin=subprocess.DEVNULL,
                 stdout=words,
                 stderr=subprocess.STDOUT,

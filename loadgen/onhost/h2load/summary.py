@@ -21,7 +21,7 @@ _PROTOCOL = re.compile(r"^Application protocol: (?P<name>\S+)$", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
-class Summary:
+class OwnSums:
     """h2load's own sums of a run. Bytes are as they arrived: of heads, as HTTP/2 compresses them."""
 
     done: int  # requests that have ended: the lines of its log
@@ -45,12 +45,12 @@ class Answers:
     body_bytes: int | None  # of each right answer; None: not all have one length
 
 
-def parse_summary(text: str) -> Summary | None:
+def parse_summary(text: str) -> OwnSums | None:
     """None where h2load's words have none: it was ended before its end."""
     counts, traffic = _COUNTS.search(text), _TRAFFIC.search(text)
     if counts is None or traffic is None:
         return None
-    return Summary(
+    return OwnSums(
         done=int(counts["done"]),
         succeeded=int(counts["succeeded"]),
         errored=int(counts["errored"]),
@@ -67,7 +67,7 @@ def protocol_of(text: str) -> str | None:
     return None if found is None else found["name"]
 
 
-def differences(summary: Summary, answers: Answers) -> Iterator[str]:
+def differences(summary: OwnSums, answers: Answers) -> Iterator[str]:
     """What can't be so: each line says it of h2load, and voids the run."""
     if summary.done != answers.lines:
         yield f"h2load has counted {summary.done} requests and logged {answers.lines}"
