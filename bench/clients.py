@@ -40,7 +40,7 @@ CLIENTS = {
             is_light=True,
             protocols=("http/1.1", "h2"),
             program=H2LOAD,
-            caveat="h2load compares no body: the status of each answer, and the bytes of all bodies together, "
+            caveat="h2load compares no body: the status of each answer and the bytes of all bodies together "
             "were held against the right ones. Each load worker asks as one user; a request that is never "
             "answered is in no latency; it checks no certificate",
         ),

@@ -21,7 +21,7 @@ class LogError(Exception):
     """The log isn't what h2load writes."""
 
 
-class Ended(NamedTuple):
+class LoggedRequest(NamedTuple):
     """A request that has ended."""
 
     at: int  # ns, by time.perf_counter_ns()
@@ -36,7 +36,7 @@ class RequestLog:
         self._rest = b""
         self.lines = 0  # whole ones until now
 
-    def feed(self, data: bytes, *, since: int, now: int, wall_lead: int) -> list[Ended]:
+    def feed(self, data: bytes, *, since: int, now: int, wall_lead: int) -> list[LoggedRequest]:
         """The requests whose lines are whole with ``data``, the first to end first.
 
         ``since`` is when the log was last seen to have no more, ``now`` when ``data`` was read. ``wall_lead``
@@ -53,7 +53,7 @@ class RequestLog:
                 raise LogError(f"h2load's log has a line that can't be read: {line[:80]!r}") from error
             took *= _NANOSECONDS
             at = min(max(sent * _NANOSECONDS + took - wall_lead, since), now)
-            found.append(Ended(at, took, None if status == _FAILED else status))
+            found.append(LoggedRequest(at, took, None if status == _FAILED else status))
         found.sort()
         return found
 

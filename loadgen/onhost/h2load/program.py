@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -61,8 +60,8 @@ def arguments_of(load: LoadSpec, share: Share, *, log: str, data: str | None) ->
         "--threads=1",
         f"--clients={share.connections}",
         "--max-concurrent-streams=1",
-        f"--duration={math.ceil(share.seconds * 1e3)}ms",
-        f"--connection-inactivity-timeout={math.ceil(load.timeout_seconds * 1e3)}ms",
+        f"--duration={round(share.seconds * 1e3)}ms",
+        f"--connection-inactivity-timeout={round(load.timeout_seconds * 1e3)}ms",
         f"--log-file={log}",
         *_protocol_words(load),
         *(f"--header={header}: {value}" for header, value in _headers(load, share)),

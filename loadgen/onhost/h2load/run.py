@@ -15,10 +15,10 @@ from bench.wire.slices import Slice, Totals
 from loadgen.onhost.engine.load import EngineError
 from loadgen.onhost.engine.poll import SECOND
 from loadgen.onhost.engine.tally import Ledger, SliceClock, Tally
-from loadgen.onhost.h2load.log import UNSEEN, Ended, LogError, RequestLog
+from loadgen.onhost.h2load.log import UNSEEN, LogError, LoggedRequest, RequestLog
 from loadgen.onhost.h2load.process import H2loadProcess
 from loadgen.onhost.h2load.program import Share, body_bytes_of, check_load_for_h2load, speaks
-from loadgen.onhost.h2load.summary import Answers, differences, parse_summary, protocol_of
+from loadgen.onhost.h2load.summary import LoggedRun, differences, parse_summary, protocol_of
 from loadgen.onhost.h2load.usage import Usage, usage_of
 
 # So much longer than planned: its end must not come before the word that ends the run.
@@ -165,7 +165,7 @@ class H2loadRun:
             self._count(found)
         return False
 
-    def _count(self, found: list[Ended]) -> None:
+    def _count(self, found: list[LoggedRequest]) -> None:
         ledger, right = self._ledger, self._load.expect.status
         for at, took, status in found:
             if status is None:
@@ -203,7 +203,7 @@ class H2loadRun:
         shown, summary = words[-_SHOWN_CHARACTERS:].strip(), parse_summary(words)
         if status or summary is None:
             raise EngineError(f"h2load ended with status {status}: {shown}")
-        answers = Answers(
+        answers = LoggedRun(
             lines=self._log.lines,
             right=self._right,
             unseen=self._unseen,

@@ -34,7 +34,7 @@ class OwnSums:
 
 
 @dataclass(frozen=True, slots=True)
-class Answers:
+class LoggedRun:
     """What its log has of the same run, and what a right answer is."""
 
     lines: int
@@ -67,7 +67,7 @@ def protocol_of(text: str) -> str | None:
     return None if found is None else found["name"]
 
 
-def differences(summary: OwnSums, answers: Answers) -> Iterator[str]:
+def differences(summary: OwnSums, answers: LoggedRun) -> Iterator[str]:
     """What can't be so: each line says it of h2load, and voids the run."""
     if summary.done != answers.lines:
         yield f"h2load has counted {summary.done} requests and logged {answers.lines}"
