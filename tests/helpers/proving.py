@@ -31,7 +31,7 @@ def entries(catalogue: Path | None = None, *names: str) -> dict[str, ServerSpec]
 
 @contextlib.contextmanager
 def ground_of(specs: dict[str, ServerSpec], folder: Path, variants: Variants) -> Iterator[Ground]:
-    """What provisioning this machine for these servers comes to, in a second. ``folder`` is the test's own."""
+    """What provisioning this machine for these servers comes to. ``folder`` is the test's own."""
     every = [spec for one in specs.values() for spec in (one, *variants(one))]
     own_locks([spec for spec in every if spec.requirements], [LOCKS], ROOT)
     groups = dict.fromkeys([PROBES_GROUP, *(spec.group for spec in every)])

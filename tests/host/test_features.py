@@ -36,8 +36,9 @@ async def serve(reader, writer):
     head = await reader.readuntil(b"\\r\\n\\r\\n")
     target = head.split()[1].decode()
     path, _, query = target.partition("?")
-    scope = {"type": "http", "asgi": {"version": "3.0"}, "http_version": "1.1", "method": "GET", "scheme": "http",
-             "path": path, "query_string": query.encode(), "headers": [], "client": None, "server": None,
+    scope = {"type": "http", "asgi": {"version": "3.0"}, "http_version": "1.1", "method": "GET",
+             "scheme": "http", "path": path, "query_string": query.encode(), "headers": [],
+             "client": None, "server": None,
              "extensions": {"http.response.pathsend": {}}}
 
     async def receive():
@@ -164,7 +165,12 @@ def test_a_server_that_advertises_pathsend_and_does_not_send_is_found_out(tmp_pa
 package = "uvicorn"
 environment_group = "server-uvicorn"
 command = ["python", "{program}", "{{app}}", "{{port}}"]
-unhonoured_settings = {{ backlog = "its own", keep_alive_seconds = "none", http_parser = "none", loop = "asyncio", access_log = "none" }}
+[servers.empty-promises.unhonoured_settings]
+backlog = "its own"
+keep_alive_seconds = "none"
+http_parser = "none"
+loop = "asyncio"
+access_log = "none"
 ''')
     specs = {"empty-promises": entries(catalogue, "empty-promises")["empty-promises"]}
     with ground_of(specs, tmp_path, variants) as ground:
