@@ -153,14 +153,9 @@ def _start(host: GuardedHost, provisioned: Provisioned, set_up: ProvenSetUp, slo
     )
     command = (*command, *set_up.words)
     nonce = secrets.token_hex(8)
-    variables = {
-        "PATH": f"{environment.directory}/bin:/usr/local/bin:/usr/bin:/bin",
-        "PYTHONPATH": str(provisioned.shipped),
-        "PYTHONUNBUFFERED": "1",
+    variables = _variables(set_up, environment.directory, str(provisioned.shipped)) | {
         WITNESS_VARIABLE: f"{home}/witness",
         NONCE_VARIABLE: nonce,
-        **spec.environment_variables,
-        **set_up.environment,
     }
     try:
         pid = host.start(
@@ -193,3 +188,13 @@ def _certificate(host: GuardedHost, set_up: ProvenSetUp, folder: str) -> str:
     host.write(f"{folder}/certificate.pem", made.certificate)
     host.write(f"{folder}/key.pem", made.key)
     return f"{host.workdir}/{folder}/certificate.pem"
+
+
+def _variables(set_up: ProvenSetUp, environment: str, shipped: str) -> dict[str, str]:
+    return {
+        "PATH": f"{environment}/bin:/usr/local/bin:/usr/bin:/bin",
+        "PYTHONPATH": shipped,
+        "PYTHONUNBUFFERED": "1",
+        **set_up.spec.environment_variables,
+        **set_up.environment,
+    }

@@ -6,7 +6,9 @@ import contextlib
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
+from bench.catalogue.own_lock import with_app, with_own_locks
 from bench.catalogue.read import load_catalogue
+from bench.catalogue.versions import for_version, read_lock
 from bench.proofs.subject import subject_of
 from bench.spec import ServerSpec
 from inventory.read import read_inventory
@@ -17,7 +19,7 @@ from remote.proving import PROBES_GROUP
 from remote.provision.own_locks import own_locks
 from remote.provision.provision import Provisioned, VirtualEnvironment
 from session.prove.ground import Ground
-from tests.helpers.environments import LOCKS, ROOT, programs_of, resolved
+from tests.helpers.environments import LOCKS, ROOT, programs_of
 from tests.helpers.program import LOCAL_INVENTORY, work_folder
 
 Variants = Callable[[ServerSpec], Iterable[ServerSpec]]
@@ -26,7 +28,10 @@ Variants = Callable[[ServerSpec], Iterable[ServerSpec]]
 def entries(catalogue: Path | None = None, *names: str) -> dict[str, ServerSpec]:
     """Every entry, or those of ``names``, at its version; by name."""
     found = load_catalogue(known_endpoints().names, catalogue)
-    return {spec.name: resolved(spec) for spec in found.servers if not names or spec.name in names}
+    lock = read_lock(ROOT / "uv.lock")
+    specs = [with_app(spec, lock) for spec in found.servers if not names or spec.name in names]
+    known = with_own_locks(lock, own_locks(specs, [LOCKS], ROOT))
+    return {spec.name: for_version(spec, known.version_of(spec)) for spec in specs}
 
 
 @contextlib.contextmanager

@@ -10,7 +10,6 @@ from remote.onhost.proving.alpn import selected_alpn
 from remote.onhost.proving.connection import open_connection
 from remote.onhost.proving.http1 import read_answers, request
 from remote.onhost.proving.http2 import Http2Client, get
-from remote.onhost.proving.http3 import http3_get
 from remote.onhost.proving.witness import answer, script, story
 
 SERVICE = re.compile(r'(h3(?:-\d+)?)="[^":]*:(\d+)"')
@@ -18,6 +17,9 @@ SERVICE = re.compile(r'(h3(?:-\d+)?)="[^":]*:(\d+)"')
 
 
 def probe(order: ProbeOrder) -> Found:
+    # Importing it takes as long as all other probes together, and most starts don't need it.
+    from remote.onhost.proving.http3 import http3_get
+
     asked, there = script(*answer()), script(*answer("over h3"))
     with open_connection(order, alpn=("h2", "http/1.1")) as wire:
         if selected_alpn(wire) == "h2":
