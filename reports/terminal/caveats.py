@@ -54,6 +54,8 @@ CAUSES = {
     "SentLate": CauseWords("Requests were sent late in {runs}: their latency includes that"),
     "DatabaseSharesCores": CauseWords("The database took cores from the server in {runs}"),
     "DatabaseAtLimit": CauseWords("The database was at its limit in {runs}"),
+    "BalancerAtLimit": CauseWords("The load balancer was at its limit in {runs}", "of its core"),
+    "BalancerSharesCores": CauseWords("The load balancer took cores from the server in {runs}"),
     "NetworkAtLimit": CauseWords("The network was full in {runs}"),
     "RoundTripDominates": CauseWords("The network's round trip is most of the latency in {runs}"),
     "ClockMoved": CauseWords("A machine stood still, or its clock went wrong, in {runs}"),
