@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from bench.plan.plan import Plan
 from bench.results.summary import Summary
 from reports.paper import figures as paper
-from reports.paper.claims import Claim
+from reports.paper.claim import Claim
 from reports.tables.table import Table, TableRow, numbers, tone, words
 from reports.words.numbers import MISSING, megabytes, rate
 

@@ -7,7 +7,8 @@ from bench.results.summary import Summary
 from reports.page.parts import Paragraph, Part
 from reports.page.section import SectionSpec
 from reports.paper import figures as paper
-from reports.paper.claims import judge_claims, servers_compared
+from reports.paper.claim import servers_compared
+from reports.paper.claims import judge_claims
 from reports.paper.method import is_of_method
 from reports.paper.tables import claims_table, paper_table
 from reports.results import Results
@@ -26,7 +27,7 @@ def _parts(results: Results) -> tuple[Part, ...]:
             f"Compared: {_servers(plan, summary)}. A claimed ratio is confirmed where the whole interval "
             "meets it within 10 %, refuted where none of it does, inconclusive in between."
         ),
-        claims_table(judge_claims(plan, summary, results.runs)),
+        claims_table(judge_claims(results)),
     )
     if is_of_method(summary):
         return compared

@@ -30,7 +30,8 @@ from reports.exporters.csv import cells_csv
 from reports.page.html import page_html
 from reports.page.report import report_page
 from reports.paper import figures as paper
-from reports.paper.claims import judge_claims, servers_compared
+from reports.paper.claim import Claim, servers_compared
+from reports.paper.claims import CLAIMS, judge_claims
 from reports.paper.tables import paper_table
 from reports.results import Results
 from reports.tables.latency import latency_table
@@ -242,6 +243,14 @@ def test_the_papers_own_ratio_is_what_is_printed() -> None:
     assert numbers.times(long["hypercorn"] / long["daphne"]) == "1.95"
 
 
+def claims_of(made: Example) -> tuple[Claim, ...]:
+    return judge_claims(Results(made.plan, made.environment, summarise(made.plan, made.runs), made.runs))
+
+
+def test_claims_are_found_by_their_files_in_the_papers_order() -> None:
+    assert [claim.number for claim in CLAIMS] == list(range(1, 9))
+
+
 def test_claims_are_judged_by_their_interval() -> None:
     made = at_rates(
         {
@@ -250,7 +259,7 @@ def test_claims_are_judged_by_their_interval() -> None:
             "daphne": spread(3073, 0.004),
         }
     )
-    found = judge_claims(made.plan, summarise(made.plan, made.runs), made.runs)
+    found = claims_of(made)
     verdicts = {claim.text: (claim.verdict, claim.note) for claim in found}
     assert verdicts["Short bodies: uvicorn beats its closest competitor by 36 %"] == ("confirmed", "")
     assert verdicts["Short bodies: hypercorn and daphne are level"] == ("confirmed", "")
@@ -264,9 +273,9 @@ def test_claims_are_judged_by_their_interval() -> None:
 
 def test_claims_are_inconclusive_from_one_run_and_untested_without_a_valid_one() -> None:
     quick = example(QUICK)
-    found = judge_claims(quick.plan, summarise(quick.plan, quick.runs), quick.runs)
+    found = claims_of(quick)
     assert {claim.verdict for claim in found} == {"inconclusive", "untested"}
-    bad = judge_claims(BAD.plan, summarise(BAD.plan, BAD.runs), BAD.runs)
+    bad = claims_of(BAD)
     assert bad[0].verdict == "untested"
     assert bad[0].note == "no valid run of uvicorn on shortbody"
 

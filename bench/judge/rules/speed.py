@@ -13,16 +13,16 @@ from bench.judge.figures import RunFigures
 from bench.judge.rule import Priority, Rule
 from bench.judge.thresholds import Thresholds
 
-# Half of a change of the yardstick, or all of it, shows in the CPU that a request costs: over 25 and 24 runs
-# of Uvicorn on two virtual cores beside others, log for log, the slope was 0.6 and 1.1, and the yardstick
-# told 44 and 72 % of the variance. So 15 % are 9 to 16 % of a server's figure; servers are told apart by 5 %.
+# Half of a change of the yardstick, or all of it, shows in the CPU that a request costs: over 25, 24 and 33
+# runs of Uvicorn on two virtual cores, log for log, the slope was 0.6, 1.1 and 0.8, and the yardstick told
+# 44, 72 and 18 % of the variance. So 15 % are 9 to 16 % of a server's figure; servers are told apart by 5 %.
 SPEED_OFF = 0.15
 # Each rest has a fifth of a second of readings, and its own noise: what lies between the two is wider.
 SPEED_MOVED = 0.30
 # Alone on its core, work takes 1.00 to 1.05 times its CPU time; beside one busy program, twice.
 WAITED_AT_REST = 1.5
 # Seconds of one window are within 1.1 of each other on a machine at one speed; beside busy neighbours the
-# median of 24 runs was 1.22, and windows of 37 and 54 µs have been seen 2 s apart (1.46).
+# median of 24 and 33 runs was 1.22 and 1.31, and windows of 37 and 54 µs have been seen 2 s apart (1.46).
 COST_MOVED = 1.3
 LEAST_SECONDS = 3
 REMEDY = "Use a machine that nobody shares, or repeat with more blocks at another hour"
