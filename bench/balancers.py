@@ -1,7 +1,7 @@
 """Load balancers that a server may be measured behind: their names, and the configuration of each.
 
-Behind a balancer, N workers are N processes of the server with one worker each, on a Unix socket of their own:
-for a server with worker processes too, so that servers behind the same balancer differ in nothing but
+Behind a balancer, N workers are N processes of the server with one worker each, each on a Unix socket of its
+own: for a server with worker processes too, so that servers behind the same balancer differ in nothing but
 themselves.
 """
 
@@ -14,14 +14,13 @@ Balancer = Literal["", "haproxy"]
 """What stands between load and server; "": nothing does."""
 
 NO_BALANCER: Balancer = ""
+HAPROXY: Balancer = "haproxy"
 NO_BALANCER_WORD = "none"
 """How the command line and a reader call it."""
 
-BALANCERS: tuple[Balancer, ...] = (NO_BALANCER, "haproxy")
-TITLES: dict[str, str] = {"haproxy": "HAProxy"}
+BALANCERS: tuple[Balancer, ...] = (NO_BALANCER, HAPROXY)
+TITLES: dict[Balancer, str] = {HAPROXY: "HAProxy"}
 
-# What a Unix socket's address holds, with the zero at its end.
-SOCKET_PATH_BYTES = 107
 # Above the connections of the load: the first checks of a server come through the balancer too.
 SPARE_CONNECTIONS = 1_000
 # Longer than any answer may take, so that no limit of the balancer's ends a request.
@@ -29,7 +28,7 @@ ANSWER_SECONDS = 120
 CONNECT_SECONDS = 5
 
 
-def balancer_title(name: str) -> str:
+def balancer_title(name: Balancer) -> str:
     """For readers: ``HAProxy``. Raises KeyError."""
     return TITLES[name]
 

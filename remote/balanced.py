@@ -1,4 +1,4 @@
-"""A server as several processes behind a load balancer, on one host: each ready by itself, then all behind it.
+"""A server as several processes behind a load balancer on one host: each ready by itself, then all behind it.
 
 Each process is started as the server always is, with one worker, on a Unix socket of its own; so it is proven
 ready, and its settings are, without the balancer. Then all of them must answer through the balancer's port.
@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 
 import msgspec
 
-from bench.balancers import balancer_title, haproxy_config
+from bench.balancers import Balancer, balancer_title, haproxy_config
 from bench.errors import AsgibenchError, ServerStartError
 from bench.plan.balancing import BalancedCores
 from bench.spec import Serving
@@ -46,7 +46,7 @@ SOCKETS = "server/sockets"
 class Behind(msgspec.Struct, frozen=True):
     """What a server runs behind, and where."""
 
-    name: str  # the balancer's, as in the plan
+    name: Balancer
     program: BalancerProgram
     cores: BalancedCores
     connections: int  # of the load
@@ -76,7 +76,7 @@ def process_names(processes: int) -> tuple[str, ...]:
 def start_balanced(
     host: GuardedHost, deployment: Deployment, behind: Behind, requests: Sequence[FirstRequest]
 ) -> BalancedServer:
-    """Start as many processes as ``deployment`` has workers, then the balancer; take an answer for each request.
+    """Start as many processes as ``deployment`` has workers, then the balancer; take the answers through it.
 
     Raises as ``start_server``; then nothing of it is left running.
     """
@@ -111,11 +111,14 @@ def start_balanced(
 
 
 def stop_balanced(host: GuardedHost, names: Iterable[str]) -> None:
-    """The balancer and the processes of ``names``; returns when none is left. What never ran is passed over."""
+    """The balancer and the processes of ``names``, those that ran; returns when none is left."""
 
     def stop(name: str) -> None:
-        with contextlib.suppress(GuardRefusal):
+        try:
             host.stop(name, grace_seconds=STOP_GRACE_SECONDS)
+        except GuardRefusal as refusal:
+            if refusal.kind != "unknown":
+                raise
 
     on_all(stop, (BALANCER_NAME, *names), str)
 

@@ -157,6 +157,11 @@ class AppCounts(msgspec.Struct, frozen=True):
         return found
 
     @property
+    def by_worker(self) -> tuple[int, ...]:
+        """All answers of each process that has given any, the most first."""
+        return tuple(sorted(total for one in self.by_process.values() if (total := sum(one.values())))[::-1])
+
+    @property
     def answering(self) -> int:
         """How many processes have answered anything."""
         return sum(any(counts.values()) for counts in self.by_process.values())

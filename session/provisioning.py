@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from bench.balancers import HAPROXY
 from bench.catalogue.own_lock import OwnLock
 from bench.plan.locustfile import source_of
 from bench.plan.plan import Plan
@@ -12,8 +13,10 @@ from loadgen.cluster import user_file
 from remote.database import TOOLS_GROUP
 from remote.fleet import Fleet
 from remote.parallel import on_all
+from remote.provision.haproxy import BalancerProgram, provide_haproxy
 from remote.provision.provision import Provisioned, check_wheels, provision, read_locks
 from remote.provision.ship import travelling_files
+from remote.provision.wheels import default_cache
 from reports.terminal.progress import Progress
 from session.parties.load import LOAD_GROUP
 
@@ -51,6 +54,24 @@ def provision_hosts(
             progress.note(
                 "Ready", f"{name}: provisioned in {one.seconds:.0f} s, {one.pushed_bytes / 1e6:.0f} MB sent"
             )
+    return found
+
+
+def provide_balancers(fleet: Fleet, plan: Plan, progress: Progress) -> dict[str, BalancerProgram]:
+    """The program of each balancer of the plan, on the server's host. Raises as provide_haproxy."""
+    wanted = {run.cell.balancer for run in plan.runs if run.cell.balancer}
+    found: dict[str, BalancerProgram] = {}
+    if HAPROXY in wanted:
+        server = fleet.server
+        program = provide_haproxy(
+            server,
+            server.facts,
+            cache=default_cache().with_name("debian"),
+            report=lambda text: progress.step(f"{server.host.name}: {text}"),
+        )
+        whose = "sent there" if program.is_pushed else "the host's own"
+        progress.note("Ready", f"{server.host.name}: HAProxy {program.version}, {whose}")
+        found[HAPROXY] = program
     return found
 
 

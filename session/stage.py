@@ -20,6 +20,7 @@ from loadgen.traffic import Traffic, traffic_of
 from remote.check import check_fleet
 from remote.fleet import Fleet
 from remote.parallel import on_all, prompt_pool, wait_for_all
+from remote.provision.haproxy import BalancerProgram
 from remote.provision.provision import Provisioned
 from remote.server import check_answers
 from reports.terminal.progress import Progress
@@ -31,7 +32,7 @@ from session.parties.database import DatabaseParty
 from session.parties.load import LoadParty, LoadSetup, Way, load_setups
 from session.parties.server import ServerParty
 from session.prepare import demand_of
-from session.provisioning import provision_hosts
+from session.provisioning import provide_balancers, provision_hosts
 
 Clocks = dict[str, ClockReading]
 """By host, by the guards."""
@@ -58,6 +59,7 @@ def make_stage(fleet: Fleet, request: BenchRequest, plan: Plan, store: Store, pr
     limits = limiting(findings)
     announce_limits(progress, findings)
 
+    balancers = provide_balancers(fleet, plan, progress)
     provisioned = provision_hosts(fleet, plan, kept_locks(store, plan), request.root, progress)
     facts = {name: one.facts for name, one in fleet.hosts.items()}
     placement = place(
@@ -73,7 +75,7 @@ def make_stage(fleet: Fleet, request: BenchRequest, plan: Plan, store: Store, pr
         progress.warn(reason.text)
 
     progress.step("starting database, agents and load workers")
-    parties = _start_parties(fleet, request, plan, provisioned, placement, setups)
+    parties = _start_parties(fleet, request, plan, provisioned, placement, setups, balancers)
     if links is not None:
         store.write_file(LINKS_FILE, msgspec.json.encode(links))
     store.write_environment(_environment(fleet, provisioned, clocks, setups, parties.database))
@@ -100,6 +102,7 @@ def _start_parties(
     provisioned: Mapping[str, Provisioned],
     placement: Placement,
     setups: Mapping[Way, LoadSetup],
+    balancers: Mapping[str, BalancerProgram],
 ) -> Parties:
     """All but the servers at once; these need to know where the database is."""
     with prompt_pool(3) as pool:
@@ -114,6 +117,7 @@ def _start_parties(
         agents = pool.submit(AgentParty.start, fleet, provisioned, placement)
         load = pool.submit(LoadParty.start, fleet.controller, setups, master_cores=placement.controller)
         wait_for_all(database=database, agents=agents, load=load)
+    behind = [run.cell for run in plan.runs if run.cell.balancer]
     server = ServerParty.start(
         fleet.server,
         plan.servers,
@@ -121,6 +125,9 @@ def _start_parties(
         port=request.port,
         cores=placement.server,
         database_url=database.result().url,
+        connections=plan.profile.connections,
+        balancers=balancers,
+        most_processes=max((cell.workers for cell in behind), default=0),
     )
     return Parties(server, database.result(), agents.result(), load.result())
 
@@ -134,9 +141,10 @@ def _check_servers(
     """
     known = [request for one in traffic.values() if (request := one.first_request()) is not None]
     for name in server.deployments:
-        for workers in sorted({run.cell.workers for run in plan.runs if run.cell.server == name}):
+        cells = [run.cell for run in plan.runs if run.cell.server == name]
+        for workers, balancer in sorted({(cell.workers, cell.balancer) for cell in cells}):
             progress.step(f"checking the settings and answers of {name}")
-            check_answers({name: server.take_answers(name, workers, known)}, known)
+            check_answers({name: server.take_answers(name, workers, known, balancer)}, known)
 
 
 def _environment(

@@ -168,6 +168,7 @@ def check_profile(profile: Profile, path: Path) -> None:
         "clients": len(profile.clients),
         "load_on": len(profile.load_on),
         "server_workers": min(profile.server_workers, default=0),
+        "balancers": len(profile.balancers),
     }
     rests = {
         "idle_rest_seconds": profile.idle_rest_seconds,

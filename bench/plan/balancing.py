@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import msgspec
 
-from bench.environment.hosts import HostFacts
-from bench.plan.placement import Cores, Placement
+from bench.plan.placement import Cores
 
 
 class BalancedCores(msgspec.Struct, frozen=True):
@@ -29,17 +28,10 @@ class BalancedCores(msgspec.Struct, frozen=True):
         return f"on the server's own {len(self.balancer)} core(s), with its processes"
 
 
-def balanced_cores(placement: Placement, workers: int) -> BalancedCores:
-    """Of a server with so many workers behind a balancer; ``placement`` is where the server runs without."""
-    cores = placement.server
+def balanced_cores(cores: Cores, workers: int) -> BalancedCores:
+    """Of a server with so many workers behind a balancer; ``cores`` are those that it has without."""
     if cores is None:
         return BalancedCores(None, None, is_apart=False)
     if len(cores) <= workers:
         return BalancedCores(cores, cores, is_apart=False)
     return BalancedCores(cores[:-1], cores[-1:], is_apart=True)
-
-
-def filled_by(cores: BalancedCores, facts: HostFacts, workers: int) -> int:
-    """How many cores the server's processes could use at most, by the rule of ``server_core_count``."""
-    allowed = len(cores.server if cores.server is not None else facts.cores_usable)
-    return max(1, min(allowed, workers))

@@ -18,6 +18,7 @@ from bench.clients import client_of
 from bench.environment.hosts import Host, HostFacts
 from bench.plan.locustfile import UserLocustfile
 from bench.plan.rate import parse_rates
+from bench.plan.scaling import why_not_behind, why_not_workers
 from bench.results.cell import Cell, SkippedCell
 from bench.spec import Endpoint, Profile, ServerSpec
 
@@ -120,7 +121,9 @@ def _cells(
     skipped: list[SkippedCell] = []
     for server in servers:
         for endpoint in endpoints:
-            for workers, load_on, client in product(profile.server_workers, profile.load_on, profile.clients):
+            for workers, balancer, load_on, client in product(
+                profile.server_workers, profile.balancers, profile.load_on, profile.clients
+            ):
                 cell = Cell(
                     server.name,
                     endpoint.name,
@@ -129,12 +132,13 @@ def _cells(
                     environment,
                     client=client,
                     load_on=load_on,
+                    balancer=balancer,
                 )
                 reason = server.unsupported_endpoints.get(endpoint.name)
                 if endpoint.protocol not in client_of(client).protocols:
                     reason = f"{client_of(client).title} does not speak {endpoint.protocol}"
-                if server.max_workers is not None and workers > server.max_workers:
-                    reason = f"{server.name} runs {server.max_workers} worker process(es) at most"
+                reason = why_not_workers(balancer, server, workers) or reason
+                reason = why_not_behind(balancer, server, endpoint) or reason
                 if reason is None:
                     cells.append(cell)
                 else:

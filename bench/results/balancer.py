@@ -7,13 +7,14 @@ from statistics import median
 
 import msgspec
 
+from bench.balancers import Balancer
 from bench.results.figures import Bytes, TreeCpu
 
 
 class BalancerUse(msgspec.Struct, frozen=True):
     """The balancer of one run."""
 
-    name: str  # as in the plan
+    name: Balancer
     version: str  # as its program says it
     configuration: str  # the text of its file
     # It has a core that the server's processes don't run on; else it shares the cores of theirs.

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import msgspec
 
+from bench.balancers import NO_BALANCER, Balancer, balancer_title
 from bench.clients import USUAL_CLIENT, Client, client_of
 from bench.spec import LoadPlace
 
 
 class Cell(msgspec.Struct, frozen=True):
-    """What is compared: server configuration x endpoint x server workers x load level x environment.
+    """What is compared: server configuration x endpoint x workers x balancer x load level x environment.
 
     A cell without a rate is measured in closed loop; one in open loop has one of the two rates.
     """
@@ -24,10 +25,13 @@ class Cell(msgspec.Struct, frozen=True):
     rate_share: float | None = None
     client: Client = USUAL_CLIENT  # what makes the load
     load_on: LoadPlace = "loadgen"  # the hosts that it is made on
+    balancer: Balancer = NO_BALANCER  # what stands before the server; "" for nothing
 
     @property
     def id(self) -> str:
         bare = f"{self.server}-{self.endpoint}-w{self.workers}-c{self.connections}"
+        if self.balancer:
+            bare += f"-behind-{self.balancer}"
         if self.is_of_method:
             bare += f"-{self.client}-on-{self.load_on}"
         if self.rate_per_second is not None:
@@ -49,9 +53,15 @@ class Cell(msgspec.Struct, frozen=True):
         return msgspec.structs.replace(self, rate_per_second=None, rate_share=None)
 
     @property
+    def without_balancer(self) -> Cell:
+        return msgspec.structs.replace(self, balancer=NO_BALANCER)
+
+    @property
     def title(self) -> str:
         """``uvicorn shortbody``, with the rate where one is stated and the client where it isn't usual."""
         bare = f"{self.server} {self.endpoint}"
+        if self.balancer:
+            bare += f" behind {balancer_title(self.balancer)}"
         if self.is_of_method:
             where = " on the server's host" if self.load_on == "server" else ""
             bare += f" by {client_of(self.client).title}{where}"

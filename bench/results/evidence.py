@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
+from bench.balancers import Balancer
 from bench.environment.links import Links
 from bench.plan.plan import PlannedRun
 from bench.results.clocks import ClockEvidence
@@ -39,7 +40,7 @@ class CoresGiven(msgspec.Struct, frozen=True):
 class BalancerEvidence(msgspec.Struct, frozen=True):
     """The load balancer before the server, as it was started."""
 
-    name: str
+    name: Balancer
     version: str
     configuration: str  # the text of its file
     is_apart: bool  # it had a core that the server's processes don't run on

@@ -7,13 +7,12 @@ block by block (bench/results/pairs.py), over N; so is its interval.
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Sequence
-from statistics import median
+from collections.abc import Sequence
 
 import msgspec
 
 from bench.results.cell import Cell
-from bench.results.pairs import PairRatio, paired_ratio, valid_runs
+from bench.results.pairs import PairRatio, paired_ratio
 from bench.results.run import RunResult
 from bench.results.summary import CellSummary, Summary
 
@@ -78,25 +77,6 @@ class ScalingCurve(msgspec.Struct, frozen=True):
         return self.points[-1]
 
 
-def imbalance_of(requests: Collection[int], workers: int) -> float | None:
-    """The largest share over the mean share of ``workers``, of which some may have answered nothing.
-
-    1.0: all answered as many. None: nothing was answered.
-    """
-    total = sum(requests)
-    return max(requests) * workers / total if total and workers else None
-
-
-def median_imbalance(runs: Sequence[RunResult]) -> float | None:
-    """Over runs; None where none of them knows how many each worker answered, and for one worker."""
-    found = [
-        value
-        for run in runs
-        if run.cell.workers > 1 and (value := imbalance_of(run.worker_requests, run.cell.workers)) is not None
-    ]
-    return median(found) if found else None
-
-
 def scaling_curves(summary: Summary, runs: Sequence[RunResult]) -> tuple[ScalingCurve, ...]:
     """Every curve with two numbers of workers or more, in the plan's order of servers, then endpoints."""
     found: dict[Cell, list[CellSummary]] = {}
@@ -119,7 +99,7 @@ def _point(cell: CellSummary, one: CellSummary | None, runs: Sequence[RunResult]
         cell=cell,
         efficiency=None if one is None or not cell.valid else efficiency(cell, one, runs),
         memory=worker_memory(cell, one),
-        imbalance=median_imbalance(valid_runs(cell, runs)),
+        imbalance=cell.imbalance if cell.valid else None,
     )
 
 

@@ -7,9 +7,11 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from bench.balancers import NO_BALANCER, Balancer
 from bench.clients import USUAL_CLIENT, Client, rank_of
 from bench.judge.benchmark import DERIVED_CODES
 from bench.judge.reason import Reason
+from bench.results.balancer import BalancerFigures
 from bench.results.cell import Cell, SkippedCell
 from bench.results.course import CellSpeed
 from bench.results.estimate import Estimate
@@ -56,6 +58,10 @@ class CellSummary(msgspec.Struct, frozen=True):
     speed: CellSpeed | None = None  # None: CPU per request isn't known, or the results are older
     # Why a valid cell's throughput is no maximum of its server, so that it ranks none; None: it is one.
     unranked_because: Reason | None = None
+    balancer: Balancer = NO_BALANCER  # what stood before the server; "": nothing
+    balancer_figures: BalancerFigures | None = None  # None: there was none, or no run has it
+    # The largest over the mean share of requests among the server's workers; None: one worker, or not known.
+    imbalance: float | None = None
 
     @property
     def cell(self) -> Cell:
@@ -71,6 +77,7 @@ class CellSummary(msgspec.Struct, frozen=True):
             self.rate_share,
             self.client,
             self.load_on,
+            balancer=self.balancer,
         )
 
     @property

@@ -1,7 +1,7 @@
 """HAProxy for a server's host: the host's own, else Debian's package with the libraries that the host lacks.
 
-What is sent lies in ``haproxy/<hash>/`` of the work folder: the program, and ``lib/``, which the program alone
-is told of. Everything that the host has itself is the host's own, its C library always.
+What is sent lies in ``haproxy/<hash>/`` of the work folder: the program, and ``lib/``, which the program
+alone is told of. Everything that the host has itself is the host's own, its C library always.
 """
 
 from __future__ import annotations
@@ -152,9 +152,8 @@ def _write(supply: HostSupply, contents: Sequence[tuple[str, bytes]], report: Ca
     }
     missing = supply.survey(SurveyHost((), None, (), tuple(files.values()))).missing
     if missing:
-        report(
-            f"sending {len(missing)} files of HAProxy ({sum(files[one].size_bytes for one in missing):,} bytes)"
-        )
+        size = sum(files[path].size_bytes for path in missing)
+        report(f"sending {len(missing)} files of HAProxy ({size / 1e6:.1f} MB)")
         supply.send([(files[path], content) for path, content in contents if path in missing], None)
 
 

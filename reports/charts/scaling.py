@@ -10,8 +10,8 @@ from bench.results.scaling import ScalingCurve
 from reports.charts.panels import Axis, Figure, Plot, Series, Style, line_key, line_panel, slug, style_of
 from reports.charts.svg import nice_ticks
 from reports.tables.scaling import scaling_table
+from reports.words.balancers import name_of
 from reports.words.numbers import times
-from reports.words.scaling import name_of
 
 LINEAR_CLASS = "upright"
 _MOST_LABELS = 8
@@ -30,8 +30,8 @@ def scaling_figure(curves: Sequence[ScalingCurve]) -> Figure | None:
     return Figure(
         "scaling",
         "Throughput against workers",
-        "In times of what one worker of the same server answers; whiskers are 95 % intervals over blocks. The "
-        "thin line is linear: so many times as much with so many workers.",
+        "In times of what one worker of the same server answers; whiskers are 95 % intervals over blocks. "
+        "The thin line is linear: so many times as much with so many workers.",
         (*keys, line_key(LINEAR_CLASS, "linear")),
         tuple(
             _panel(endpoint, [one for one in drawn if one.first.endpoint == endpoint], styles)

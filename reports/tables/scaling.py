@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from bench.results.scaling import ScalingCurve, ScalingPoint
 from bench.results.summary import CellSummary
 from reports.tables.table import Table, TableRow, group, numbers, tone, words
+from reports.words.balancers import name_of
 from reports.words.numbers import MISSING, megabytes, microseconds, rate, times
-from reports.words.scaling import efficiency_text, imbalance_text, name_of
+from reports.words.scaling import efficiency_text, imbalance_text
 
 
 def scaling_table(endpoint: str, curves: Sequence[ScalingCurve]) -> Table:
@@ -32,9 +33,9 @@ def scaling_table(endpoint: str, curves: Sequence[ScalingCurve]) -> Table:
     )
     note = (
         "Efficiency is throughput over workers times that of one worker, with its 95 % interval; 100 % is "
-        "linear. Memory is the median under load, in MB, of the server’s whole process tree over its workers: "
-        "a parent process is in it, and RSS counts shared pages once for each process. The largest share is of "
-        "the requests that the busiest worker answered: 1 is even."
+        "linear. Memory is the median under load, in MB, of the server’s whole process tree over its "
+        "workers: a parent process is in it, and RSS counts shared pages once for each process. The largest "
+        "share is that of the requests which the busiest worker answered: 1 is even."
     )
     return Table(f"Scaling on {endpoint}", columns, tuple(rows), note)
 

@@ -5,25 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from bench.balancers import balancer_title
-from bench.results.cell import Cell
 from bench.results.pairs import paired_ratio, valid_runs
 from bench.results.run import RunResult
 from bench.results.scaling import Efficiency, ScalingCurve, ScalingPoint
 from bench.results.summary import CellSummary
+from reports.words.balancers import name_of
 from reports.words.numbers import MISSING, counted, listed, percent, times
 
 UNEVEN = 1.2
 """The busiest worker answers a fifth more than the mean: more than connections spread by chance make it."""
-
-
-def name_of(cell: Cell | CellSummary) -> str:
-    """``daphne behind HAProxy``."""
-    return f"{cell.server}{behind(cell)}"
-
-
-def behind(cell: Cell | CellSummary) -> str:
-    """What a cell's title has of its balancer; empty without one."""
-    return f" behind {balancer_title(cell.balancer)}" if cell.balancer else ""
 
 
 def efficiency_text(found: Efficiency | None) -> str:
@@ -108,7 +98,7 @@ def cores_filled(cell: CellSummary, runs: Sequence[RunResult]) -> int | None:
 
 
 def balancer_sentences(cells: Sequence[CellSummary], runs: Sequence[RunResult]) -> Iterator[str]:
-    """What the balancer was and where it ran, and what it costs the servers that were measured without too."""
+    """What the balancer was and where it ran, and what servers answer behind it and without."""
     used = [cell for cell in cells if cell.balancer and cell.balancer_figures is not None]
     if not used:
         return
@@ -131,11 +121,13 @@ def balancer_sentences(cells: Sequence[CellSummary], runs: Sequence[RunResult]) 
         ratio = None if direct is None else paired_ratio(cell, direct, runs)
         if ratio is not None and ratio.mean is not None:
             interval = (
-                "" if ratio.low is None or ratio.high is None else f" ({times(ratio.low)} to {times(ratio.high)})"
+                ""
+                if ratio.low is None or ratio.high is None
+                else f" ({times(ratio.low)} to {times(ratio.high)})"
             )
             yield (
-                f"{name_of(cell)} with {counted(cell.workers, 'worker')} answers {times(ratio.mean)}{interval} "
-                f"of what it answers without on {cell.endpoint}."
+                f"{name_of(cell)} with {counted(cell.workers, 'worker')} answers {times(ratio.mean)}"
+                f"{interval} of what it answers without on {cell.endpoint}."
             )
 
 

@@ -50,7 +50,13 @@ class AgentParty(msgspec.Struct, frozen=True):
         }
         return cls(start_agents(hosts))
 
-    def begin(self, label: str, targets: Targets, run_seconds: float, also: Mapping[str, Mapping[str, tuple[int, ...]]] = {}) -> None:
+    def begin(
+        self,
+        label: str,
+        targets: Targets,
+        run_seconds: float,
+        also: Mapping[str, Mapping[str, tuple[int, ...]]] = {},
+    ) -> None:
         """Sample the process trees of ``targets`` until ``collect`` or ``abandon``.
 
         ``run_seconds`` is what the run is planned to take, without its overhead.

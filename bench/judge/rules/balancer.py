@@ -1,8 +1,8 @@
 """The load balancer before the server: whether it was what was measured.
 
-One that shares the server's cores is part of what they do, as a database on them is: together they are what so
-many cores answer behind a balancer, and the figure counts. One that has a core of its own and has used it up
-while the server had CPU to spare was the limit: the figure is the balancer's, and ranks no server.
+One that shares the server's cores is part of what they do, as a database on them is: together they are what
+so many cores answer behind a balancer, and the figure counts. One that has a core of its own and has used it
+up while the server had CPU to spare was the limit: the figure is the balancer's, and ranks no server.
 """
 
 from __future__ import annotations
