@@ -13,7 +13,6 @@ from itertools import combinations, pairwise
 
 import msgspec
 
-from bench.balancers import Balancer
 from bench.judge.rules.rates import is_server_behind
 from bench.results.latency import P99
 from bench.results.pairs import by_block, maximum_runs, ratio_over_blocks, valid_runs
@@ -80,10 +79,6 @@ class Contest(msgspec.Struct, frozen=True):
     @property
     def connections(self) -> int:
         return self.cells[0].connections
-
-    @property
-    def balancer(self) -> Balancer:
-        return self.cells[0].balancer
 
     @property
     def steps(self) -> tuple[PairVerdict, ...]:
@@ -159,10 +154,10 @@ def rate_contests(
 def throughput_fields(summary: Summary, endpoints: Sequence[str]) -> tuple[Field, ...]:
     cells = summary.closed_loop_cells
     places = {name: place for place, name in enumerate(endpoints)}
-    keys = dict.fromkeys(_key(cell) for cell in cells)
+    keys = dict.fromkeys((cell.endpoint, cell.workers, cell.connections) for cell in cells)
     return tuple(
         Field(THROUGHPUT, tuple(cell for cell in cells if _key(cell) == key))
-        for key in sorted(keys, key=lambda key: (places[key[0]], *key[1:]))
+        for key in sorted(keys, key=lambda key: (places[key[0]], key[1], key[2]))
     )
 
 
@@ -225,6 +220,5 @@ def _figures(metric: Metric, cell: CellSummary, runs: Sequence[RunResult]) -> Fi
     return found if metric.more_is_better else {block: -value for block, value in found.items()}
 
 
-def _key(cell: CellSummary) -> tuple[str, int, int, Balancer]:
-    """Cells of one contest have the same."""
-    return cell.endpoint, cell.workers, cell.connections, cell.balancer
+def _key(cell: CellSummary) -> tuple[str, int, int]:
+    return cell.endpoint, cell.workers, cell.connections

@@ -75,6 +75,6 @@ def cells_compared(results: Results) -> Cells:
     chosen = {name: package for package, name in servers_compared(results.plan, results.summary).items()}
     found: dict[tuple[str, str], CellSummary] = {}
     for cell in sorted(results.summary.closed_loop_cells, key=lambda cell: (cell.workers, cell.connections)):
-        if cell.server in chosen and cell.valid and not cell.balancer:
+        if cell.server in chosen and cell.valid:
             found.setdefault((chosen[cell.server], cell.endpoint), cell)
     return found

@@ -18,7 +18,7 @@ def paper_table(endpoint: str, plan: Plan, summary: Summary) -> Table:
     packages = {server.name: server.package for server in plan.servers}
     several = len({cell.workers for cell in summary.cells}) > 1
     for cell in summary.closed_loop_cells:
-        if cell.endpoint != endpoint or cell.balancer:
+        if cell.endpoint != endpoint:
             continue
         package = packages[cell.server]
         seen.add(package)

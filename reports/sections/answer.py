@@ -8,7 +8,6 @@ from reports.page.section import SectionSpec
 from reports.results import Results
 from reports.tables.table import Table, TableRow, words
 from reports.tables.verdicts import verdict_table
-from reports.words.balancers import name_of
 from reports.words.sentences import answer
 
 
@@ -21,7 +20,7 @@ def _skipped(summary: Summary) -> tuple[Table, ...]:
     if not summary.skipped:
         return ()
     rows = tuple(
-        TableRow((name_of(item.cell), item.cell.endpoint, str(item.cell.workers), item.reason))
+        TableRow((item.cell.server, item.cell.endpoint, str(item.cell.workers), item.reason))
         for item in summary.skipped
     )
     return (Table("Cells not measured", words("Server", "Endpoint", "Workers", "Why"), rows),)

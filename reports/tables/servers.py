@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from bench.plan.plan import Plan
 from bench.results.run import RunResult
 from reports.tables.table import Fact, Table, TableRow, facts_of, words
-from reports.words.balancers import name_of
 from reports.words.numbers import MISSING, counted
 
 # The command stands above; pids are of one run.
@@ -78,11 +77,9 @@ def _first_runs(plan: Plan, runs: Sequence[RunResult]) -> dict[str, RunResult]:
 def _named_runs(plan: Plan, runs: Sequence[RunResult]) -> Iterator[tuple[str, RunResult]]:
     order = {server.name: index for index, server in enumerate(plan.servers)}
     several = len(plan.profile.server_workers) > 1
-    for run in sorted(
-        runs, key=lambda run: (order[run.cell.server], run.cell.balancer, run.cell.workers, run.position)
-    ):
+    for run in sorted(runs, key=lambda run: (order[run.cell.server], run.cell.workers, run.position)):
         workers = f", {counted(run.cell.workers, 'worker')}" if several else ""
-        yield f"{name_of(run.cell)}{workers}", run
+        yield f"{run.cell.server}{workers}", run
 
 
 def _settings_table(caption: str, settings: Mapping[str, Mapping[str, str | int | bool | None]]) -> Table:

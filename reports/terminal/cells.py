@@ -14,7 +14,6 @@ from bench.results.run import RunResult
 from bench.results.summary import CellSummary, Summary
 from bench.verdicts.contest import all_contests
 from bench.verdicts.pair import PairVerdict
-from reports.words.balancers import behind
 from reports.words.memory import MemoryKind, amounts, memory_kind
 from reports.words.numbers import counted, megabytes, rate
 from reports.words.over_runs import milliseconds_of
@@ -57,7 +56,7 @@ def cell_rows(summary: Summary, runs: Sequence[RunResult]) -> list[CellRow]:
 
     def place(one: CellSummary | SkippedCell) -> tuple[Any, ...]:
         cell = one.cell
-        load = (cell.is_of_method, cell.load_on, cell.client, cell.balancer, cell.workers, cell.connections)
+        load = (cell.is_of_method, cell.load_on, cell.client, cell.workers, cell.connections)
         rates = (cell.is_open_loop, cell.rate_share or 0.0, cell.rate_per_second or 0.0)
         return (endpoints.index(cell.endpoint), load, rates, *_rank(one, places))
 
@@ -147,8 +146,6 @@ def _load_words(cells: Sequence[Cell]) -> Callable[[CellSummary | SkippedCell], 
         parts = []
         if many_workers:
             parts.append(counted(cell.workers, "worker"))
-        if cell.balancer:
-            parts.append(behind(cell).strip())
         if many_connections:
             parts.append(counted(cell.connections, "connection"))
         if many_ways:

@@ -11,7 +11,6 @@ from bench.results.latency import P99
 from bench.results.summary import CellSummary, Summary
 from bench.verdicts.contest import Contest
 from bench.verdicts.pair import PairVerdict, Verdict
-from reports.words.balancers import behind
 from reports.words.latency import AT_LEAST
 from reports.words.numbers import counted, listed, rate, times, times_beside_one
 from reports.words.over_runs import tail_words
@@ -29,17 +28,13 @@ class RateGroup:
 def rate_groups(plan: Plan, summary: Summary) -> tuple[RateGroup, ...]:
     cells = [cell for cell in summary.cells if cell.is_open_loop]
     several = len({cell.workers for cell in cells}) > 1
-    setups = sorted({(cell.workers, cell.balancer) for cell in cells})
     groups = []
     for endpoint in plan.endpoints:
-        for setup in setups:
-            own = [cell for cell in cells if cell.endpoint == endpoint.name]
-            alike = tuple(cell for cell in own if (cell.workers, cell.balancer) == setup)
-            if alike:
-                label = (
-                    f"{endpoint.name}, {counted(alike[0].workers, 'worker')}" if several else endpoint.name
-                )
-                groups.append(RateGroup(f"{label}{behind(alike[0])}", alike))
+        for workers in sorted({cell.workers for cell in cells}):
+            own = tuple(cell for cell in cells if (cell.endpoint, cell.workers) == (endpoint.name, workers))
+            if own:
+                label = f"{endpoint.name}, {counted(workers, 'worker')}" if several else endpoint.name
+                groups.append(RateGroup(label, own))
     return tuple(groups)
 
 

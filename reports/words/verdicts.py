@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from bench.balancers import balancer_title
 from bench.verdicts.contest import Contest
 from reports.words.numbers import counted
 
@@ -19,6 +18,4 @@ def label_of(contest: Contest, all_contests: Sequence[Contest]) -> str:
         parts.append(counted(contest.workers, "worker"))
     if len({other.connections for other in all_contests}) > 1:
         parts.append(counted(contest.connections, "connection"))
-    if contest.balancer:
-        parts.append(f"behind {balancer_title(contest.balancer)}")
     return ", ".join(parts)
