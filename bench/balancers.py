@@ -70,6 +70,13 @@ def haproxy_config(
         "",
         "backend servers",
         "    balance leastconn",
-        *(f"    server s{number} unix@{path}" for number, path in enumerate(sockets, 1)),
+        *(f"    server s{number} {_quoted(f'unix@{path}')}" for number, path in enumerate(sockets, 1)),
     ]
     return "\n".join(lines) + "\n"
+
+
+def _quoted(word: str) -> str:
+    """As HAProxy reads a word that may hold blanks."""
+    for sign in ("\\", '"', "$"):
+        word = word.replace(sign, f"\\{sign}")
+    return f'"{word}"'
