@@ -117,8 +117,8 @@ def _access_log() -> bool | None:
 
 def _tcp_nodelay(client: object) -> bool | None:
     """Of this process's socket that is connected to ``client``; None where there is none to be found."""
-    if not isinstance(client, (tuple, list)):
-        return None
+    if not isinstance(client, (tuple, list)) or not client[1]:
+        return None  # it came over a Unix socket
     peer = client[0], int(client[1])  # granian says the port as text
     for connection in _own_sockets():
         with contextlib.closing(connection):
@@ -136,8 +136,8 @@ def _backlog(server: object) -> int | None:
     As the kernel has it; None where the system doesn't tell, or another process holds the socket. Where
     several listen, the least.
     """
-    if sys.platform != "linux" or not isinstance(server, (tuple, list)):
-        return None
+    if sys.platform != "linux" or not isinstance(server, (tuple, list)) or server[1] is None:
+        return None  # no port: a Unix socket, whose backlog nothing tells
     found = []
     for listening in _own_sockets():
         with contextlib.closing(listening), contextlib.suppress(OSError):  # it is no socket of TCP
