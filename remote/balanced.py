@@ -23,17 +23,15 @@ from remote.guarded import GuardedHost
 from remote.parallel import on_all
 from remote.provision.haproxy import BalancerProgram
 from remote.server import (
-    LOG_TAIL_BYTES,
     PROCESS_NAME,
     STOP_GRACE_SECONDS,
     Deployment,
     FirstRequest,
     RunningServer,
     await_ready,
-    check_port,
+    check_place,
     empty_counts,
-    log_of,
-    merged_configuration,
+    log_tail,
     start_process,
 )
 
@@ -80,7 +78,7 @@ def start_balanced(
 
     Raises as ``start_server``; then nothing of it is left running.
     """
-    check_port(host, deployment)
+    check_place(host, deployment)
     empty_counts(host)
     host.remove(SOCKETS)
     host.write(f"{SOCKETS}/.keep", b"")
@@ -100,7 +98,7 @@ def start_balanced(
             pid=running[0].pid,
             command=running[0].command,
             worker_pids=tuple(sorted(pid for one in running for pid in one.worker_pids)),
-            configuration=merged_configuration(seen.configurations),
+            configuration=seen.configurations[0],
             seen=seen,
             answers=through.answers,
             ready_seconds=max(one.ready_seconds for one in running) + through.seconds,
@@ -134,7 +132,7 @@ def ended_part(host: GuardedHost, names: Iterable[str]) -> tuple[str, int] | Non
 
 def logs_of(host: GuardedHost, names: Sequence[str]) -> FileTail:
     """The ends of the processes' logs, one behind the other, with the size of all of them."""
-    tails = [host.tail_of(log_of(name), LOG_TAIL_BYTES) for name in names]
+    tails = [log_tail(host, name) for name in names]
     return FileTail("".join(one.text for one in tails), sum(one.file_bytes for one in tails))
 
 
@@ -221,4 +219,5 @@ def _together(seen: Sequence[ServerSeen]) -> ServerSeen:
         requests=sum(one.requests for one in seen),
         log_lines=sum(one.log_lines for one in seen),
         log_bytes=sum(one.log_bytes for one in seen),
+        unix_backlog=min((one.unix_backlog for one in seen if one.unix_backlog is not None), default=None),
     )

@@ -31,8 +31,8 @@ _QUEUE = struct.Struct("=II")  # of a socket that listens: how many wait, and ho
 PATIENCE_SECONDS = 1.0
 
 
-def listening_inodes(path: str) -> Iterator[int]:
-    """Of every socket that listens at the path."""
+def unix_listeners(path: str) -> Iterator[int]:
+    """The inode of every socket that listens at the path."""
     if sys.platform != "linux":
         return
     with contextlib.suppress(FileNotFoundError), TABLE.open() as table:

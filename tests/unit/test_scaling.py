@@ -419,7 +419,10 @@ def test_daphnes_claim_falls_with_workers_of_its_own() -> None:
     plan = msgspec.structs.replace(made.plan, servers=(LISTENING[0], listening, LISTENING[2]))
     alone = [
         msgspec.structs.replace(
-            run, cell=run.cell.without_balancer, balancer=None, run_id=run.run_id.replace("-behind-haproxy", "")
+            run,
+            cell=run.cell.without_balancer,
+            balancer=None,
+            run_id=run.run_id.replace("-behind-haproxy", ""),
         )
         for run in made.runs
         if run.cell.server == "daphne" and run.cell.workers == 2
