@@ -141,7 +141,6 @@ class BenchRequest(msgspec.Struct, frozen=True):
             name="balancer",
             example="none,haproxy",
             default="the profile's",
-            values=("none", "haproxy"),
         ),
     ] = ()
     catalogue: Catalogue = None
