@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bench.results.pairs import paired_ratio, throughput
+from bench.served import USUALLY_SERVED
 from reports.paper.claim import Claim, PaperClaim, all_of, untested
 from reports.paper.figures import ENDPOINTS
 from reports.paper.ratios import TOLERANCE, against, shown
@@ -22,7 +23,9 @@ def _asyncio_and_uvloop(results: Results) -> Claim:
     pairs = []
     for endpoint in ENDPOINTS:
         cells = [
-            cell for cell in results.summary.closed_loop_cells if cell.endpoint == endpoint and cell.is_ranked
+            cell
+            for cell in results.summary.closed_loop_cells
+            if cell.endpoint == endpoint and cell.served == USUALLY_SERVED and cell.is_ranked
         ]
         found = {cell.server: cell for cell in cells}
         asyncio, uvloop = found.get(loops.get("asyncio", "")), found.get(loops.get("uvloop", ""))
