@@ -10,6 +10,7 @@ from packaging.utils import canonicalize_name
 
 from bench.balancers import NO_BALANCER, Balancer
 from bench.clients import USUAL_CLIENT, Client
+from bench.served import USUAL_PROTOCOL
 
 Arrivals = Literal["constant", "poisson"]
 """Of an open loop's requests: evenly spaced, or independent of each other."""
@@ -190,7 +191,7 @@ class ServerSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Profile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How long and how hard.
 
-    Each of ``server_workers``, ``balancers``, ``clients`` and ``load_on`` multiplies the cells.
+    Each of ``server_workers``, ``tls``, ``protocols``, ``balancers``, ``clients``, ``load_on`` multiplies cells.
     """
 
     name: str
@@ -202,6 +203,9 @@ class Profile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     after_rest_seconds: float  # after the load, for the memory that stays
     load_workers: int | None = None  # processes on each load host; None: one for each of its cores
     server_workers: tuple[int, ...] = (1,)  # worker processes of the server
+    tls: tuple[bool, ...] = (False,)  # whether clients connect with TLS
+    # What is spoken to endpoints of HTTP: http/1.1, h2. An endpoint of another protocol has its own.
+    protocols: tuple[str, ...] = (USUAL_PROTOCOL,)
     # What stands between load and server, "" for nothing. Behind a balancer each worker is a process that
     # listens on a Unix socket of its own, for every server.
     balancers: tuple[Balancer, ...] = (NO_BALANCER,)

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from bench.balancers import BALANCERS, NO_BALANCER, NO_BALANCER_WORD, Balancer, balancer_title
 from bench.catalogue.serving import why_not
 from bench.errors import UsageError
-from bench.spec import Endpoint, ServerSpec, Serving
+from bench.served import USUALLY_SERVED, Served
+from bench.spec import ServerSpec, Serving
 
 BALANCER_WORDS: dict[str, Balancer] = {name or NO_BALANCER_WORD: name for name in BALANCERS}
 """{as it is typed: as results have it}"""
@@ -35,20 +36,19 @@ def parse_balancers(texts: Sequence[str]) -> tuple[Balancer, ...]:
     return tuple(dict.fromkeys(BALANCER_WORDS[text] for text in texts))
 
 
-def why_not_behind(balancer: Balancer, server: ServerSpec, endpoint: Endpoint) -> str | None:
-    """Why a server can't be measured behind the balancer, as a clause; None where it can or there is none."""
-    if balancer == NO_BALANCER:
+def why_not_behind(served: Served, server: ServerSpec) -> str | None:
+    """Why it can't be reached through the balancer, as a clause; None where it can, or there is none."""
+    if served.balancer == NO_BALANCER:
         return None
-    if endpoint.protocol != "http/1.1":
-        return f"{balancer_title(balancer)} is set up for HTTP/1.1 here, not {endpoint.protocol}"
+    title = balancer_title(served.balancer)
+    if served.without_balancer != USUALLY_SERVED:
+        return f"{title} is set up here for HTTP/1.1 without TLS alone"
     reason = why_not(server, Serving("unix"))
-    if reason is None:
-        return None
-    return f"behind {balancer_title(balancer)} it must listen on a Unix socket: {reason}"
+    return None if reason is None else f"behind {title} it must listen on a Unix socket: {reason}"
 
 
-def why_not_workers(balancer: Balancer, server: ServerSpec, workers: int) -> str | None:
+def why_not_workers(served: Served, server: ServerSpec, workers: int) -> str | None:
     """Why it can't run so many workers, as a clause; behind a balancer each is a process of its own."""
-    if balancer != NO_BALANCER or server.max_workers is None or workers <= server.max_workers:
+    if served.balancer != NO_BALANCER or server.max_workers is None or workers <= server.max_workers:
         return None
     return f"{server.name} runs {server.max_workers} worker process(es) at most"

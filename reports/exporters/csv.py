@@ -55,6 +55,8 @@ _CSV_COLUMNS = (
     "reasons",
     # Those of the latencies before that may have been more: p99_9 max
     "latency_at_least",
+    "tls",
+    "protocol",
     "balancer",
     # Throughput over workers times that of one worker of the same; 1 is linear.
     "efficiency",
@@ -130,6 +132,8 @@ def _csv_row(cell: CellSummary, rank: int | None) -> tuple[object, ...]:
         cell.limit,
         "; ".join(reason.text for reason in cell.reasons),
         " ".join(latency.at_least) if latency else "",
+        "yes" if cell.tls else "no",
+        cell.protocol,
     )
 
 

@@ -13,5 +13,5 @@ def name_of(cell: Cell | CellSummary) -> str:
 
 
 def behind(cell: Cell | CellSummary) -> str:
-    """What a cell's title has of its balancer; empty without one."""
+    """Empty without one."""
     return f" behind {balancer_title(cell.balancer)}" if cell.balancer else ""
