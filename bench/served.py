@@ -25,7 +25,10 @@ class Served(msgspec.Struct, frozen=True, order=True):
 
     @property
     def id(self) -> str:
-        """What it adds to a cell's id: ``-h2-tls``, ``-behind-haproxy``. Of WebSocket nothing: the endpoint's name has it."""
+        """What it adds to a cell's id: ``-h2-tls``, ``-behind-haproxy``.
+
+        Of WebSocket nothing: the endpoint's name has it.
+        """
         spoken = "" if self.protocol in (USUAL_PROTOCOL, "websocket") else f"-{self.protocol}"
         behind = f"-behind-{self.balancer}" if self.balancer else ""
         return spoken + ("-tls" if self.tls else "") + behind

@@ -191,7 +191,8 @@ class ServerSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Profile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How long and how hard.
 
-    Each of ``server_workers``, ``tls``, ``protocols``, ``balancers``, ``clients``, ``load_on`` multiplies cells.
+    Each of ``server_workers``, ``tls``, ``protocols``, ``balancers``, ``clients`` and ``load_on`` multiplies
+    the cells.
     """
 
     name: str

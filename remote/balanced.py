@@ -41,7 +41,7 @@ BALANCER_LOG = "balancer/haproxy.log"
 SOCKETS = "server/sockets"
 
 
-class Behind(msgspec.Struct, frozen=True):
+class BalancerPlace(msgspec.Struct, frozen=True):
     """What a server runs behind, and where."""
 
     name: Balancer
@@ -54,7 +54,7 @@ class RunningBalancer(msgspec.Struct, frozen=True):
     """A balancer through which every process has answered."""
 
     pid: int
-    behind: Behind
+    behind: BalancerPlace
     configuration: str  # the text of its file
 
 
@@ -72,7 +72,7 @@ def process_names(processes: int) -> tuple[str, ...]:
 
 
 def start_balanced(
-    host: GuardedHost, deployment: Deployment, behind: Behind, requests: Sequence[FirstRequest]
+    host: GuardedHost, deployment: Deployment, behind: BalancerPlace, requests: Sequence[FirstRequest]
 ) -> BalancedServer:
     """Start as many processes as ``deployment`` has workers, then the balancer; take the answers through it.
 
@@ -140,7 +140,7 @@ def balancer_log(host: GuardedHost) -> str:
     return host.tail(BALANCER_LOG)
 
 
-def _part(host: GuardedHost, deployment: Deployment, behind: Behind, name: str) -> Deployment:
+def _part(host: GuardedHost, deployment: Deployment, behind: BalancerPlace, name: str) -> Deployment:
     return msgspec.structs.replace(
         deployment,
         name=name,
@@ -152,7 +152,7 @@ def _part(host: GuardedHost, deployment: Deployment, behind: Behind, name: str) 
 
 
 def _start_balancer(
-    host: GuardedHost, deployment: Deployment, behind: Behind, sockets: Sequence[str]
+    host: GuardedHost, deployment: Deployment, behind: BalancerPlace, sockets: Sequence[str]
 ) -> RunningBalancer:
     settings = deployment.spec.settings
     text = haproxy_config(

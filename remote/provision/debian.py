@@ -23,14 +23,14 @@ from bench.errors import HostUnsuitable, ProvisionError
 
 APT_SECONDS = 300
 WHO_SCRIPT = '. /etc/os-release && echo "$ID $VERSION_CODENAME" && dpkg --print-architecture'
-"""Prints the two lines of a ``Release``; another status where this isn't a relative of Debian."""
+"""Prints the two lines of a ``DebianRelease``; another status where this isn't a relative of Debian."""
 _URI = re.compile(
     r"^'(?P<uri>[^']+)' (?P<file>\S+) (?P<size>\d+) (?P<kind>[A-Za-z0-9]+):(?P<digest>[0-9a-f]+)$"
 )
 _DEPENDENCY = re.compile(r"^ [ |](?:Pre)?Depends: (\S+)$", re.MULTILINE)
 
 
-class Release(msgspec.Struct, frozen=True):
+class DebianRelease(msgspec.Struct, frozen=True):
     """What packages are built for."""
 
     name: str  # "debian bookworm"
@@ -51,15 +51,15 @@ class DebianPackage(msgspec.Struct, frozen=True):
     digest: str  # lower-case hex
 
 
-def release_of(answer: str) -> Release | None:
+def release_of(answer: str) -> DebianRelease | None:
     """Of what WHO_SCRIPT has printed; None where it is no answer."""
     lines = answer.split("\n")
     if len(lines) < 2 or len(lines[0].split()) != 2:
         return None
-    return Release(lines[0].strip(), lines[1].strip())
+    return DebianRelease(lines[0].strip(), lines[1].strip())
 
 
-def own_release() -> Release | None:
+def own_release() -> DebianRelease | None:
     """The controller's; None where it has no apt."""
     if shutil.which("apt-get") is None or shutil.which("dpkg-deb") is None:
         return None
@@ -164,7 +164,9 @@ def _behind_links(
     return None
 
 
-def unfit(host: str, program: str, theirs: Release | None, ours: Release | None) -> HostUnsuitable | None:
+def unfit(
+    host: str, program: str, theirs: DebianRelease | None, ours: DebianRelease | None
+) -> HostUnsuitable | None:
     """Why packages of the controller's can't run on the host; None: they can."""
     if theirs is not None and theirs == ours:
         return None

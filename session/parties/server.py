@@ -19,7 +19,7 @@ from loadgen.traffic import Traffic
 from remote.balanced import (
     BALANCER_NAME,
     BalancedServer,
-    Behind,
+    BalancerPlace,
     RunningBalancer,
     balancer_log,
     ended_part,
@@ -147,7 +147,7 @@ class ServerParty(msgspec.Struct, frozen=True):
         if balancer == NO_BALANCER:
             return BegunServer(deployment, start_server(self.host, deployment, requests))
         cores = balanced_cores(deployment.cores, deployment.workers)
-        behind = Behind(balancer, self.balancers[balancer], cores, self.connections)
+        behind = BalancerPlace(balancer, self.balancers[balancer], cores, self.connections)
         balanced = start_balanced(self.host, deployment, behind, requests)
         served = msgspec.structs.replace(deployment, cores=cores.server, serving=Serving("unix"))
         return BegunServer(served, balanced.running, balanced)
