@@ -9,15 +9,16 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
-from bench.catalogue.command import command_of, config_text
+from bench.catalogue.command import APP, command_of, config_text
 from bench.errors import AnswersDiffer, HostUnsuitable, PortTaken, ServerStartError, SettingsContradicted
 from bench.results.proof import contradictions
 from bench.results.prove import prove
-from bench.spec import Endpoint, ServerSpec
+from bench.spec import USUAL_SERVING, Endpoint, ServerSpec, Serving
 from bench.wire.answers import AnswerRequest, ReadyOrder, ServerReady, TakenAnswer
 from bench.wire.codec import encode_line
 from bench.wire.guard import FileTail, ProcessExit
 from bench.wire.observation import Configuration, ServerSeen
+from remote.certificate import Certificate, make_certificate
 from remote.guard_link import GuardRefusal
 from remote.guarded import GuardedHost
 from remote.provision.ship import shipped_program
@@ -29,6 +30,11 @@ PROCESS_NAME = "server"
 LOG = "server/server.log"
 COUNTS = "server/counts"
 CONFIG = "server/config.toml"
+CERTIFICATE = "server/certificate.pem"
+KEY = "server/key.pem"
+SOCKET = "server/socket"
+MOST_SOCKET_BYTES = 100
+"""Of a Unix socket's path: the kernel takes 107 on Linux, 103 on macOS."""
 PROCESS_PATH = "/api/process"
 
 
@@ -45,6 +51,12 @@ class Deployment(msgspec.Struct, frozen=True):
     workers: int
     cores: tuple[int, ...] | None  # the CPU numbers to pin it to; None: all
     database_url: str  # has a password in it
+    serving: Serving = USUAL_SERVING
+    # An ASGI app, module:attribute, below ``app_directory``. It answers GET /api/process with JSON that has
+    # its process number as ``pid``; testapp.process.describe_process makes all that is proven.
+    app: str = APP
+    socket: str = ""  # the absolute path of its Unix socket; "": one in the work folder
+    certificate: Certificate | None = None  # with TLS; None: one is made at the start
 
 
 class FirstRequest(msgspec.Struct, frozen=True):
@@ -79,7 +91,24 @@ def server_command(deployment: Deployment, workdir: str) -> tuple[str, ...]:
         workers=deployment.workers,
         config_path=f"{workdir}/{CONFIG}",
         program_directory=deployment.program_directory,
+        serving=deployment.serving,
+        app=deployment.app,
+        certificate=certificate_path(deployment, workdir),
+        key=f"{workdir}/{KEY}",
+        socket=socket_path(deployment, workdir),
     )
+
+
+def socket_path(deployment: Deployment, workdir: str) -> str:
+    """Of the Unix socket that the server listens on; "" where it listens on a port."""
+    if deployment.serving.transport != "unix":
+        return ""
+    return deployment.socket or f"{workdir}/{SOCKET}"
+
+
+def certificate_path(deployment: Deployment, workdir: str) -> str:
+    """Of the server's certificate on its host, which clients there may trust; "" without TLS."""
+    return f"{workdir}/{CERTIFICATE}" if deployment.serving.transport == "tls" else ""
 
 
 def start_server(
@@ -89,23 +118,15 @@ def start_server(
 ) -> RunningServer:
     """Start, wait until every worker answers, take one answer for each of ``requests``.
 
-    Raises PortTaken if anything is there before, ServerStartError with the log's tail if it does not
-    become ready; then nothing of it is left running.
+    Raises UsageError for what it can't serve, PortTaken if anything is there before, ServerStartError with
+    the log's tail if it does not become ready; then nothing of it is left running.
     """
-    problem = host.port_problem(deployment.bind, deployment.port)
-    if problem is not None:
-        kind = PortTaken if problem.kind == "taken" else HostUnsuitable
-        place = f"{deployment.bind}:{deployment.port}"
-        raise kind(f"{host.host.name}: {problem.on(place)}", remedy=problem.remedy)
+    command = server_command(deployment, host.workdir)
+    _check_place(host, deployment)
     host.remove(LOG)
     host.remove(COUNTS)
     host.write(f"{COUNTS}/.keep", b"")
-    config = config_text(
-        deployment.spec, host=deployment.bind, port=deployment.port, workers=deployment.workers
-    )
-    if config:
-        host.write(CONFIG, config.encode())
-    command = server_command(deployment, host.workdir)
+    _write_files(host, deployment)
     try:
         pid = host.start(
             PROCESS_NAME,
@@ -135,6 +156,46 @@ def start_server(
         answers=readiness.answers,
         ready_seconds=readiness.seconds,
     )
+
+
+def _check_place(host: GuardedHost, deployment: Deployment) -> None:
+    """Nothing listens there yet, and the server can. Raises PortTaken, HostUnsuitable."""
+    path = socket_path(deployment, host.workdir)
+    if path:
+        if len(path.encode()) > MOST_SOCKET_BYTES:
+            raise HostUnsuitable(
+                f"{host.host.name}: {path} is too long for a Unix socket",
+                remedy="Give the host a shorter work folder with asgibench_workdir",
+            )
+        if not deployment.socket:
+            host.remove(SOCKET)
+        return
+    problem = host.port_problem(deployment.bind, deployment.port)
+    if problem is not None:
+        kind = PortTaken if problem.kind == "taken" else HostUnsuitable
+        place = f"{deployment.bind}:{deployment.port}"
+        raise kind(f"{host.host.name}: {problem.on(place)}", remedy=problem.remedy)
+
+
+def _write_files(host: GuardedHost, deployment: Deployment) -> None:
+    """The server's configuration, certificate and key, where it takes any; readable by its user alone."""
+    config = config_text(
+        deployment.spec,
+        host=deployment.bind,
+        port=deployment.port,
+        workers=deployment.workers,
+        serving=deployment.serving,
+        app=deployment.app,
+        certificate=certificate_path(deployment, host.workdir),
+        key=f"{host.workdir}/{KEY}",
+        socket=socket_path(deployment, host.workdir),
+    )
+    if config:
+        host.write(CONFIG, config.encode())
+    if deployment.serving.transport == "tls":
+        made = deployment.certificate or make_certificate([host.host.address, deployment.bind])
+        host.write(CERTIFICATE, made.certificate)
+        host.write(KEY, made.key)
 
 
 def stop_server(host: GuardedHost) -> ProcessExit:
@@ -184,7 +245,9 @@ def lines_grown(log: FileTail, seen: ServerSeen) -> int:
 
 def check_settings(deployment: Deployment, running: RunningServer) -> None:
     """Raises SettingsContradicted, naming each setting that the running server does otherwise."""
-    found = contradictions(prove(deployment.spec, deployment.workers, running.seen))
+    found = contradictions(
+        prove(deployment.spec, deployment.workers, running.seen, serving=deployment.serving)
+    )
     if found:
         count = f"{deployment.workers} worker{'' if deployment.workers == 1 else 's'}"
         raise SettingsContradicted(
@@ -259,6 +322,8 @@ def _await_ready(
             )
             for one in requests
         ),
+        socket=socket_path(deployment, host.workdir),
+        certificate=certificate_path(deployment, host.workdir),
     )
     argv, env = shipped_program(deployment.python, deployment.app_directory, "remote.onhost.answers")
     done = host.run(argv, env=env, stdin=encode_line(order), timeout_seconds=READY_SECONDS + 15)
