@@ -7,8 +7,12 @@ themselves.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Literal
+
+from bench import programs
+from bench.programs import HostProgram
 
 Balancer = Literal["", "haproxy"]
 """What stands between load and server; "": nothing does."""
@@ -20,6 +24,8 @@ NO_BALANCER_WORD = "none"
 
 BALANCERS: tuple[Balancer, ...] = (NO_BALANCER, HAPROXY)
 TITLES: dict[Balancer, str] = {HAPROXY: "HAProxy"}
+PROGRAMS: dict[Balancer, HostProgram] = {HAPROXY: programs.HAPROXY}
+_VERSION = re.compile(r"version (\S+)")
 
 # Above the connections of the load: the first checks of a server come through the balancer too.
 SPARE_CONNECTIONS = 1_000
@@ -31,6 +37,12 @@ CONNECT_SECONDS = 5
 def balancer_title(name: Balancer) -> str:
     """For readers: ``HAProxy``. Raises KeyError."""
     return TITLES[name]
+
+
+def version_in(words: str) -> str:
+    """Of what the program says of itself: ``HAProxy version 2.6.12-1 2025/01/01 - https://haproxy.org/``."""
+    found = _VERSION.search(words)
+    return words if found is None else found[1]
 
 
 def haproxy_config(

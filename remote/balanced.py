@@ -21,7 +21,7 @@ from bench.wire.observation import ServerSeen
 from remote.guard_link import GuardRefusal
 from remote.guarded import GuardedHost
 from remote.parallel import on_all
-from remote.provision.haproxy import BalancerProgram
+from remote.provision.debian import FoundProgram
 from remote.server import (
     PROCESS_NAME,
     STOP_GRACE_SECONDS,
@@ -45,7 +45,7 @@ class BalancerPlace(msgspec.Struct, frozen=True):
     """What a server runs behind, and where."""
 
     name: Balancer
-    program: BalancerProgram
+    program: FoundProgram
     cores: BalancedCores
     connections: int  # of the load
 
@@ -171,7 +171,7 @@ def _start_balancer(
             # In the foreground and by itself: no parent beside the process that works.
             [behind.program.path, "-db", "-f", f"{host.workdir}/{BALANCER_CONFIG}"],
             log=BALANCER_LOG,
-            env=behind.program.environment,
+            env=behind.program.variables,
             cores=behind.cores.balancer,
         )
     except GuardRefusal as refusal:

@@ -5,18 +5,21 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from bench.balancers import HAPROXY
+import msgspec
+
+from bench.balancers import PROGRAMS
 from bench.catalogue.own_lock import OwnLock
+from bench.clients import client_of
 from bench.plan.locustfile import source_of
 from bench.plan.plan import Plan
+from bench.programs import HostProgram
 from loadgen.cluster import user_file
 from remote.database import TOOLS_GROUP
 from remote.fleet import Fleet
 from remote.parallel import on_all
-from remote.provision.haproxy import BalancerProgram, provide_haproxy
+from remote.provision.debian import supply_program
 from remote.provision.provision import Provisioned, check_wheels, provision, read_locks
 from remote.provision.ship import travelling_files
-from remote.provision.wheels import default_cache
 from reports.terminal.progress import Progress
 from session.parties.load import LOAD_GROUP
 
@@ -38,15 +41,18 @@ def provision_hosts(
 
     def provision_one(name: str) -> Provisioned:
         one = fleet.hosts[name]
-        return provision(
-            one,
-            one.facts,
-            list(dict.fromkeys(roles[name])),
-            root=root,
-            files=files,
-            locks=locks,
-            report=lambda text: progress.step(f"{name}: {text}"),
-        )
+
+        def report(text: str) -> None:
+            progress.step(f"{name}: {text}")
+
+        groups = list(dict.fromkeys(roles[name]))
+        found = provision(one, one.facts, groups, root=root, files=files, locks=locks, report=report)
+        wanted = programs_of(plan) if LOAD_GROUP in groups else ()
+        wanted += server_programs(plan) if name == fleet.server.host.name else ()
+        programs = {
+            program.name: supply_program(one, one.facts, program, report=report) for program in wanted
+        }
+        return msgspec.structs.replace(found, programs=programs)
 
     found = on_all(provision_one, roles, str)
     for name, one in found.items():
@@ -57,22 +63,15 @@ def provision_hosts(
     return found
 
 
-def provide_balancers(fleet: Fleet, plan: Plan, progress: Progress) -> dict[str, BalancerProgram]:
-    """The program of each balancer of the plan, on the server's host. Raises as provide_haproxy."""
-    wanted = {run.cell.balancer for run in plan.runs if run.cell.balancer}
-    found: dict[str, BalancerProgram] = {}
-    if HAPROXY in wanted:
-        server = fleet.server
-        program = provide_haproxy(
-            server,
-            server.facts,
-            cache=default_cache().with_name("debian"),
-            report=lambda text: progress.step(f"{server.host.name}: {text}"),
-        )
-        whose = "sent there" if program.is_pushed else "the host's own"
-        progress.note("Ready", f"{server.host.name}: HAProxy {program.version}, {whose}")
-        found[HAPROXY] = program
-    return found
+def programs_of(plan: Plan) -> tuple[HostProgram, ...]:
+    """What the plan's load is made with that is no Python package."""
+    programs = [client_of(run.cell.client).program for run in plan.runs]
+    return tuple(dict.fromkeys(program for program in programs if program is not None))
+
+
+def server_programs(plan: Plan) -> tuple[HostProgram, ...]:
+    """The balancers before the plan's servers, on their host."""
+    return tuple(dict.fromkeys(PROGRAMS[run.cell.balancer] for run in plan.runs if run.cell.balancer))
 
 
 def _groups_by_host(fleet: Fleet, plan: Plan) -> dict[str, list[str]]:

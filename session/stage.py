@@ -20,7 +20,6 @@ from loadgen.traffic import Traffic, traffic_of
 from remote.check import check_fleet
 from remote.fleet import Fleet
 from remote.parallel import on_all, prompt_pool, wait_for_all
-from remote.provision.haproxy import BalancerProgram
 from remote.provision.provision import Provisioned
 from remote.server import check_answers
 from reports.terminal.progress import Progress
@@ -32,7 +31,7 @@ from session.parties.database import DatabaseParty
 from session.parties.load import LoadParty, LoadSetup, Way, load_setups
 from session.parties.server import ServerParty
 from session.prepare import demand_of
-from session.provisioning import provide_balancers, provision_hosts
+from session.provisioning import provision_hosts
 
 Clocks = dict[str, ClockReading]
 """By host, by the guards."""
@@ -59,7 +58,6 @@ def make_stage(fleet: Fleet, request: BenchRequest, plan: Plan, store: Store, pr
     limits = limiting(findings)
     announce_limits(progress, findings)
 
-    balancers = provide_balancers(fleet, plan, progress)
     provisioned = provision_hosts(fleet, plan, kept_locks(store, plan), request.root, progress)
     facts = {name: one.facts for name, one in fleet.hosts.items()}
     placement = place(
@@ -75,7 +73,7 @@ def make_stage(fleet: Fleet, request: BenchRequest, plan: Plan, store: Store, pr
         progress.warn(reason.text)
 
     progress.step("starting database, agents and load workers")
-    parties = _start_parties(fleet, request, plan, provisioned, placement, setups, balancers)
+    parties = _start_parties(fleet, request, plan, provisioned, placement, setups)
     if links is not None:
         store.write_file(LINKS_FILE, msgspec.json.encode(links))
     store.write_environment(_environment(fleet, provisioned, clocks, setups, parties.database))
@@ -102,7 +100,6 @@ def _start_parties(
     provisioned: Mapping[str, Provisioned],
     placement: Placement,
     setups: Mapping[Way, LoadSetup],
-    balancers: Mapping[str, BalancerProgram],
 ) -> Parties:
     """All but the servers at once; these need to know where the database is."""
     with prompt_pool(3) as pool:
@@ -126,7 +123,6 @@ def _start_parties(
         cores=placement.server,
         database_url=database.result().url,
         connections=plan.profile.connections,
-        balancers=balancers,
         most_processes=max((cell.workers for cell in behind), default=0),
     )
     return Parties(server, database.result(), agents.result(), load.result())

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import msgspec
 
-from bench.balancers import NO_BALANCER, Balancer, balancer_title
+from bench.balancers import NO_BALANCER, PROGRAMS, Balancer, balancer_title, version_in
 from bench.errors import AsgibenchError, ServerStartError
 from bench.plan.balancing import balanced_cores
 from bench.results.assemble import BALANCER, SERVER
@@ -30,7 +30,7 @@ from remote.balanced import (
 )
 from remote.database import TOOLS_GROUP
 from remote.guarded import GuardedHost
-from remote.provision.haproxy import BalancerProgram
+from remote.provision.debian import FoundProgram
 from remote.provision.provision import Provisioned
 from remote.server import (
     PROCESS_NAME,
@@ -85,7 +85,7 @@ class ServerParty(msgspec.Struct, frozen=True):
     deployments: dict[str, Deployment]  # by server
     port: int
     connections: int = 0  # of the load
-    balancers: dict[str, BalancerProgram] = {}  # by name, those of the plan
+    programs: dict[str, FoundProgram] = {}  # by name: those of the plan's balancers
     most_processes: int = 0  # behind a balancer
 
     @classmethod
@@ -99,7 +99,6 @@ class ServerParty(msgspec.Struct, frozen=True):
         cores: tuple[int, ...] | None,
         database_url: str,
         connections: int = 0,
-        balancers: Mapping[str, BalancerProgram] = {},
         most_processes: int = 0,
     ) -> ServerParty:
         """Every server's deployment; none is started. ``database_url`` is empty without a database."""
@@ -108,7 +107,7 @@ class ServerParty(msgspec.Struct, frozen=True):
             {spec.name: _deployment(host, spec, provisioned, port, cores, database_url) for spec in specs},
             port,
             connections,
-            dict(balancers),
+            provisioned.programs,
             most_processes,
         )
 
@@ -147,7 +146,7 @@ class ServerParty(msgspec.Struct, frozen=True):
         if balancer == NO_BALANCER:
             return BegunServer(deployment, start_server(self.host, deployment, requests))
         cores = balanced_cores(deployment.cores, deployment.workers)
-        behind = BalancerPlace(balancer, self.balancers[balancer], cores, self.connections)
+        behind = BalancerPlace(balancer, self.programs[PROGRAMS[balancer].name], cores, self.connections)
         balanced = start_balanced(self.host, deployment, behind, requests)
         served = msgspec.structs.replace(deployment, cores=cores.server, serving=Serving("unix"))
         return BegunServer(served, balanced.running, balanced)
@@ -215,10 +214,10 @@ def _evidence(balancer: RunningBalancer) -> BalancerEvidence:
     behind = balancer.behind
     return BalancerEvidence(
         name=behind.name,
-        version=behind.program.version,
+        version=version_in(behind.program.version),
         configuration=balancer.configuration,
         is_apart=behind.cores.is_apart,
-        is_pushed=behind.program.is_pushed,
+        is_pushed=bool(behind.program.package),
     )
 
 
