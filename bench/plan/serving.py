@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from itertools import product
+from typing import cast
 
 import msgspec
 
+from bench.catalogue.serving import why_not
 from bench.clients import ClientSpec
 from bench.errors import UsageError
 from bench.nearest import guess
@@ -18,7 +20,7 @@ from bench.served import (
     Served,
     protocol_title,
 )
-from bench.spec import Endpoint, Profile, ServerSpec
+from bench.spec import Endpoint, Profile, ServerSpec, Serving, Wire
 
 
 def with_serving(profile: Profile, request: BenchRequest) -> Profile:
@@ -56,6 +58,14 @@ def why_not_reached(server: ServerSpec, served: Served, client: ClientSpec) -> s
     """Why the cell can't be measured, for readers; None where it can."""
     if served.protocol not in client.protocols:
         return f"{client.title} does not speak {protocol_title(served.protocol)}"
+    reason = why_not(server, serving_of(served))
+    if reason is not None:
+        return reason
     if served != USUALLY_SERVED:
-        return f"nothing sets {server.name} up to be reached {served.words or 'so'} yet"
+        return f"nothing makes load {served.words or 'so'} yet"
     return None
+
+
+def serving_of(served: Served) -> Serving:
+    """What a server is set up for, to be reached so on a port."""
+    return Serving("tls" if served.tls else "tcp", cast(Wire, served.protocol))
