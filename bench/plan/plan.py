@@ -147,7 +147,7 @@ def _cells(
     stated = [
         msgspec.structs.replace(cell, rate_per_second=rate.per_second, rate_share=rate.share)
         for cell in cells
-        if not cell.is_of_method
+        if cell.is_usual_load
         for rate in rates
     ]
     return cells + stated, skipped

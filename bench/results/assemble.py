@@ -261,11 +261,9 @@ def _load_use(
     )
 
 
-def _is_by_engine(evidence: RunEvidence) -> bool:
-    """The load is made by our engine, not by Locust's clients."""
-    return (
-        client_of(evidence.planned.run.cell.client).has_engine and not evidence.planned.endpoint.is_users_own
-    )
+def _is_by_light_client(evidence: RunEvidence) -> bool:
+    """The load is made by our engine or by h2load, not by Locust's clients."""
+    return client_of(evidence.planned.run.cell.client).is_light and not evidence.planned.endpoint.is_users_own
 
 
 def _is_wait_its_own(worker: LoadWorker, evidence: RunEvidence) -> bool:
@@ -275,7 +273,7 @@ def _is_wait_its_own(worker: LoadWorker, evidence: RunEvidence) -> bool:
     """
     if evidence.planned.run.cell.load_on == "server":
         return False
-    return not _is_by_engine(evidence) or worker.name not in evidence.cores.load_workers_on_server
+    return not _is_by_light_client(evidence) or worker.name not in evidence.cores.load_workers_on_server
 
 
 def _stolen_share(worker: LoadWorker, evidence: RunEvidence, hosts: Hosts) -> float:
@@ -284,7 +282,7 @@ def _stolen_share(worker: LoadWorker, evidence: RunEvidence, hosts: Hosts) -> fl
     Counted for Locust's own clients, which are so slow that they are nearly always ready.
     """
     cores = evidence.cores.load.get(worker.host)
-    if not cores or _is_by_engine(evidence):
+    if not cores or _is_by_light_client(evidence):
         return 0.0
     used = hosts[worker.host].host_cpu(cores)
     return 0.0 if used is None or used.stolen is None else used.stolen / len(cores)

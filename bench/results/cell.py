@@ -31,7 +31,7 @@ class Cell(msgspec.Struct, frozen=True):
     @property
     def id(self) -> str:
         bare = f"{self.server}-{self.endpoint}-w{self.workers}-c{self.connections}{self.served.id}"
-        if self.is_of_method:
+        if not self.is_usual_load:
             bare += f"-{self.client}-on-{self.load_on}"
         if self.rate_per_second is not None:
             return f"{bare}-r{self.rate_per_second:.12g}"
@@ -47,9 +47,14 @@ class Cell(msgspec.Struct, frozen=True):
         return self.rate_per_second is not None or self.rate_share is not None
 
     @property
+    def is_usual_load(self) -> bool:
+        """Our engine on the load hosts."""
+        return (self.client, self.load_on) == (USUAL_CLIENT, "loadgen")
+
+    @property
     def is_of_method(self) -> bool:
         """The load is made as the paper made it: its figure is of server and load generator together."""
-        return (self.client, self.load_on) != (USUAL_CLIENT, "loadgen")
+        return not client_of(self.client).is_light or self.load_on != "loadgen"
 
     @property
     def closed_loop(self) -> Cell:
@@ -60,7 +65,7 @@ class Cell(msgspec.Struct, frozen=True):
     def title(self) -> str:
         """``uvicorn shortbody``, with what isn't usual: TLS, protocol, client, a stated rate."""
         bare = f"{self.server} {self.endpoint} {self.served.words}".rstrip()
-        if self.is_of_method:
+        if not self.is_usual_load:
             where = " on the server's host" if self.load_on == "server" else ""
             bare += f" by {client_of(self.client).title}{where}"
         if self.rate_per_second is not None:
