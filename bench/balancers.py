@@ -25,6 +25,8 @@ NO_BALANCER_WORD = "none"
 BALANCERS: tuple[Balancer, ...] = (NO_BALANCER, HAPROXY)
 TITLES: dict[Balancer, str] = {HAPROXY: "HAProxy"}
 PROGRAMS: dict[Balancer, HostProgram] = {HAPROXY: programs.HAPROXY}
+HAPROXY_WORDS = ("-db", "-f")
+"""Before its configuration's path: in the foreground and by itself, with no parent beside what works."""
 _VERSION = re.compile(r"version (\S+)")
 
 # Above the connections of the load: the first checks of a server come through the balancer too.

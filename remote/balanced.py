@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 
 import msgspec
 
-from bench.balancers import Balancer, balancer_title, haproxy_config
+from bench.balancers import HAPROXY_WORDS, Balancer, balancer_title, haproxy_config
 from bench.errors import AsgibenchError, ServerStartError
 from bench.plan.balancing import BalancedCores
 from bench.spec import Serving
@@ -78,7 +78,8 @@ def start_balanced(
 
     Raises as ``start_server``; then nothing of it is left running.
     """
-    check_place(host, deployment)
+    front = msgspec.structs.replace(deployment, serving=Serving("tcp", deployment.serving.protocol))
+    check_place(host, front)
     empty_counts(host)
     host.remove(SOCKETS)
     host.write(f"{SOCKETS}/.keep", b"")
@@ -87,8 +88,8 @@ def start_balanced(
     try:
         started = on_all(lambda part: start_process(host, part, []), parts, lambda part: part.name)
         running = [started[part.name] for part in parts]
-        balancer = _start_balancer(host, deployment, behind, [part.socket for part in parts])
-        through = _through_balancer(host, deployment, balancer, requests)
+        balancer = _start_balancer(host, front, behind, [part.socket for part in parts])
+        through = _through_balancer(host, front, balancer, requests)
     except BaseException:
         stop_balanced(host, names)
         raise
@@ -168,8 +169,7 @@ def _start_balancer(
     try:
         pid = host.start(
             BALANCER_NAME,
-            # In the foreground and by itself: no parent beside the process that works.
-            [behind.program.path, "-db", "-f", f"{host.workdir}/{BALANCER_CONFIG}"],
+            [behind.program.path, *HAPROXY_WORDS, f"{host.workdir}/{BALANCER_CONFIG}"],
             log=BALANCER_LOG,
             env=behind.program.variables,
             cores=behind.cores.balancer,

@@ -7,13 +7,16 @@ from collections.abc import Sequence
 
 import msgspec
 
-from bench.balancers import NO_BALANCER, PROGRAMS, Balancer, balancer_title, version_in
+from bench.balancers import PROGRAMS, balancer_title, version_in
+from bench.catalogue.serving import group_for
 from bench.errors import AsgibenchError, ServerStartError
 from bench.plan.balancing import balanced_cores
+from bench.plan.serving import is_asked_over, serving_of
 from bench.results.assemble import BALANCER, SERVER
 from bench.results.cell import Cell
 from bench.results.evidence import BalancerEvidence, ServerEvidence
-from bench.spec import ServerSpec, Serving
+from bench.served import USUALLY_SERVED, Served
+from bench.spec import ServerSpec
 from bench.wire.answers import TakenAnswer
 from loadgen.traffic import Traffic
 from remote.balanced import (
@@ -28,10 +31,11 @@ from remote.balanced import (
     start_balanced,
     stop_balanced,
 )
+from remote.certificate import Certificate
 from remote.database import TOOLS_GROUP
 from remote.guarded import GuardedHost
 from remote.provision.debian import FoundProgram
-from remote.provision.provision import Provisioned
+from remote.provision.provision import Provisioned, VirtualEnvironment
 from remote.server import (
     PROCESS_NAME,
     Deployment,
@@ -82,8 +86,11 @@ class ServerParty(msgspec.Struct, frozen=True):
     """The plan's servers on their host. At most one of them runs at a time."""
 
     host: GuardedHost
-    deployments: dict[str, Deployment]  # by server
+    deployments: dict[str, Deployment]  # by server, for plain HTTP/1.1
     port: int
+    # By environment: its folder and its packages.
+    environments: dict[str, VirtualEnvironment] = {}
+    certificate: Certificate | None = None  # of all servers; None: none is reached with TLS
     connections: int = 0  # of the load
     programs: dict[str, FoundProgram] = {}  # by name: those of the plan's balancers
     most_processes: int = 0  # behind a balancer
@@ -98,6 +105,7 @@ class ServerParty(msgspec.Struct, frozen=True):
         port: int,
         cores: tuple[int, ...] | None,
         database_url: str,
+        certificate: Certificate | None = None,
         connections: int = 0,
         most_processes: int = 0,
     ) -> ServerParty:
@@ -106,6 +114,8 @@ class ServerParty(msgspec.Struct, frozen=True):
             host,
             {spec.name: _deployment(host, spec, provisioned, port, cores, database_url) for spec in specs},
             port,
+            dict(provisioned.environments),
+            certificate,
             connections,
             provisioned.programs,
             most_processes,
@@ -116,18 +126,41 @@ class ServerParty(msgspec.Struct, frozen=True):
         """Where clients reach it."""
         return self.host.host.address
 
+    def deployment_of(self, server: str, served: Served) -> Deployment:
+        """The server as it is set up to be reached so."""
+        usual = self.deployments[server]
+        if served == USUALLY_SERVED:
+            return usual
+        serving = serving_of(served)
+        environment = self.environments[group_for(usual.spec, serving)]
+        return msgspec.structs.replace(
+            usual,
+            version=environment.versions[usual.spec.package],
+            program_directory=f"{environment.directory}/bin",
+            serving=serving,
+            certificate=self.certificate,
+        )
+
     def take_answers(
-        self, server: str, workers: int, requests: Sequence[FirstRequest], balancer: Balancer = NO_BALANCER
+        self,
+        server: str,
+        workers: int,
+        requests: Sequence[FirstRequest],
+        served: Served = USUALLY_SERVED,
     ) -> dict[str, TakenAnswer]:
         """Start one server, prove its settings, ask it for every endpoint that it serves, and stop it again.
 
         Returns the answers by endpoint. Raises PortTaken, HostUnsuitable, ServerStartError and
         SettingsContradicted.
         """
-        deployment = msgspec.structs.replace(self.deployments[server], workers=workers)
+        deployment = msgspec.structs.replace(self.deployment_of(server, served), workers=workers)
         unsupported = deployment.spec.unsupported_endpoints
-        wanted = [one for one in requests if one.endpoint.name not in unsupported]
-        begun = self._begin(deployment, balancer, wanted)
+        wanted = [
+            one
+            for one in requests
+            if one.endpoint.name not in unsupported and is_asked_over(one.endpoint, served)
+        ]
+        begun = self._begin(deployment, served, wanted)
         self.stop(begun)
         check_settings(begun.deployment, begun.running)
         return begun.running.answers
@@ -137,19 +170,20 @@ class ServerParty(msgspec.Struct, frozen=True):
 
         Raises PortTaken, HostUnsuitable, ServerStartError.
         """
-        deployment = msgspec.structs.replace(self.deployments[cell.server], workers=cell.workers, cores=cores)
-        return self._begin(deployment, cell.balancer, [])
+        usual = self.deployment_of(cell.server, cell.served)
+        deployment = msgspec.structs.replace(usual, workers=cell.workers, cores=cores)
+        return self._begin(deployment, cell.served, [])
 
-    def _begin(
-        self, deployment: Deployment, balancer: Balancer, requests: Sequence[FirstRequest]
-    ) -> BegunServer:
-        if balancer == NO_BALANCER:
+    def _begin(self, deployment: Deployment, served: Served, requests: Sequence[FirstRequest]) -> BegunServer:
+        if not served.balancer:
             return BegunServer(deployment, start_server(self.host, deployment, requests))
         cores = balanced_cores(deployment.cores, deployment.workers)
-        behind = BalancerPlace(balancer, self.programs[PROGRAMS[balancer].name], cores, self.connections)
-        balanced = start_balanced(self.host, deployment, behind, requests)
-        served = msgspec.structs.replace(deployment, cores=cores.server, serving=Serving("unix"))
-        return BegunServer(served, balanced.running, balanced)
+        program = self.programs[PROGRAMS[served.balancer].name]
+        place = BalancerPlace(served.balancer, program, cores, self.connections)
+        balanced = start_balanced(self.host, deployment, place, requests)
+        return BegunServer(
+            msgspec.structs.replace(deployment, cores=cores.server), balanced.running, balanced
+        )
 
     def check(self, begun: BegunServer) -> None:
         """Raises ServerStartError if the run's server has ended by itself."""
