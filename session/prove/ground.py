@@ -34,7 +34,6 @@ from session.locks import LOCKS_FOLDER
 if TYPE_CHECKING:
     from packaging.pylock import Pylock
 
-TOOLS = (TOOLS_GROUP, PROBES_GROUP)
 Report = Callable[[str], None]
 Variants = Callable[[ServerSpec], Iterable[ServerSpec]]
 """An entry as it is started in other environments than its own, if it is."""
@@ -71,13 +70,18 @@ def asked_specs(request: ProveRequest) -> tuple[tuple[ServerSpec, ...], tuple[Ow
 
 @contextlib.contextmanager
 def ground(
-    request: ProveRequest, purpose: str, report: Report, variants: Variants = lambda spec: ()
+    request: ProveRequest,
+    purpose: str,
+    report: Report,
+    variants: Variants = lambda spec: (),
+    beside: Sequence[str] = (TOOLS_GROUP, PROBES_GROUP),
 ) -> Iterator[Ground]:
     """Hold the server's host and have everything there that proofs of the servers need.
 
-    ``purpose`` is what another user reads who finds the host held. Load hosts and the database's are not
-    touched. At the end the host is given back, and nothing is left running there. Raises what reading the
-    inventory, connecting and provisioning raise.
+    ``purpose`` is what another user reads who finds the host held; ``beside`` are the groups whose
+    environments the proof needs beside the servers'. Load hosts and the database's are not touched. At the
+    end the host is given back, and nothing is left running there. Raises what reading the inventory,
+    connecting and provisioning raise.
     """
     specs, own = asked_specs(request)
     every = {spec.name: (spec, *variants(spec)) for spec in specs}
@@ -86,10 +90,10 @@ def ground(
     with _held(inventory, purpose, report) as fleet:
         host = fleet.server
         wanted = {name: tuple(one.group for one in several) for name, several in every.items()}
-        locks = _locks(wanted, own, request.root)
+        locks = _locks([beside, *wanted.values()], own, request.root)
         wanted = _with_wheels(wanted, host, locks, report, must=bool(request.servers))
-        check_wheels(host.facts, TOOLS, locks)
-        groups = dict.fromkeys([*TOOLS, *(group for several in wanted.values() for group in several)])
+        check_wheels(host.facts, beside, locks)
+        groups = dict.fromkeys([*beside, *(group for several in wanted.values() for group in several)])
         provisioned = provision(
             host,
             host.facts,
@@ -116,9 +120,9 @@ def _locks_of_variants(
     return own_locks(wanted, [request.results_root / LOCKS_FOLDER], request.root)
 
 
-def _locks(wanted: Mapping[str, tuple[str, ...]], own: Sequence[OwnLock], root: Path) -> dict[str, Pylock]:
+def _locks(wanted: Iterable[Iterable[str]], own: Sequence[OwnLock], root: Path) -> dict[str, Pylock]:
     theirs = {one.group: one.pylock for one in own}
-    groups = {*TOOLS, *(group for several in wanted.values() for group in several)} - theirs.keys()
+    groups = {group for several in wanted for group in several} - theirs.keys()
     return {**read_locks(sorted(groups), root), **theirs}
 
 
