@@ -53,7 +53,9 @@ def merged_findings(reports: Mapping[str, ProbeReport], refused: Mapping[str, st
     found: dict[str, list[ProbeFinding]] = {name: [] for name in known}
     for report in reports.values():
         for one in report.findings:
-            found[one.feature].append(one)
+            # Launches that are one start have one report.
+            if one not in found[one.feature]:
+                found[one.feature].append(one)
     return {
         name: _merged(several) if several else _unprobed(known[name], refused)
         for name, several in found.items()
