@@ -57,7 +57,8 @@ class StartedServer(msgspec.Struct, frozen=True):
     certificate: str  # "" without TLS
     nonce: str  # the app has it from its environment
     witness: str  # the folder where the app notes what it saw
-    log: str
+    log: str  # below the work folder
+    log_path: str  # the same, absolute
 
     @property
     def process(self) -> str:
@@ -177,6 +178,7 @@ def _start(host: GuardedHost, provisioned: Provisioned, set_up: ProvenSetUp, slo
         nonce=nonce,
         witness=f"{home}/witness",
         log=f"{folder}/server.log",
+        log_path=f"{home}/server.log",
     )
 
 

@@ -108,3 +108,12 @@ def verdicts_of(findings: Mapping[str, Findings]) -> dict[str, dict[str, object]
 def features_of(findings: Mapping[str, Findings]) -> dict[str, str]:
     """``{feature: title}`` of all that some server was probed for, in the probes' order."""
     return {name: one.title for found in findings.values() for name, one in found.items()}
+
+
+def unprobed(findings: Mapping[str, Findings]) -> dict[str, str]:
+    """{server: why} of those of which nothing could be probed: they were never ready."""
+    return {
+        server: next((one.reason for one in found.values()), "no probe was run")
+        for server, found in findings.items()
+        if all(one.verdict == "untested" for one in found.values())
+    }

@@ -92,6 +92,7 @@ class ProbeOrder:
     witness: str  # the folder where the app notes what it saw
     ready_seconds: float  # how long to wait for its first answer
     available: tuple[str, ...]  # every launch that this server can be started in
+    log: str = ""  # the path of what the server prints
 
 
 @dataclass(frozen=True, slots=True)

@@ -204,4 +204,5 @@ def _order(
         witness=server.witness,
         ready_seconds=READY_SECONDS,
         available=available,
+        log=server.log_path,
     )

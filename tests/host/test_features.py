@@ -61,6 +61,20 @@ asyncio.run(main())
 '''
 
 
+BROKEN = """
+[servers.broken]
+package = "daphne"
+environment_group = "server-daphne"
+command = ["python", "-c", "raise SystemExit('no such thing')", "{app}", "{host}", "{port}", "{workers}"]
+[servers.broken.unhonoured_settings]
+backlog = "none"
+keep_alive_seconds = "none"
+http_parser = "none"
+loop = "none"
+access_log = "none"
+"""
+
+
 class Proven(msgspec.Struct, frozen=True):
     """One run of the command."""
 
@@ -105,6 +119,19 @@ def test_the_subject_is_the_server_that_a_benchmark_measures(proven: Proven) -> 
     assert {"uvloop", "httptools", "starlette"} <= subject.packages.keys()
     assert "websockets" in subject.packages
     assert proven.done.last_line.endswith("features-here.json")
+
+
+def test_a_server_that_does_not_start_is_told_with_its_last_words(tmp_path: Path) -> None:
+    catalogue = tmp_path / "own.toml"
+    catalogue.write_text(BROKEN)
+    with work_folder() as outside:
+        (tmp_path / "here.yml").write_text(LOCAL_INVENTORY.format(workdir=outside / "w"))
+        words = ("--catalogue", str(catalogue), "--servers", "broken", "--results", str(tmp_path / "results"))
+        done = run("features", "--hosts", str(tmp_path / "here.yml"), *words)
+        assert processes_naming(outside) == []
+    assert done.status == 31
+    assert "broken could not be proven" in done.stderr and "no such thing" in done.stderr
+    assert done.last_line.endswith("features-here.json")
 
 
 def expected() -> dict[str, dict[str, list[str] | str]]:
