@@ -12,7 +12,7 @@ from collections.abc import Callable
 
 from bench.wire.engine import SetUpRun
 from bench.wire.slices import Slice, Totals
-from loadgen.onhost.engine.load import EngineError
+from loadgen.onhost.engine.load import EngineError, body_of
 from loadgen.onhost.engine.poll import SECOND
 from loadgen.onhost.engine.tally import Ledger, SliceClock, Tally
 from loadgen.onhost.h2load.log import UNSEEN, LogError, LoggedRequest, RequestLog
@@ -60,6 +60,8 @@ class H2loadRun:
         self._wanted, self._wanted_at = 0, now
         self._used = self._last_used = Usage()  # by h2load
         self._own_cpu_seconds = time.process_time()
+        # That h2load reads of a file for each request; None: not seen yet.
+        self._own_body_bytes: int | None = None
         self._right = self._unseen = self._failed_streams = 0
         self._answered_at = self._looked_at = self._meant_to_look_at = now
         self._stopping_at: int | None = None
@@ -217,6 +219,13 @@ class H2loadRun:
         if self._looked_at < process.ends_at - SECOND // 10:
             raise EngineError(f"h2load ended before its time was over: {shown}")
 
+    def _bytes_received(self, tally: Tally, read_bytes: int) -> int:
+        """Without the bodies that it read to send them: one for each answer, after which the next is sent."""
+        if self._own_body_bytes is None and self._process is not None and not self._process.has_ended:
+            self._own_body_bytes = len(body_of(self._load)) if self._process.reads_body else 0
+        answered = sum(tally.histogram.values()) + sum(tally.failure_histogram.values())
+        return max(0, read_bytes - answered * (self._own_body_bytes or 0))
+
     def _as_slice(self, tally: Tally) -> Slice:
         before, own = self._used, time.process_time()
         process = self._process
@@ -225,7 +234,7 @@ class H2loadRun:
         elif process is not None:
             used = self._last_used._replace(cpu_seconds=process.cpu_seconds)
             self._used = used.at_least(before)
-        tally.bytes_received = self._used.read_bytes - before.read_bytes
+        tally.bytes_received = self._bytes_received(tally, self._used.read_bytes - before.read_bytes)
         one = tally.as_slice(
             0 if process is None else self._wanted,
             self._used.cpu_seconds - before.cpu_seconds + own - self._own_cpu_seconds,
