@@ -9,6 +9,7 @@ import msgspec
 from packaging.utils import canonicalize_name
 
 from bench.clients import USUAL_CLIENT, Client
+from bench.served import USUAL_PROTOCOL
 
 Arrivals = Literal["constant", "poisson"]
 """Of an open loop's requests: evenly spaced, or independent of each other."""
@@ -187,7 +188,10 @@ class ServerSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Profile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """How long and how hard. Each of ``server_workers``, ``clients`` and ``load_on`` multiplies the cells."""
+    """How long and how hard.
+
+    Each of ``server_workers``, ``tls``, ``protocols``, ``clients`` and ``load_on`` multiplies the cells.
+    """
 
     name: str
     connections: int  # over all load hosts together
@@ -198,6 +202,9 @@ class Profile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     after_rest_seconds: float  # after the load, for the memory that stays
     load_workers: int | None = None  # processes on each load host; None: one for each of its cores
     server_workers: tuple[int, ...] = (1,)  # worker processes of the server
+    tls: tuple[bool, ...] = (False,)  # whether clients connect with TLS
+    # What is spoken to endpoints of HTTP: http/1.1, h2. An endpoint of another protocol has its own.
+    protocols: tuple[str, ...] = (USUAL_PROTOCOL,)
     description: str = ""  # shown to readers
     # Each adds open-loop cells: requests/s ("500"), or a share of the server's closed-loop maximum ("70%").
     rates: tuple[str, ...] = ()

@@ -22,6 +22,7 @@ from bench.catalogue.versions import FLAGS_WORD, in_range
 from bench.clients import CLIENTS
 from bench.errors import CatalogueError, UsageError
 from bench.plan.rate import parse_rates
+from bench.plan.serving import check_protocol
 from bench.spec import Profile, ServerSpec, Serving, Settings
 
 # No setting is for these: each server is expected to have them on (HTTP/1.1 as the protocol), and one that
@@ -211,6 +212,8 @@ def check_profile(profile: Profile, path: Path) -> None:
         "load_workers_in_all": 1 if profile.load_workers_in_all is None else profile.load_workers_in_all,
         "clients": len(profile.clients),
         "load_on": len(profile.load_on),
+        "tls": len(profile.tls),
+        "protocols": len(profile.protocols),
         "server_workers": min(profile.server_workers, default=0),
     }
     rests = {
@@ -231,5 +234,7 @@ def check_profile(profile: Profile, path: Path) -> None:
         )
     try:
         parse_rates(profile.rates)
+        for name in profile.protocols:
+            check_protocol(name)
     except UsageError as error:
         raise CatalogueError(f"{path}: {profile.name}: {error.message}", remedy=error.remedy) from error

@@ -21,6 +21,7 @@ from bench.plan.locustfile import UserLocustfile, read_locustfile
 from bench.plan.plan import PLAN_VERSION, Plan, plan_runs
 from bench.plan.rate import parse_rates
 from bench.plan.request import VERSION_SETS, BenchRequest, command_again
+from bench.plan.serving import with_serving
 from bench.spec import Arrivals, Endpoint, Profile, ServerSpec
 from bench.version import asgibench_version
 
@@ -105,7 +106,7 @@ def check_request(
         raise UsageError(f"there is no port {request.port}", remedy="Choose one from 1 to 65535")
     if request.locustfile is not None and request.rates:
         raise UsageError("a user's locustfile sets its own pace", remedy="Leave --rate out")
-    profile = _with_rates(_profile(request), request)
+    profile = with_serving(_with_rates(_profile(request), request), request)
     specs = asked_servers(request, known)
     locustfile = None if request.locustfile is None else read_locustfile(request.locustfile, known.names)
     if locustfile is not None and profile.clients != (USUAL_CLIENT,):

@@ -18,6 +18,7 @@ from bench.clients import client_of
 from bench.environment.hosts import Host, HostFacts
 from bench.plan.locustfile import UserLocustfile
 from bench.plan.rate import parse_rates
+from bench.plan.serving import servings_of, why_not_reached
 from bench.results.cell import Cell, SkippedCell
 from bench.spec import Endpoint, Profile, ServerSpec
 
@@ -120,7 +121,9 @@ def _cells(
     skipped: list[SkippedCell] = []
     for server in servers:
         for endpoint in endpoints:
-            for workers, load_on, client in product(profile.server_workers, profile.load_on, profile.clients):
+            for workers, served, load_on, client in product(
+                profile.server_workers, servings_of(profile, endpoint), profile.load_on, profile.clients
+            ):
                 cell = Cell(
                     server.name,
                     endpoint.name,
@@ -129,10 +132,11 @@ def _cells(
                     environment,
                     client=client,
                     load_on=load_on,
+                    tls=served.tls,
+                    protocol=served.protocol,
                 )
                 reason = server.unsupported_endpoints.get(endpoint.name)
-                if endpoint.protocol not in client_of(client).protocols:
-                    reason = f"{client_of(client).title} does not speak {endpoint.protocol}"
+                reason = why_not_reached(server, served, client_of(client)) or reason
                 if server.max_workers is not None and workers > server.max_workers:
                     reason = f"{server.name} runs {server.max_workers} worker process(es) at most"
                 if reason is None:

@@ -21,6 +21,7 @@ from bench.results.latency import Latency, median_latency
 from bench.results.over_runs import latency_over_runs
 from bench.results.run import RunResult
 from bench.results.summary import SUMMARY_VERSION, CellSummary, Summary
+from bench.served import USUAL_PROTOCOL
 
 
 def summarise(
@@ -83,6 +84,9 @@ def _planned_cells(plan: Plan) -> list[Cell]:
         key=lambda cell: (
             servers[cell.server],
             endpoints[cell.endpoint],
+            cell.protocol != USUAL_PROTOCOL,
+            cell.protocol,
+            cell.tls,
             cell.workers,
             cell.connections,
             cell.rate_share or 0.0,
@@ -126,6 +130,8 @@ def _cell_summary(cell: Cell, all_runs: Sequence[RunResult], all_requests: Laten
         rss_growth=growth_over([run.rss_growth for run in used if run.rss_growth is not None]),
         speed=cell_speed(used),
         unranked_because=unranked_because(valid),
+        tls=cell.tls,
+        protocol=cell.protocol,
     )
 
 

@@ -54,6 +54,8 @@ _CSV_COLUMNS = (
     "reasons",
     # Those of the latencies before that may have been more: p99_9 max
     "latency_at_least",
+    "tls",
+    "protocol",
 )
 
 
@@ -113,6 +115,8 @@ def _csv_row(cell: CellSummary, rank: int | None) -> tuple[object, ...]:
         cell.limit,
         "; ".join(reason.text for reason in cell.reasons),
         " ".join(latency.at_least) if latency else "",
+        "yes" if cell.tls else "no",
+        cell.protocol,
     )
 
 
