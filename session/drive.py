@@ -129,7 +129,14 @@ def _load_spec(
         hash_sample_every=HASH_SAMPLE_EVERY,
         clock_offsets={worker: clock_offsets[host] for worker, host in workers.items()},
     )
-    closed = dataclasses.replace(closed, seconds=_load_seconds(plan.profile))
+    cell, certificate = attempt.run.cell, parties.server.certificate
+    closed = dataclasses.replace(
+        closed,
+        seconds=_load_seconds(plan.profile),
+        protocol=cell.protocol,
+        tls=cell.tls,
+        tls_certificate=certificate.certificate.decode() if certificate is not None and cell.tls else "",
+    )
     if attempt.rate is None:
         return closed
     rate = attempt.rate.per_second

@@ -11,6 +11,7 @@ from bench.catalogue.own_lock import OwnLock
 from bench.clients import client_of
 from bench.plan.locustfile import source_of
 from bench.plan.plan import Plan
+from bench.plan.serving import groups_of
 from bench.programs import HostProgram
 from loadgen.cluster import user_file
 from remote.database import TOOLS_GROUP
@@ -70,7 +71,7 @@ def programs_of(plan: Plan) -> tuple[HostProgram, ...]:
 def _groups_by_host(fleet: Fleet, plan: Plan) -> dict[str, list[str]]:
     """The dependency groups that each host's roles need."""
     inventory = fleet.inventory
-    servers = [spec.group for spec in plan.servers]
+    servers = groups_of(plan.servers, [run.cell for run in plan.runs])
     groups = {inventory.server.name: [TOOLS_GROUP, *dict.fromkeys(servers)]}
     if inventory.database is not None:
         groups.setdefault(inventory.database.name, []).append(TOOLS_GROUP)

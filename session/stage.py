@@ -17,6 +17,7 @@ from bench.plan.plan import Environment, Plan
 from bench.plan.request import BenchRequest
 from bench.results.store import Store
 from loadgen.traffic import Traffic, traffic_of
+from remote.certificate import Certificate, make_certificate
 from remote.check import check_fleet
 from remote.fleet import Fleet
 from remote.parallel import on_all, prompt_pool, wait_for_all
@@ -121,8 +122,17 @@ def _start_parties(
         port=request.port,
         cores=placement.server,
         database_url=database.result().url,
+        certificate=_certificate(fleet, plan),
     )
     return Parties(server, database.result(), agents.result(), load.result())
+
+
+def _certificate(fleet: Fleet, plan: Plan) -> Certificate | None:
+    """One for the whole benchmark, where anything is reached with TLS."""
+    host = fleet.server.host
+    if not any(run.cell.tls for run in plan.runs):
+        return None
+    return make_certificate([name for name in (host.address, host.bind) if name])
 
 
 def _check_servers(
@@ -134,9 +144,10 @@ def _check_servers(
     """
     known = [request for one in traffic.values() if (request := one.first_request()) is not None]
     for name in server.deployments:
-        for workers in sorted({run.cell.workers for run in plan.runs if run.cell.server == name}):
-            progress.step(f"checking the settings and answers of {name}")
-            check_answers({name: server.take_answers(name, workers, known)}, known)
+        cells = [run.cell for run in plan.runs if run.cell.server == name]
+        for workers, served in sorted({(cell.workers, cell.served) for cell in cells}):
+            progress.step(f"checking the settings and answers of {name} {served.words}".rstrip())
+            check_answers({name: server.take_answers(name, workers, known, served)}, known)
 
 
 def _environment(

@@ -16,10 +16,12 @@ import msgspec
 from bench.catalogue.command import command_of, config_text
 from bench.catalogue.observable import ONLY_LINUX, unobservable
 from bench.catalogue.own_lock import OwnLock
+from bench.catalogue.serving import group_for
 from bench.environment.hosts import Inventory
 from bench.errors import ResultError
 from bench.plan.make import OVERHEAD_GUESS_SECONDS
 from bench.plan.plan import Plan
+from bench.plan.serving import serving_of
 from bench.results.cell import Cell
 from bench.results.run import RunResult
 from bench.results.store import Store, result_names
@@ -27,6 +29,8 @@ from bench.results.store import Store, result_names
 BENCHMARKS_LOOKED_AT = 3
 WORKDIR = "WORKDIR"
 CONFIG_PATH = f"{WORKDIR}/server/config.toml"
+CERTIFICATE_PATH = f"{WORKDIR}/server/certificate.pem"
+KEY_PATH = f"{WORKDIR}/server/key.pem"
 
 
 class KnownCosts(msgspec.Struct, frozen=True):
@@ -127,19 +131,31 @@ def _server_lines(
     host = inventory.server.bind or inventory.server.address
     for spec in plan.servers:
         cells = [run.cell for run in plan.runs if run.cell.server == spec.name]
-        for workers in sorted({cell.workers for cell in cells}):
+        for workers, served in sorted({(cell.workers, cell.served) for cell in cells}):
+            serving = serving_of(served)
             command = command_of(
                 spec,
                 host=host,
                 port=port,
                 workers=workers,
                 config_path=CONFIG_PATH,
-                program_directory=f"{WORKDIR}/envs/{spec.group}-*/bin",
+                program_directory=f"{WORKDIR}/envs/{group_for(spec, serving)}-*/bin",
+                serving=serving,
+                certificate=CERTIFICATE_PATH,
+                key=KEY_PATH,
             )
-            title = spec.title or spec.name
+            title = f"{spec.title or spec.name} {served.words}".rstrip()
             yield f"  {spec.name}: {title}, {_counted(workers, 'worker')}, on {inventory.server.name}:"
             yield f"    {shlex_text(command)}"
-            text = config_text(spec, host=host, port=port, workers=workers)
+            text = config_text(
+                spec,
+                host=host,
+                port=port,
+                workers=workers,
+                serving=serving,
+                certificate=CERTIFICATE_PATH,
+                key=KEY_PATH,
+            )
             if text:
                 yield f"    {CONFIG_PATH}: {'; '.join(text.splitlines())}"
         if spec.group in own_locks:

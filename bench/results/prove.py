@@ -9,6 +9,7 @@ from collections.abc import Callable, Collection, Iterator
 
 import msgspec
 
+from bench.plan.serving import serving_of
 from bench.results.evidence import RunEvidence
 from bench.results.proof import AfterRun, ProofVerdict, SettingProof
 from bench.spec import USUAL_SERVING, WIRE_TITLES, ServerSpec, Serving
@@ -76,7 +77,8 @@ def run_proof(evidence: RunEvidence) -> tuple[SettingProof, ...]:
     after = None
     if server.log_lines is not None and server.answering is not None:
         after = AfterRun(server.log_lines, load.engine_requests, server.answering)
-    return prove(evidence.planned.spec, evidence.planned.run.cell.workers, server.seen, after)
+    cell = evidence.planned.run.cell
+    return prove(evidence.planned.spec, cell.workers, server.seen, after, serving_of(cell.served))
 
 
 def _verdict(spec: ServerSpec, name: str, sight: _Sight) -> ProofVerdict:

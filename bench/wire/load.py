@@ -53,11 +53,12 @@ class LoadSpec:
     headers: dict[str, str] = field(default_factory=dict)
     body: str = ""  # base64
     rotate: Rotate | None = None
-    # "http/1.1", or "h2": by ALPN with TLS, else by prior knowledge.
+    # "http/1.1", "websocket", or "h2": by ALPN with TLS, else by prior knowledge.
     protocol: str = "http/1.1"
     keep_alive: bool = True  # False: `Connection: close`, and a connection for each request
     tls: bool = False
     tls_ca_file: str | None = None  # a path on the load host; None: the authorities that the system trusts
+    tls_certificate: str = ""  # in PEM: the only one that is trusted, in place of a file; "": there is none
     server_name: str | None = None  # for TLS and the Host header; None: ``host``
 
     # How answers are checked.

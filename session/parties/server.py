@@ -7,15 +7,19 @@ from collections.abc import Sequence
 
 import msgspec
 
+from bench.catalogue.serving import group_for
 from bench.errors import AsgibenchError, ServerStartError
+from bench.plan.serving import is_asked_over, serving_of
 from bench.results.cell import Cell
 from bench.results.evidence import ServerEvidence
+from bench.served import USUALLY_SERVED, Served
 from bench.spec import ServerSpec
 from bench.wire.answers import TakenAnswer
 from loadgen.traffic import Traffic
+from remote.certificate import Certificate
 from remote.database import TOOLS_GROUP
 from remote.guarded import GuardedHost
-from remote.provision.provision import Provisioned
+from remote.provision.provision import Provisioned, VirtualEnvironment
 from remote.server import (
     PROCESS_NAME,
     Deployment,
@@ -48,8 +52,11 @@ class ServerParty(msgspec.Struct, frozen=True):
     """The plan's servers on their host. At most one of them runs at a time."""
 
     host: GuardedHost
-    deployments: dict[str, Deployment]  # by server
+    deployments: dict[str, Deployment]  # by server, for plain HTTP/1.1
     port: int
+    # By environment: its folder and its packages.
+    environments: dict[str, VirtualEnvironment] = {}
+    certificate: Certificate | None = None  # of all servers; None: none is reached with TLS
 
     @classmethod
     def start(
@@ -61,12 +68,15 @@ class ServerParty(msgspec.Struct, frozen=True):
         port: int,
         cores: tuple[int, ...] | None,
         database_url: str,
+        certificate: Certificate | None = None,
     ) -> ServerParty:
         """Every server's deployment; none is started. ``database_url`` is empty without a database."""
         return cls(
             host,
             {spec.name: _deployment(host, spec, provisioned, port, cores, database_url) for spec in specs},
             port,
+            dict(provisioned.environments),
+            certificate,
         )
 
     @property
@@ -74,17 +84,40 @@ class ServerParty(msgspec.Struct, frozen=True):
         """Where clients reach it."""
         return self.host.host.address
 
+    def deployment_of(self, server: str, served: Served) -> Deployment:
+        """The server as it is set up to be reached so."""
+        usual = self.deployments[server]
+        if served == USUALLY_SERVED:
+            return usual
+        serving = serving_of(served)
+        environment = self.environments[group_for(usual.spec, serving)]
+        return msgspec.structs.replace(
+            usual,
+            version=environment.versions[usual.spec.package],
+            program_directory=f"{environment.directory}/bin",
+            serving=serving,
+            certificate=self.certificate,
+        )
+
     def take_answers(
-        self, server: str, workers: int, requests: Sequence[FirstRequest]
+        self,
+        server: str,
+        workers: int,
+        requests: Sequence[FirstRequest],
+        served: Served = USUALLY_SERVED,
     ) -> dict[str, TakenAnswer]:
         """Start one server, prove its settings, ask it for every endpoint that it serves, and stop it again.
 
         Returns the answers by endpoint. Raises PortTaken, HostUnsuitable, ServerStartError and
         SettingsContradicted.
         """
-        deployment = msgspec.structs.replace(self.deployments[server], workers=workers)
+        deployment = msgspec.structs.replace(self.deployment_of(server, served), workers=workers)
         unsupported = deployment.spec.unsupported_endpoints
-        wanted = [one for one in requests if one.endpoint.name not in unsupported]
+        wanted = [
+            one
+            for one in requests
+            if one.endpoint.name not in unsupported and is_asked_over(one.endpoint, served)
+        ]
         running = start_server(self.host, deployment, wanted)
         stop_server(self.host)
         check_settings(deployment, running)
@@ -95,7 +128,8 @@ class ServerParty(msgspec.Struct, frozen=True):
 
         Raises PortTaken, HostUnsuitable, ServerStartError.
         """
-        deployment = msgspec.structs.replace(self.deployments[cell.server], workers=cell.workers, cores=cores)
+        usual = self.deployment_of(cell.server, cell.served)
+        deployment = msgspec.structs.replace(usual, workers=cell.workers, cores=cores)
         return BegunServer(deployment, start_server(self.host, deployment, []))
 
     def check(self, begun: BegunServer) -> None:
