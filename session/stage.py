@@ -15,6 +15,7 @@ from bench.judge.reason import Reason
 from bench.plan.placement import Placement, place
 from bench.plan.plan import Environment, Plan
 from bench.plan.request import BenchRequest
+from bench.proofs.kept import keep_with
 from bench.results.store import Store
 from loadgen.traffic import Traffic, traffic_of
 from remote.certificate import Certificate, make_certificate
@@ -32,6 +33,7 @@ from session.parties.database import DatabaseParty
 from session.parties.load import LoadParty, LoadSetup, Way, load_setups
 from session.parties.server import ServerParty
 from session.prepare import demand_of
+from session.prove.licences import licences_of_plan
 from session.provisioning import provision_hosts
 
 Clocks = dict[str, ClockReading]
@@ -75,6 +77,7 @@ def make_stage(fleet: Fleet, request: BenchRequest, plan: Plan, store: Store, pr
 
     progress.step("starting database, agents and load workers")
     parties = _start_parties(fleet, request, plan, provisioned, placement, setups)
+    keep_with(store, licences_of_plan(plan, fleet.server, provisioned[fleet.server.host.name]))
     if links is not None:
         store.write_file(LINKS_FILE, msgspec.json.encode(links))
     store.write_environment(_environment(fleet, provisioned, clocks, setups, parties.database))

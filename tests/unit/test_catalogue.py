@@ -67,7 +67,11 @@ def test_the_catalogue_has_every_entry_of_its_file_with_its_licence() -> None:
         licences[spec.package] for spec in catalogue.servers
     ]
     assert all(licences.values())
-    assert (licences["uvicorn"], licences["daphne"], licences["hypercorn"]) == ("BSD-3-Clause", "BSD", "MIT")
+    assert (licences["uvicorn"], licences["daphne"], licences["hypercorn"]) == (
+        "BSD-3-Clause",
+        "BSD-3-Clause",
+        "MIT",
+    )
 
 
 @pytest.mark.parametrize("spec", load_catalogue().servers, ids=lambda spec: spec.name)
