@@ -151,8 +151,7 @@ class BenchRequest(msgspec.Struct, frozen=True):
         Option(
             f"what makes the load, of {', '.join(CLIENTS)}",
             example="engine,h2load",
-            values=tuple(CLIENTS),
-            default="the profile's",
+            default="the profile's, and what else a protocol takes",
         ),
     ] = ()
     catalogue: Catalogue = None

@@ -26,7 +26,7 @@ def test_the_command_of_a_plan_has_every_option_that_is_not_at_its_default() -> 
         "hosts": "lab", "servers": "uvicorn,daphne", "endpoints": "orders", "profile": "review",
         "port": "9000", "rate": "500,70%", "arrivals": "poisson", "catalogue": "/own/my servers.toml",
         "results": "/elsewhere", "locustfile": "/own/locustfile.py", "set": "both",
-        "tls": "on", "protocols": "h2,http/1.1",
+        "tls": "on", "protocols": "h2,http/1.1", "clients": "h2load",
     }  # fmt: skip
     fields = {"rate": "rates", "set": "version_set"}
     request = BenchRequest(
@@ -48,6 +48,7 @@ def test_the_command_of_a_plan_has_every_option_that_is_not_at_its_default() -> 
         version_set=given["set"],
         tls=given["tls"],
         protocols=("h2", "http/1.1"),
+        clients=("h2load",),
     )
     asked = read(*words(given), "--name", "taken", "--resume")
     assert {name: getattr(asked, name) for name in request.__struct_fields__} == msgspec.structs.asdict(
@@ -80,6 +81,7 @@ def default_of(name: str) -> object:
         ("--endpoints orders", ("endpoints", "")),
         ("--set current", ("set", "")),
         ("--arrivals poisson", ("arrivals", "")),
+        ("--clients h2load", ("clients", "")),
         ("--catalogue mine.toml", ("catalogue", "")),
     ],
 )

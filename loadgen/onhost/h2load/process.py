@@ -34,7 +34,6 @@ class H2loadProcess:
         self.ends_at = time.perf_counter_ns() + round(share.seconds * SECOND)
         self._folder = tempfile.TemporaryDirectory(prefix="asgibench-h2load-")
         self._words_path = Path(self._folder.name) / "words"
-        self._data_path: Path | None = None
         self._log, write_end = _log_pipe()
         try:
             words = arguments_of(order.spec, share, log=f"/dev/fd/{write_end}", data=self._data(order))
@@ -44,16 +43,6 @@ class H2loadProcess:
             raise EngineError(f"h2load ({program}) can't be started: {error}") from error
         finally:
             os.close(write_end)
-
-    @property
-    def reads_body(self) -> bool:
-        """Whether it reads the request's body from its file each time; newer ones map the file once."""
-        if self._data_path is None:
-            return False
-        try:
-            return str(self._data_path) not in Path(f"/proc/{self.pid}/maps").read_text()
-        except OSError:
-            return False
 
     @property
     def pid(self) -> int:
@@ -110,9 +99,9 @@ class H2loadProcess:
         body = body_of(order.spec)
         if not body:
             return None
-        self._data_path = Path(self._folder.name) / "body"
-        self._data_path.write_bytes(body)
-        return str(self._data_path)
+        path = Path(self._folder.name) / "body"
+        path.write_bytes(body)
+        return str(path)
 
     def _release(self) -> None:
         os.close(self._log)
