@@ -8,6 +8,7 @@ from typing import Literal
 import msgspec
 from packaging.utils import canonicalize_name
 
+from bench.balancers import NO_BALANCER, Balancer
 from bench.clients import USUAL_CLIENT, Client
 from bench.served import USUAL_PROTOCOL
 
@@ -190,7 +191,8 @@ class ServerSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Profile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How long and how hard.
 
-    Each of ``server_workers``, ``tls``, ``protocols``, ``clients`` and ``load_on`` multiplies the cells.
+    Each of ``server_workers``, ``tls``, ``protocols``, ``balancers``, ``clients`` and ``load_on`` multiplies
+    the cells.
     """
 
     name: str
@@ -205,6 +207,9 @@ class Profile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     tls: tuple[bool, ...] = (False,)  # whether clients connect with TLS
     # What is spoken to endpoints of HTTP: http/1.1, h2. An endpoint of another protocol has its own.
     protocols: tuple[str, ...] = (USUAL_PROTOCOL,)
+    # What stands between load and server, "" for nothing. Behind a balancer each worker is a process that
+    # listens on a Unix socket of its own, for every server.
+    balancers: tuple[Balancer, ...] = (NO_BALANCER,)
     description: str = ""  # shown to readers
     # Each adds open-loop cells: requests/s ("500"), or a share of the server's closed-loop maximum ("70%").
     rates: tuple[str, ...] = ()

@@ -45,6 +45,7 @@ class Demand(msgspec.Struct, frozen=True):
     rates: tuple[float, ...] = ()  # the stated ones, in requests per second
     programs: tuple[HostProgram, ...] = ()  # that the load is made with, and that are no Python packages
     load_on_server: bool = False  # some of the load is made on the server's own host
+    server_programs: tuple[HostProgram, ...] = ()  # the same of what stands before the server, on its host
 
 
 class Finding(msgspec.Struct, frozen=True):
