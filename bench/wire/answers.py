@@ -30,6 +30,9 @@ class ReadyOrder:
     process_path: str  # where the app says which process it is
     log_path: str  # where the server's output goes, absolute
     requests: tuple[AnswerRequest, ...]
+    socket: str = ""  # the path of the Unix socket that it listens on in place of the port; "": none
+    # The path of the server's certificate, which is trusted; "": it speaks no TLS.
+    certificate: str = ""
 
 
 @dataclass(frozen=True, slots=True)

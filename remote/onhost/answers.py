@@ -14,7 +14,6 @@ import dataclasses
 import hashlib
 import json
 import os
-import socket
 import sys
 import time
 
@@ -22,6 +21,7 @@ from bench.wire.answers import AnswerRequest, ReadyOrder, ServerReady, TakenAnsw
 from bench.wire.codec import decode_line, encode_line
 from bench.wire.observation import Configuration
 from remote.onhost.observe import observe
+from remote.onhost.reach import connect
 
 RETRY_SECONDS = 0.005
 ONE_ANSWER_SECONDS = 5.0
@@ -32,15 +32,15 @@ class NoAnswer(Exception):
 
 
 def ask(
-    address: str, port: int, path: str, headers: dict[str, str], method: str = "GET", content: bytes = b""
+    order: ReadyOrder, path: str, headers: dict[str, str], method: str = "GET", content: bytes = b""
 ) -> tuple[int, dict[str, str], bytes]:
     """One request on a connection of its own: (status, headers in lower case, body)."""
-    lines = [f"{method} {path} HTTP/1.1", f"Host: {address}:{port}", "Connection: close"]
+    lines = [f"{method} {path} HTTP/1.1", f"Host: {order.address}:{order.port}", "Connection: close"]
     lines += [f"{name}: {value}" for name, value in headers.items()]
     if content or method != "GET":
         lines.append(f"Content-Length: {len(content)}")
     try:
-        with socket.create_connection((address, port), timeout=ONE_ANSWER_SECONDS) as peer:
+        with connect(order, ONE_ANSWER_SECONDS) as peer:
             peer.sendall("\r\n".join([*lines, "", ""]).encode() + content)
             received = b"".join(iter(lambda: peer.recv(1 << 18), b""))
     except OSError as error:
@@ -65,7 +65,7 @@ def is_running(pid: int) -> bool:
 
 def ask_process(order: ReadyOrder) -> Configuration:
     """What one of the server's processes says of itself. Raises NoAnswer, and ValueError for no JSON."""
-    status, _, body = ask(order.address, order.port, order.process_path, {})
+    status, _, body = ask(order, order.process_path, {})
     if status != 200:
         raise NoAnswer(f"{order.process_path} answers with status {status}")
     told: Configuration = json.loads(body)
@@ -114,8 +114,7 @@ def merged(found: dict[int, Configuration]) -> Configuration:
 def take_answer(order: ReadyOrder, request: AnswerRequest) -> TakenAnswer:
     """Raises NoAnswer."""
     status, fields, body = ask(
-        order.address,
-        order.port,
+        order,
         request.path,
         request.headers,
         request.method,

@@ -105,7 +105,7 @@ def test_a_workload_whose_protocol_no_client_speaks_is_skipped_with_the_reason()
     runs, skipped = plan_runs(SERVERS[:1], [ENDPOINTS[1], other], QUICK, "lab", seed=1)
     assert {run.cell.endpoint for run in runs} == {"longbody"}
     assert [(one.cell.endpoint, one.reason) for one in skipped] == [
-        ("shortbody", "our engine does not speak websocket")
+        ("shortbody", "our engine does not speak WebSocket")
     ]
 
 
