@@ -11,7 +11,7 @@ import psutil
 from bench.wire.codec import decode_line, encode_line
 from bench.wire.slow_clients import SlowOrder, SlowReport
 from remote.onhost.agent.refusal import RequestRefused
-from remote.onhost.slow_clients.crowd import NoAnswer, await_ready
+from remote.onhost.slow_clients.crowd import NotServed, await_ready
 from remote.onhost.slow_clients.probes import probe_named
 from remote.onhost.slow_clients.tree import server_tree
 
@@ -28,7 +28,7 @@ def report_of(order: SlowOrder) -> SlowReport:
     try:
         with server_tree(order.pid) as tree:
             return probe_named(order.probe)(order, tree)
-    except (OSError, NoAnswer, RequestRefused) as error:
+    except (OSError, NotServed, RequestRefused) as error:
         return SlowReport(order.probe, f"{type(error).__name__}: {error}")
 
 

@@ -17,7 +17,7 @@ NEW_CONNECTIONS = 20
 READ_BYTES = 1 << 16
 
 
-class NoAnswer(Exception):
+class NotServed(Exception):
     """Of a server that must answer; the text says what came instead."""
 
 
@@ -42,14 +42,14 @@ def request(path: str, *headers: str, method: str = "GET") -> bytes:
 
 
 def read_answer(peer: socket.socket, seconds: float = ANSWER_SECONDS) -> bytes:
-    """One whole answer that has a Content-Length. Raises NoAnswer, OSError."""
+    """One whole answer that has a Content-Length. Raises NotServed, OSError."""
     deadline = time.monotonic() + seconds
     received = b""
     while not is_whole(received):
         peer.settimeout(max(0.01, deadline - time.monotonic()))
         data = peer.recv(READ_BYTES)
         if not data:
-            raise NoAnswer(f"it closed behind {received[:60]!r}")
+            raise NotServed(f"it closed behind {received[:60]!r}")
         received += data
     return received
 
@@ -81,7 +81,7 @@ def await_ready(order: SlowOrder) -> str:
                 if status_of(read_answer(peer)) == 200:
                     return ""
                 problem = "it does not answer with 200"
-        except (OSError, NoAnswer) as error:
+        except (OSError, NotServed) as error:
             problem = str(error)
         time.sleep(0.02)
     return problem
@@ -92,7 +92,7 @@ def ask_meanwhile(order: SlowOrder, count: int = NEW_CONNECTIONS) -> Meanwhile:
     times: list[float] = []
     for _ in range(count):
         began = time.monotonic()
-        with contextlib.suppress(OSError, NoAnswer), connected(order) as peer:
+        with contextlib.suppress(OSError, NotServed), connected(order) as peer:
             peer.sendall(request("/"))
             if status_of(read_answer(peer, seconds=5.0)) == 200:
                 times.append(time.monotonic() - began)
@@ -118,7 +118,7 @@ class Crowd:
                     peer.sendall(self._opening)
                 for peer in batch if self._awaits_answer else ():
                     read_answer(peer)
-            except (OSError, NoAnswer) as error:
+            except (OSError, NotServed) as error:
                 self.problem = f"{error} with {len(self.peers) + len(batch):,} connections open"
             self.peers += batch
             self.problem = self.problem or may_go_on()

@@ -7,7 +7,7 @@ import socket
 import time
 
 from bench.wire.slow_clients import SlowOrder
-from remote.onhost.slow_clients.crowd import NoAnswer, connected, is_whole, request
+from remote.onhost.slow_clients.crowd import NotServed, connected, is_whole, request
 
 CONNECTIONS = 8
 READ_BYTES = 1 << 16
@@ -17,7 +17,7 @@ REQUEST = request("/")
 def requests_per_second(order: SlowOrder, seconds: float) -> float:
     """Answers/s over CONNECTIONS connections of its own, each asking again once it is answered.
 
-    Raises OSError and NoAnswer where a connection is lost.
+    Raises OSError and NotServed where a connection is lost.
     """
     peers = [connected(order) for _ in range(CONNECTIONS)]
     try:
@@ -41,7 +41,7 @@ def _answers(peers: list[socket.socket], seconds: float) -> int:
                 assert isinstance(asking, socket.socket)
                 data = asking.recv(READ_BYTES)
                 if not data:
-                    raise NoAnswer("the server closed a connection of the load")
+                    raise NotServed("the server closed a connection of the load")
                 received[asking] += data
                 if is_whole(received[asking]):
                     received[asking] = b""
