@@ -53,7 +53,11 @@ LOOPS = {
     "trio": "trio",
 }
 # What a shell sees after SIGTERM: uvicorn with one worker ends by the signal.
-TERMINATED_STATUS = {"uvicorn": -signal.SIGTERM}
+TERMINATED_STATUS = {
+    spec.name: -signal.SIGTERM
+    for spec in CATALOGUE.servers
+    if spec.package == "uvicorn" and spec.version_set == "current"
+}
 POOL_SIZE = 10
 
 
