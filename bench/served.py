@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import msgspec
 
+from bench.balancers import NO_BALANCER, Balancer, balancer_title
+
 USUAL_PROTOCOL = "http/1.1"
 HTTP_PROTOCOLS = (USUAL_PROTOCOL, "h2")
 """What can be spoken to an endpoint of HTTP, in the order of reports."""
@@ -15,19 +17,29 @@ class Served(msgspec.Struct, frozen=True, order=True):
 
     protocol: str = USUAL_PROTOCOL
     tls: bool = False
+    balancer: Balancer = NO_BALANCER  # what they reach it through
+
+    @property
+    def without_balancer(self) -> Served:
+        return Served(self.protocol, self.tls)
 
     @property
     def id(self) -> str:
-        """What it adds to a cell's id: ``-h2-tls``. Of WebSocket nothing: the endpoint's name has it."""
+        """What it adds to a cell's id: ``-h2-tls``, ``-behind-haproxy``.
+
+        Of WebSocket nothing: the endpoint's name has it.
+        """
         spoken = "" if self.protocol in (USUAL_PROTOCOL, "websocket") else f"-{self.protocol}"
-        return spoken + ("-tls" if self.tls else "")
+        behind = f"-behind-{self.balancer}" if self.balancer else ""
+        return spoken + ("-tls" if self.tls else "") + behind
 
     @property
     def words(self) -> str:
-        """``over HTTP/2 with TLS``; empty for what is usual, and for a WebSocket without TLS."""
+        """``over HTTP/2 with TLS``, ``behind HAProxy``; "" for what is usual and a WebSocket without TLS."""
         usual = (USUAL_PROTOCOL, "websocket")
         spoken = "" if self.protocol in usual else f"over {protocol_title(self.protocol)}"
-        return " ".join(filter(None, (spoken, "with TLS" if self.tls else "")))
+        behind = f"behind {balancer_title(self.balancer)}" if self.balancer else ""
+        return " ".join(filter(None, (spoken, "with TLS" if self.tls else "", behind)))
 
 
 USUALLY_SERVED = Served()

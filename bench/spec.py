@@ -8,6 +8,7 @@ from typing import Literal
 import msgspec
 from packaging.utils import canonicalize_name
 
+from bench.balancers import NO_BALANCER, Balancer
 from bench.clients import USUAL_CLIENT, Client
 from bench.served import USUAL_PROTOCOL
 
@@ -90,6 +91,8 @@ class Endpoint(msgspec.Struct, frozen=True):
         """For a reader: ``GET /api/shortbody``, ``POST /api/echo with 1,000 bytes``."""
         if self.is_users_own:
             return "the locustfile’s own"
+        if self.protocol == "websocket":
+            return f"WebSocket {self.path}, messages of {self.request_length_bytes:,} bytes"
         body = f" with {self.request_length_bytes:,} bytes" if self.request_length_bytes else ""
         return f"{self.method} {self.path}{body}"
 
@@ -190,7 +193,8 @@ class ServerSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Profile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How long and how hard.
 
-    Each of ``server_workers``, ``tls``, ``protocols``, ``clients`` and ``load_on`` multiplies the cells.
+    Each of ``server_workers``, ``tls``, ``protocols``, ``balancers``, ``clients`` and ``load_on`` multiplies
+    the cells.
     """
 
     name: str
@@ -205,6 +209,9 @@ class Profile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     tls: tuple[bool, ...] = (False,)  # whether clients connect with TLS
     # What is spoken to endpoints of HTTP: http/1.1, h2. An endpoint of another protocol has its own.
     protocols: tuple[str, ...] = (USUAL_PROTOCOL,)
+    # What stands between load and server, "" for nothing. Behind a balancer each worker is a process that
+    # listens on a Unix socket of its own, for every server.
+    balancers: tuple[Balancer, ...] = (NO_BALANCER,)
     description: str = ""  # shown to readers
     # Each adds open-loop cells: requests/s ("500"), or a share of the server's closed-loop maximum ("70%").
     rates: tuple[str, ...] = ()

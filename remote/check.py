@@ -237,20 +237,21 @@ def _state(
 
 
 def _programs(inventory: Inventory, hosts: Mapping[str, GuardedHost], demand: Demand) -> list[Finding]:
-    """What the load is made with, on every host that makes some."""
+    """What the load is made with, on every host that makes some, and what stands before the server."""
     makers = [*inventory.loadgen, *((inventory.server,) if demand.load_on_server else ())]
-    names = dict.fromkeys(host.name for host in makers if host.name in hosts)
+    wanted = {host.name: demand.programs for host in makers}
+    server = inventory.server.name
+    wanted[server] = (*wanted.get(server, ()), *demand.server_programs)
 
     def look(name: str) -> list[Finding]:
         one = hosts[name]
-        found = [(program, find_program(one, one.facts, program)) for program in demand.programs]
+        found = [(program, find_program(one, one.facts, program)) for program in wanted[name]]
         return [
             program_finding(one.facts, program, None if had is None else had.title, cannot_send(one.facts))
             for program, had in found
         ]
 
-    if not demand.programs:
-        return []
+    names = [name for name, programs in wanted.items() if programs and name in hosts]
     return [finding for found in on_all(look, names, str).values() for finding in found]
 
 

@@ -24,7 +24,7 @@ from loadgen.traffic import answer_bytes, traffic_of
 from remote.check import Checked, check_hosts
 from session.locks import asked_locks, kept_locks
 from session.parties.load import LOAD_GROUP
-from session.provisioning import programs_of
+from session.provisioning import programs_of, server_programs
 from session.resume import open_store
 
 
@@ -107,4 +107,5 @@ def demand_of(plan: Plan) -> Demand:
         rates=tuple(rate.per_second for rate in parse_rates(profile.rates) if rate.per_second is not None),
         programs=programs_of(plan),
         load_on_server="server" in profile.load_on,
+        server_programs=server_programs(plan),
     )

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import msgspec
 
+from bench.balancers import PROGRAMS
 from bench.catalogue.own_lock import OwnLock
 from bench.clients import client_of
 from bench.plan.locustfile import source_of
@@ -48,6 +49,7 @@ def provision_hosts(
         groups = list(dict.fromkeys(roles[name]))
         found = provision(one, one.facts, groups, root=root, files=files, locks=locks, report=report)
         wanted = programs_of(plan) if LOAD_GROUP in groups else ()
+        wanted += server_programs(plan) if name == fleet.server.host.name else ()
         programs = {
             program.name: supply_program(one, one.facts, program, report=report) for program in wanted
         }
@@ -66,6 +68,11 @@ def programs_of(plan: Plan) -> tuple[HostProgram, ...]:
     """What the plan's load is made with that is no Python package."""
     programs = [client_of(run.cell.client).program for run in plan.runs]
     return tuple(dict.fromkeys(program for program in programs if program is not None))
+
+
+def server_programs(plan: Plan) -> tuple[HostProgram, ...]:
+    """The balancers before the plan's servers, on their host."""
+    return tuple(dict.fromkeys(PROGRAMS[run.cell.balancer] for run in plan.runs if run.cell.balancer))
 
 
 def _groups_by_host(fleet: Fleet, plan: Plan) -> dict[str, list[str]]:

@@ -118,6 +118,7 @@ def _start_parties(
         agents = pool.submit(AgentParty.start, fleet, provisioned, placement)
         load = pool.submit(LoadParty.start, fleet.controller, setups, master_cores=placement.controller)
         wait_for_all(database=database, agents=agents, load=load)
+    behind = [run.cell for run in plan.runs if run.cell.balancer]
     server = ServerParty.start(
         fleet.server,
         plan.servers,
@@ -126,6 +127,8 @@ def _start_parties(
         cores=placement.server,
         database_url=database.result().url,
         certificate=_certificate(fleet, plan),
+        connections=plan.profile.connections,
+        most_processes=max((cell.workers for cell in behind), default=0),
     )
     return Parties(server, database.result(), agents.result(), load.result())
 

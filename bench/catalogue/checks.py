@@ -215,6 +215,7 @@ def check_profile(profile: Profile, path: Path) -> None:
         "tls": len(profile.tls),
         "protocols": len(profile.protocols),
         "server_workers": min(profile.server_workers, default=0),
+        "balancers": len(profile.balancers),
     }
     rests = {
         "idle_rest_seconds": profile.idle_rest_seconds,

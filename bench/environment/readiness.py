@@ -45,6 +45,7 @@ class Demand(msgspec.Struct, frozen=True):
     rates: tuple[float, ...] = ()  # the stated ones, in requests per second
     programs: tuple[HostProgram, ...] = ()  # that the load is made with, and that are no Python packages
     load_on_server: bool = False  # some of the load is made on the server's own host
+    server_programs: tuple[HostProgram, ...] = ()  # the same of what stands before the server, on its host
 
 
 class Finding(msgspec.Struct, frozen=True):
@@ -57,8 +58,14 @@ class Finding(msgspec.Struct, frozen=True):
     remedy: str = ""
 
 
+FRAME_HEADER_BYTES = 4
+"""Of a message that a server sends, of 126 to 65,535 bytes (RFC 6455, 5.2)."""
+
+
 def response_bytes(endpoint: Endpoint, body_bytes: int) -> int:
-    """An answer's length with the headers that every server sends."""
+    """An answer's length with the headers that every server sends, of a message with its frame's."""
+    if endpoint.protocol == "websocket":
+        return FRAME_HEADER_BYTES + body_bytes
     head = (
         f"HTTP/1.1 200 OK\r\ndate: {DATE}\r\nserver: uvicorn\r\ncontent-length: {body_bytes}\r\n"
         f"content-type: {endpoint.content_type}\r\n\r\n"

@@ -21,6 +21,7 @@ from bench.plan.locustfile import UserLocustfile, read_locustfile
 from bench.plan.plan import PLAN_VERSION, Plan, plan_runs
 from bench.plan.rate import parse_rates
 from bench.plan.request import VERSION_SETS, BenchRequest, command_again
+from bench.plan.scaling import parse_balancers, parse_workers
 from bench.plan.serving import as_served, with_serving
 from bench.spec import Arrivals, Endpoint, Profile, ServerSpec
 from bench.version import asgibench_version
@@ -121,6 +122,7 @@ def check_request(
     if request.locustfile is not None and request.rates:
         raise UsageError("a user's locustfile sets its own pace", remedy="Leave --rate out")
     profile = with_serving(_with_rates(_profile(request), request), request)
+    profile = _with_workers(profile, request)
     specs = asked_servers(request, known)
     locustfile = None if request.locustfile is None else read_locustfile(request.locustfile, known.names)
     if locustfile is not None and profile.clients != (USUAL_CLIENT,):
@@ -180,6 +182,15 @@ def _with_rates(profile: Profile, request: BenchRequest) -> Profile:
             remedy="Add --rate, such as --rate 70%, or leave --arrivals out",
         )
     return msgspec.structs.replace(profile, rates=rates, arrivals=arrivals)
+
+
+def _with_workers(profile: Profile, request: BenchRequest) -> Profile:
+    """With the workers and balancers that are asked for. Raises UsageError."""
+    return msgspec.structs.replace(
+        profile,
+        server_workers=parse_workers(request.workers) or profile.server_workers,
+        balancers=parse_balancers(request.balancers) or profile.balancers,
+    )
 
 
 def _endpoints(

@@ -18,6 +18,7 @@ from bench.clients import client_of
 from bench.environment.hosts import Host, HostFacts
 from bench.plan.locustfile import UserLocustfile
 from bench.plan.rate import parse_rates
+from bench.plan.scaling import why_not_behind, why_not_workers
 from bench.plan.serving import servings_of, why_not_reached
 from bench.results.cell import Cell, SkippedCell
 from bench.spec import Endpoint, Profile, ServerSpec
@@ -134,11 +135,12 @@ def _cells(
                     load_on=load_on,
                     tls=served.tls,
                     protocol=served.protocol,
+                    balancer=served.balancer,
                 )
                 reason = server.unsupported_endpoints.get(endpoint.name)
-                reason = why_not_reached(server, served, client_of(client)) or reason
-                if server.max_workers is not None and workers > server.max_workers:
-                    reason = f"{server.name} runs {server.max_workers} worker process(es) at most"
+                reason = why_not_reached(server, served.without_balancer, client_of(client)) or reason
+                reason = why_not_workers(served, server, workers) or reason
+                reason = why_not_behind(served, server) or reason
                 if reason is None:
                     cells.append(cell)
                 else:

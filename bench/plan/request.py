@@ -144,6 +144,24 @@ class BenchRequest(msgspec.Struct, frozen=True):
             default="the profile's",
         ),
     ] = ()
+    workers: Annotated[
+        tuple[str, ...],
+        Option(
+            "worker processes of each server, each number a measurement of its own",
+            example="1,2",
+            default="the profile's",
+            shown="N,M",
+        ),
+    ] = ()
+    balancers: Annotated[
+        tuple[str, ...],
+        Option(
+            "what stands before the servers: behind haproxy each worker is a process on a Unix socket",
+            name="balancer",
+            example="none,haproxy",
+            default="the profile's",
+        ),
+    ] = ()
     catalogue: Catalogue = None
     results: Results = None
     locustfile: Annotated[
@@ -164,7 +182,7 @@ NOT_REPEATED = ("hosts", "profile", "seed", "name", "resume")
 """Fields without a word of their own in the command: three are always named, and --name would be taken."""
 SETTLED = (
     *("servers", "version_set", "endpoints", "profile", "seed", "rates", "arrivals"),
-    *("tls", "protocols", "catalogue"),
+    *("tls", "protocols", "workers", "balancers", "catalogue"),
 )
 """Fields that a plan settles: with --resume they can only be what they were."""
 

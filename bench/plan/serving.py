@@ -52,7 +52,10 @@ def servings_of(profile: Profile, endpoint: Endpoint) -> tuple[Served, ...]:
     """How the profile wants the endpoint reached: its protocols where it is of HTTP, else the endpoint's."""
     own = endpoint.protocol
     protocols = profile.protocols if own == USUAL_PROTOCOL else (own,)
-    return tuple(Served(protocol, tls) for protocol, tls in product(protocols, profile.tls))
+    return tuple(
+        Served(protocol, tls, balancer)
+        for protocol, tls, balancer in product(protocols, profile.tls, profile.balancers)
+    )
 
 
 def is_asked_over(endpoint: Endpoint, served: Served) -> bool:
@@ -79,7 +82,9 @@ def groups_of(plan_servers: Iterable[ServerSpec], cells: Iterable[Cell]) -> tupl
 
 
 def serving_of(served: Served) -> Serving:
-    """What a server is set up for, to be reached so on a port."""
+    """What a server is set up for, to be reached so: behind a balancer each process has a Unix socket."""
+    if served.balancer:
+        return Serving("unix", cast(Wire, served.protocol))
     return Serving("tls" if served.tls else "tcp", cast(Wire, served.protocol))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
+from bench.balancers import NO_BALANCER, Balancer
 from bench.clients import USUAL_CLIENT, Client, client_of
 from bench.served import USUAL_PROTOCOL, Served
 from bench.spec import LoadPlace
@@ -27,6 +28,7 @@ class Cell(msgspec.Struct, frozen=True):
     load_on: LoadPlace = "loadgen"  # the hosts that it is made on
     tls: bool = False  # whether clients connect with TLS
     protocol: str = USUAL_PROTOCOL  # what they speak; that of the endpoint where it isn't of HTTP
+    balancer: Balancer = NO_BALANCER  # what stands before the server; "" for nothing
 
     @property
     def id(self) -> str:
@@ -40,7 +42,7 @@ class Cell(msgspec.Struct, frozen=True):
     @property
     def served(self) -> Served:
         """Servers are ranked among cells that are alike in this."""
-        return Served(self.protocol, self.tls)
+        return Served(self.protocol, self.tls, self.balancer)
 
     @property
     def is_open_loop(self) -> bool:
@@ -60,6 +62,10 @@ class Cell(msgspec.Struct, frozen=True):
     def closed_loop(self) -> Cell:
         """The same without a stated rate."""
         return msgspec.structs.replace(self, rate_per_second=None, rate_share=None)
+
+    @property
+    def without_balancer(self) -> Cell:
+        return msgspec.structs.replace(self, balancer=NO_BALANCER)
 
     @property
     def title(self) -> str:

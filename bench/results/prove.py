@@ -181,7 +181,7 @@ def _backlog(observed: Observed) -> _Sight:
     asked = observed.spec.settings.backlog
     found = observed.told("backlog")
     if observed.serving.transport == "unix":
-        return _Sight(f"{asked}", "", "nothing tells a Unix socket's backlog", None)
+        found = (observed.seen.unix_backlog,)
     if None in found:
         return _Sight(f"{asked}", "", "this system doesn't tell a listening socket's backlog", None)
     how = "the kernel's figure of the listening socket"

@@ -7,9 +7,11 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from bench.balancers import NO_BALANCER, Balancer
 from bench.clients import USUAL_CLIENT, Client, rank_of
 from bench.judge.benchmark import DERIVED_CODES
 from bench.judge.reason import Reason
+from bench.results.balancer import BalancerFigures
 from bench.results.cell import Cell, SkippedCell
 from bench.results.course import CellSpeed
 from bench.results.estimate import Estimate
@@ -59,6 +61,10 @@ class CellSummary(msgspec.Struct, frozen=True):
     unranked_because: Reason | None = None
     tls: bool = False  # whether clients connected with TLS
     protocol: str = USUAL_PROTOCOL  # that they spoke
+    balancer: Balancer = NO_BALANCER  # what stood before the server; "": nothing
+    balancer_figures: BalancerFigures | None = None  # None: there was none, or no run has it
+    # The largest over the mean share of requests among the server's workers; None: one worker, or not known.
+    imbalance: float | None = None
 
     @property
     def cell(self) -> Cell:
@@ -76,6 +82,7 @@ class CellSummary(msgspec.Struct, frozen=True):
             self.load_on,
             self.tls,
             self.protocol,
+            self.balancer,
         )
 
     @property

@@ -18,6 +18,7 @@ from bench.wire.answers import ReadyOrder
 from bench.wire.observation import Configuration, ServerSeen
 from remote.onhost.processes import family, process_table
 from remote.onhost.reach import connect
+from remote.onhost.unix_sockets import backlog_of, unix_listeners
 
 # An idle connection rests for so long at least before it is asked again: a server that closes each after its
 # answer, or at once when idle, has done so by then.
@@ -26,7 +27,6 @@ IDLE_SECONDS = 0.04
 PROBES = 8
 PATIENCE_SECONDS = 5.0
 LISTENING = "0A"  # in /proc/net/tcp
-UNIX_LISTENING = "00010000"  # the flags in /proc/net/unix of one that accepts
 
 
 class _Closed(ConnectionError):
@@ -69,6 +69,7 @@ def observe(
         requests=PROBES + 1 + kept_alive,
         log_lines=_lines_after(log, log_before),
         log_bytes=_size(log),
+        unix_backlog=_unix_backlog(order.socket),
     )
 
 
@@ -131,7 +132,7 @@ def _accepting(order: ReadyOrder) -> tuple[int, ...] | None:
     """
     if sys.platform != "linux":
         return None
-    sockets = set(_unix_inodes(order.socket) if order.socket else _listening_inodes(order.port))
+    sockets = set(unix_listeners(order.socket) if order.socket else _listening_inodes(order.port))
     found = [pid for pid in family({order.pid}, process_table()) if sockets & set(_watched_inodes(pid))]
     return tuple(found) or None
 
@@ -149,14 +150,10 @@ def _listening_inodes(port: int) -> Iterator[int]:
                     yield int(fields[9])
 
 
-def _unix_inodes(path: str) -> Iterator[int]:
-    """Of every socket that listens at the path."""
-    with Path("/proc/net/unix").open() as table:
-        next(table)
-        for line in table:
-            fields = line.split(maxsplit=7)
-            if len(fields) == 8 and fields[3] == UNIX_LISTENING and fields[7].rstrip("\n") == path:
-                yield int(fields[6])
+def _unix_backlog(path: str) -> int | None:
+    """The least of the sockets that listen at the path; "" is none."""
+    found = [backlog_of(inode) for inode in unix_listeners(path)] if path else []
+    return min((one for one in found if one is not None), default=None)
 
 
 def _watched_inodes(pid: int) -> Iterator[int]:
