@@ -33,7 +33,7 @@ from remote.parallel import on_all, outcomes
 from remote.runner import Runner
 from remote.ssh.ask import outcomes_asking, terminal
 from remote.ssh.connect import connect
-from remote.ssh.opening import host_keys_of
+from remote.ssh.hop import host_keys_of
 
 CONDITION_SECONDS = 60.0
 
