@@ -5,12 +5,24 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from session.commands import bench, calibrate, compare, completion_command, develop, hosts, lab, lists, report
+from session.commands import (
+    bench,
+    calibrate,
+    compare,
+    completion_command,
+    develop,
+    features,
+    hosts,
+    lab,
+    lists,
+    report,
+)
 from session.commands.command import Group
 
 ROOT = Path(__file__).resolve().parent
 GROUPS = (
     Group("Measuring", (bench.COMMAND, report.COMMAND, compare.COMMAND, calibrate.COMMAND)),
+    Group("Proving", (features.COMMAND,)),
     Group("Hosts", (hosts.CHECK, hosts.TRUST, hosts.CLEAN)),
     Group("Lab", (lab.UP, lab.DOWN, lab.STATUS)),
     Group("Lists", (lists.SERVERS, lists.PROFILES, lists.RESULTS)),

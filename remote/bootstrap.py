@@ -19,6 +19,7 @@ Script = Literal["probe", "leftovers"]
 GUARD = "remote.onhost.guard.__main__"
 ENVIRONMENTS = "remote.onhost.environments"
 CONDITION = "remote.onhost.condition"
+INSTALLED = "remote.onhost.installed"
 # What each program imports of ours; a test holds these against the imports.
 PROGRAMS = {
     GUARD: (
@@ -28,6 +29,7 @@ PROGRAMS = {
         "remote/onhost/guard/**/*.py",
     ),
     ENVIRONMENTS: ("bench/wire/environments.py", "remote/onhost/environments.py"),
+    INSTALLED: ("bench/wire/installed.py", "remote/onhost/installed.py"),
     CONDITION: (
         "bench/wire/condition.py",
         "bench/wire/samples.py",

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 from bench.environment.calibration import CALIBRATION_FILE, Calibration, load_calibration
 from bench.plan.plan import Environment, Plan
+from bench.proofs.kept import KeptProofs
 from bench.results.run import RunResult
 from bench.results.store import Store
 from bench.results.summary import Summary
@@ -24,6 +25,7 @@ class Results:
     summary: Summary
     runs: Sequence[RunResult]  # in the order they were made
     calibration: Calibration | None = None  # the load hosts' ceilings; None where they weren't measured
+    proofs: KeptProofs = field(default_factory=KeptProofs)  # what else was proven of its servers
 
     @cached_property
     def _judged(self) -> AllContests:
@@ -45,4 +47,5 @@ def results_of(store: Store, plan: Plan, runs: Sequence[RunResult], summary: Sum
     """The results with their hosts and ceilings from the folder. Raises ResultError for a damaged file."""
     path = store.directory / CALIBRATION_FILE
     calibration = load_calibration(path) if path.exists() else None
-    return Results(plan, store.read_environment(), summary, runs, calibration)
+    proofs = KeptProofs(store.directory)
+    return Results(plan, store.read_environment(), summary, runs, calibration, proofs)

@@ -10,9 +10,10 @@ import msgspec
 from bench.errors import AsgibenchError, InvalidMeasurement
 from bench.judge.reason import Reason
 from bench.plan.plan import Plan
+from bench.proofs.kept import take_proofs
 from bench.results.all_requests import all_requests_of
 from bench.results.run import RunResult
-from bench.results.store import Store
+from bench.results.store import HOSTS_FILE, Store
 from bench.results.summarise import summarise
 from bench.results.summary import Summary
 from reports.render import write_report
@@ -34,6 +35,8 @@ def finish(
     store: Store, plan: Plan, warnings: Sequence[Reason], error: AsgibenchError | None = None
 ) -> Outcome:
     """Write summary.json, report.csv and report.html of the runs on disk. Raises ResultError, DiskFull."""
+    if (store.directory / HOSTS_FILE).is_file():
+        take_proofs(store.directory.parent, store, plan, store.read_environment())
     runs = store.read_runs()
     summary = summarise(plan, runs, warnings, all_requests_of(store, runs))
     store.write_summary(summary)

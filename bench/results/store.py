@@ -31,6 +31,7 @@ from bench.wire.slices import Pairs
 
 CHECKSUMS = "checksums.json"
 RUN = "run.json"
+HOSTS_FILE = "hosts.json"
 HISTOGRAMS = "histogram.json"
 NAMED_AT_MOST = 8
 """Names of results in a message."""
@@ -122,10 +123,10 @@ class Store:
         """Write hosts.json. Passwords are left out: results are handed around."""
         hosts = tuple(host.without_secrets() for host in environment.hosts)
         without_passwords = msgspec.structs.replace(environment, hosts=hosts)
-        self.write_file("hosts.json", _encode(without_passwords))
+        self.write_file(HOSTS_FILE, _encode(without_passwords))
 
     def read_environment(self) -> Environment:
-        return _decode(self.directory / "hosts.json", Environment, None)
+        return _decode(self.directory / HOSTS_FILE, Environment, None)
 
     def write_run(self, result: RunResult, files: Mapping[str, bytes]) -> Path:
         """Save one run with its other files (name -> content); returns the run's folder.

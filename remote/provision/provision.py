@@ -24,6 +24,7 @@ import msgspec
 
 from bench.environment.hosts import HostFacts
 from bench.errors import DiskFull, ProvisionError
+from bench.licences.releases import release_days
 from bench.wire.environments import (
     BuildEnvironment,
     HostFile,
@@ -54,6 +55,7 @@ class VirtualEnvironment(msgspec.Struct, frozen=True):
     directory: str
     python: str
     versions: dict[str, str]
+    released: dict[str, str] = {}  # {normalised package name: ISO day}, of those whose day the lock has
 
     def program(self, name: str) -> str:
         """The path of a program of the environment."""
@@ -150,7 +152,7 @@ def _plan(
     facts: HostFacts, groups: Sequence[str], locks: Mapping[str, Pylock], files: Mapping[str, bytes]
 ) -> _Plan:
     wanted = tuple(
-        _wanted(group, facts, wheels_for(locks[group], facts, group))
+        _wanted(group, facts, wheels_for(locks[group], facts, group), release_days(locks[group]))
         for group in dict.fromkeys(groups)
         if group != UV_GROUP
     )
@@ -159,11 +161,14 @@ def _plan(
     return _Plan(wanted, uv_wheel, uv_path, shipped_files(facts, files))
 
 
-def _wanted(group: str, facts: HostFacts, chosen: tuple[LockedWheel, ...]) -> _Wanted:
+def _wanted(
+    group: str, facts: HostFacts, chosen: tuple[LockedWheel, ...], released: dict[str, str]
+) -> _Wanted:
     made_of = [group, facts.python_path, facts.python_version, [wheel.sha256 for wheel in chosen]]
     directory = f"{facts.workdir}/envs/{group}-{short_hash(made_of)}"
     versions = {wheel.name: wheel.version for wheel in chosen}
-    return _Wanted(VirtualEnvironment(group, directory, f"{directory}/bin/python", versions), chosen)
+    environment = VirtualEnvironment(group, directory, f"{directory}/bin/python", versions, released)
+    return _Wanted(environment, chosen)
 
 
 def _question(plan: _Plan, facts: HostFacts) -> SurveyHost:

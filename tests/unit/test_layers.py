@@ -20,6 +20,8 @@ LIBRARIES: dict[str, set[str]] = {
     "bench/wire/": set(),
     "remote/onhost/": set(),
     "remote/onhost/agent": {"psutil"},
+    "remote/onhost/proving/": {"h11", "h2", "wsproto", "aioquic"},
+    "remote/onhost/features/": {"h11", "h2", "wsproto", "aioquic"},
     "loadgen/onhost/": set(),
     "loadgen/onhost/worker/": {"locust", "gevent"},
     "loadgen/onhost/clients/": {"locust"},
@@ -50,6 +52,7 @@ TRAVELLING_FOLDERS = {
     "loadgen/onhost/calibration": ("bench.wire", "loadgen.onhost.", "locust", "gevent"),
     "testapp/workloads": ("testapp.", "starlette"),
     "testapp/postgres": ("bench.wire.", "testapp.postgres."),
+    "testapp/proving": ("bench.wire.", "testapp.proving."),
 }
 
 

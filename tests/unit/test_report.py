@@ -22,6 +22,7 @@ from bench.results.all_requests import all_requests_of
 from bench.results.run import RunResult
 from bench.results.store import Store
 from bench.results.summarise import summarise
+from bench.spec import Settings
 from bench.verdicts.contest import Contest, contests
 from bench.verdicts.pair import Verdict
 from reports.charts.latency import latency_figure
@@ -268,7 +269,35 @@ def test_claims_are_judged_by_their_interval() -> None:
         "ahead by more than claimed",
     )
     assert verdicts["uvicorn uses the least memory in every scenario"][0] == "confirmed"
-    assert [claim.verdict for claim in found[-4:]] == ["untested"] * 4
+    assert [claim.verdict for claim in found[-5:]] == ["untested"] * 5
+
+
+def test_hypercorns_workers_are_held_against_its_own_asyncio() -> None:
+    """Three entries of hypercorn under the example's names: uvloop, trio and asyncio."""
+    loops = {"uvicorn": "uvloop", "daphne": "trio", "hypercorn": "asyncio"}
+    servers = tuple(
+        msgspec.structs.replace(one, package="hypercorn", settings=Settings(loop=loops[one.name]))
+        for one in SERVERS
+    )
+
+    def claims_at(uvloop: float, trio: float) -> list[tuple[str, str]]:
+        rates = {"uvicorn": spread(uvloop, 0.004), "daphne": spread(trio, 0.004)} | {
+            "hypercorn": spread(3000, 0.004)
+        }
+        made = example(servers=servers).changed(
+            lambda run: True,
+            lambda run: msgspec.structs.replace(
+                run,
+                requests_per_second=rates[run.cell.server][run.block - 1],
+                server_version="0.18.0",
+            ),
+        )
+        return [(claim.verdict, claim.note) for claim in claims_of(made)[-2:]]
+
+    assert claims_at(3050, 1900) == [("confirmed", ""), ("confirmed", "")]
+    assert claims_at(3900, 2600) == [("refuted", ""), ("refuted", "worse by less")]
+    assert claims_at(3050, 3300) == [("confirmed", ""), ("refuted", "not on every endpoint")]
+    assert claims_at(3050, 2250)[1] == ("inconclusive", "")
 
 
 def test_claims_are_inconclusive_from_one_run_and_untested_without_a_valid_one() -> None:

@@ -1,0 +1,157 @@
+"""Goes through the servers, two at once: each started in every way that a kind of proof needs, and probed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from queue import SimpleQueue
+from typing import Generic, TypeVar
+
+import msgspec
+
+from bench.errors import CommandFailed, ServerStartError
+from bench.proofs.kept import PROOFS_VERSION, Proofs
+from bench.proofs.request import ProveRequest
+from bench.spec import ServerSpec
+from bench.wire.proving import ProbeOrder
+from remote.parallel import prompt_pool, wait_for_all
+from remote.proving import ProvenSetUp, StartedServer, log_of, run_probes, started
+from session.prove.ground import Ground, Report
+
+AT_ONCE = 2
+READY_SECONDS = 20.0
+
+Answer = TypeVar("Answer")
+Finding = TypeVar("Finding")
+
+
+class ProofLaunch(msgspec.Struct, frozen=True):
+    """One way in which a server is started for a proof."""
+
+    name: str
+    words: tuple[str, ...] = ()  # added to the command
+    environment: dict[str, str] = {}  # added to the app's
+
+
+class NotProbed(msgspec.Struct, frozen=True):
+    """A launch that came to nothing."""
+
+    reason: str  # for readers
+    log: str = ""  # the end of what the server printed
+
+
+@dataclass(frozen=True)
+class ProofKind(Generic[Answer, Finding]):
+    """What a kind of proof starts, how it probes, and what its reports amount to."""
+
+    name: str  # the command's and the file's
+    app: str  # MODULE:NAME, shipped
+    program: str  # the shipped module that probes; it takes a ProbeOrder and prints an Answer
+    answer_of: Callable[[bytes], Answer]  # what the program printed
+    finding: type[Finding]
+    launches: Callable[[ServerSpec], Sequence[ProofLaunch]]  # those that the server can be started in
+    findings: Callable[[ServerSpec, Mapping[str, Answer | NotProbed]], Finding]  # by launch
+    timeout_seconds: float = 60.0  # for the program
+
+
+def prove(
+    request: ProveRequest, kind: ProofKind[Answer, Finding], ground: Ground, report: Report
+) -> Proofs[Finding]:
+    """Every server's finding. A server that can't be started costs the others nothing.
+
+    Raises what a lost connection raises.
+    """
+    slots: SimpleQueue[str] = SimpleQueue()
+    for number in range(AT_ONCE):
+        slots.put(f"{kind.name}-{number + 1}")
+
+    def prove_one(spec: ServerSpec) -> Finding:
+        slot = slots.get()
+        try:
+            report(f"{spec.name}: probing")
+            answers = _answers(kind, ground, spec, slot)
+            return kind.findings(spec, answers)
+        finally:
+            slots.put(slot)
+
+    futures: dict[str, Future[Finding]] = {}
+    with prompt_pool(AT_ONCE) as pool:
+        futures = {name: pool.submit(prove_one, spec) for name, spec in ground.servers.items()}
+        wait_for_all(**futures)
+    return Proofs(
+        kind=kind.name,
+        version=PROOFS_VERSION,
+        made_at=datetime.now(UTC).isoformat(timespec="seconds"),
+        command=request.command(kind.name),
+        environment=ground.environment,
+        subjects=ground.subjects,
+        findings={name: future.result() for name, future in futures.items()},
+    )
+
+
+def _answers(
+    kind: ProofKind[Answer, Finding], ground: Ground, spec: ServerSpec, slot: str
+) -> dict[str, Answer | NotProbed]:
+    """By launch. Launches that amount to one command are one start."""
+    launches = kind.launches(spec)
+    found: dict[str, Answer | NotProbed] = {}
+    for same in _alike(spec, launches):
+        answer = _answer(kind, ground, spec, slot, same, tuple(one.name for one in launches))
+        found |= {one.name: answer for one in same}
+    return found
+
+
+def _alike(spec: ServerSpec, launches: Iterable[ProofLaunch]) -> Iterator[tuple[ProofLaunch, ...]]:
+    by_start: dict[bytes, list[ProofLaunch]] = {}
+    for launch in launches:
+        key = msgspec.json.encode((launch.words, launch.environment))
+        by_start.setdefault(key, []).append(launch)
+    yield from map(tuple, by_start.values())
+
+
+def _answer(
+    kind: ProofKind[Answer, Finding],
+    ground: Ground,
+    spec: ServerSpec,
+    slot: str,
+    launches: tuple[ProofLaunch, ...],
+    available: tuple[str, ...],
+) -> Answer | NotProbed:
+    first = launches[0]
+    set_up = ProvenSetUp(spec=spec, app=kind.app, words=first.words, environment=first.environment)
+    try:
+        with started(ground.host, ground.provisioned, set_up, slot) as server:
+            order = _order(server, launches, available)
+            try:
+                printed = run_probes(
+                    ground.host,
+                    ground.provisioned,
+                    kind.program,
+                    msgspec.json.encode(order),
+                    timeout_seconds=kind.timeout_seconds,
+                )
+            except CommandFailed as error:
+                return NotProbed(error.message, log_of(ground.host, server))
+            return kind.answer_of(printed)
+    except ServerStartError as error:
+        return NotProbed(error.message)
+
+
+def _order(
+    server: StartedServer, launches: tuple[ProofLaunch, ...], available: tuple[str, ...]
+) -> ProbeOrder:
+    return ProbeOrder(
+        launches=tuple(one.name for one in launches),
+        pid=server.pid,
+        address=server.address,
+        port=server.port,
+        socket=server.socket,
+        tls=bool(server.certificate),
+        certificate=server.certificate,
+        nonce=server.nonce,
+        witness=server.witness,
+        ready_seconds=READY_SECONDS,
+        available=available,
+    )
