@@ -22,7 +22,7 @@ _WARNED = (
 
 
 def refuse_duplicates(stderr: str) -> None:
-    """Raises InventoryError for a key that stands twice in a file that Ansible has warned of in ``stderr``."""
+    """Raises InventoryError for a key that stands twice in a file that Ansible warns of in ``stderr``."""
     files = dict.fromkeys(name for pattern in _WARNED for name in pattern.findall(stderr))
     for file in map(Path, files):
         for key, line in duplicates(_text_of(file)):

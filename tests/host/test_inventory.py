@@ -181,7 +181,7 @@ def test_what_a_merge_key_says_anew_is_no_duplicate(tmp_path: Path) -> None:
     server = read(written(tmp_path, "lab.yml", MERGED)).server
     assert (server.ssh_port, server.ssh_user) == (2222, "deploy")
     twice = MERGED.replace("ansible_port: 2222", "ansible_port: 2222\n      ansible_port: 2223")
-    with pytest.raises(InventoryError, match=r"line 13: duplicate mapping key 'ansible_port'"):
+    with pytest.raises(InventoryError, match=r"line 12: duplicate mapping key 'ansible_port'"):
         read(written(tmp_path, "lab.yml", twice))
 
 
