@@ -8,7 +8,9 @@ from typing import Literal
 import msgspec
 from packaging.utils import canonicalize_name
 
+from bench.balancers import NO_BALANCER, Balancer
 from bench.clients import USUAL_CLIENT, Client
+from bench.served import USUAL_PROTOCOL
 
 Arrivals = Literal["constant", "poisson"]
 """Of an open loop's requests: evenly spaced, or independent of each other."""
@@ -18,6 +20,38 @@ LoadPlace = Literal["loadgen", "server"]
 
 VersionSet = Literal["current", "paper"]
 """Of servers: today's versions, or those of the paper."""
+
+SetUp = Literal["", "shipped", "best", "both"]
+"""Of a server: as its plain installation runs, at its best, or both where these don't differ; "": neither."""
+
+Transport = Literal["tcp", "tls", "unix"]
+"""What a server listens on: plain TCP, TLS over TCP (with HTTP/3: QUIC), or a Unix socket."""
+
+Wire = Literal["http/1.1", "h2", "h3", "websocket"]
+"""What is spoken there."""
+
+WIRE_TITLES: dict[Wire, str] = {
+    "http/1.1": "HTTP/1.1",
+    "h2": "HTTP/2",
+    "h3": "HTTP/3",
+    "websocket": "WebSocket",
+}
+TRANSPORT_TITLES: dict[Transport, str] = {"tcp": "TCP", "tls": "TLS", "unix": "a Unix socket"}
+
+
+class Serving(msgspec.Struct, frozen=True):
+    """What a server is asked to serve. HTTP/2 over "tcp" is without an upgrade, by prior knowledge."""
+
+    transport: Transport = "tcp"
+    protocol: Wire = "http/1.1"
+
+    @property
+    def title(self) -> str:
+        """For a reader: ``HTTP/2 over TLS``."""
+        return f"{WIRE_TITLES[self.protocol]} over {TRANSPORT_TITLES[self.transport]}"
+
+
+USUAL_SERVING = Serving()
 
 
 class Endpoint(msgspec.Struct, frozen=True):
@@ -57,6 +91,8 @@ class Endpoint(msgspec.Struct, frozen=True):
         """For a reader: ``GET /api/shortbody``, ``POST /api/echo with 1,000 bytes``."""
         if self.is_users_own:
             return "the locustfile’s own"
+        if self.protocol == "websocket":
+            return f"WebSocket {self.path}, messages of {self.request_length_bytes:,} bytes"
         body = f" with {self.request_length_bytes:,} bytes" if self.request_length_bytes else ""
         return f"{self.method} {self.path}{body}"
 
@@ -85,12 +121,26 @@ class VersionRange(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     unhonoured_settings: dict[str, str] = {}
 
 
+class ProtocolSetup(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How a server is set up to speak one protocol. With no field given, it speaks it as it is."""
+
+    flags: tuple[str, ...] = ()  # in place of the whole word {protocol} in the command
+    config_file: str = ""  # in place of the server's own, unless empty
+    # Of its environment, where it takes another. The group stands in place of the server's group, the
+    # requirements come to the server's own.
+    environment_group: str = ""
+    requirements: tuple[str, ...] = ()
+    unsupported: str = ""  # why the server doesn't speak it at all
+    unsupported_over: dict[Transport, str] = {}  # why it doesn't speak it there
+
+
 class ServerSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One entry of servers.toml. Each setting is filled in somewhere or stands in ``unhonoured_settings``.
 
     Placeholders of ``command`` and ``config_file``: ``{app} {host} {port} {workers}``, ``{config_file}`` (its
     path), and the settings ``{loop} {http_parser} {backlog} {keep_alive_seconds}``. For IPv6,
-    ``{bracketed_host}`` goes before ``:{port}``, and ``{escaped_host}`` into Twisted's endpoint strings.
+    ``{bracketed_host}`` goes before ``:{port}``, and ``{escaped_host}`` into Twisted's endpoint strings. With
+    TLS there are ``{certificate}`` and ``{key}``, on a Unix socket ``{socket}``: paths on the server's host.
     """
 
     name: str
@@ -105,6 +155,11 @@ class ServerSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     title: str = ""  # for the report; {version} becomes the locked version. Empty: the name
     settings: Settings = Settings()
     config_file: str = ""  # the text of a file that is written before the start; empty: none
+    # By transport: in place of the whole word {listen} in the command. Empty: the command has its own words,
+    # for plain TCP.
+    listen: dict[Transport, tuple[str, ...]] = {}
+    # By protocol: what it takes to speak it. HTTP/1.1 needs no table; another without one isn't spoken.
+    protocols: dict[Wire, ProtocolSetup] = {}
     access_log_on: tuple[str, ...] = ()  # words of the command
     access_log_off: tuple[str, ...] = ()  # words of the command
     # The logger of Python's logging that writes the access log where it has a handler. Empty: there is none,
@@ -118,6 +173,8 @@ class ServerSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     unsupported_endpoints: dict[str, str] = {}  # endpoint: why the server can't serve it
     unhonoured_settings: dict[str, str] = {}  # setting: what the server does instead; printed in the report
     licence: str = ""  # printed in the report
+    # Servers are compared like with like: "shipped" with "shipped", "best" with "best".
+    set_up: SetUp = ""
     version_set: VersionSet = "current"  # what --set chooses by
     family: str = ""  # the entry of the current set that this one stands beside; empty: its own name
     # The first that holds the locked version counts; where there are any, one must. A plan has them resolved:
@@ -134,7 +191,11 @@ class ServerSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Profile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """How long and how hard. Each of ``server_workers``, ``clients`` and ``load_on`` multiplies the cells."""
+    """How long and how hard.
+
+    Each of ``server_workers``, ``tls``, ``protocols``, ``balancers``, ``clients`` and ``load_on`` multiplies
+    the cells.
+    """
 
     name: str
     connections: int  # over all load hosts together
@@ -145,6 +206,12 @@ class Profile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     after_rest_seconds: float  # after the load, for the memory that stays
     load_workers: int | None = None  # processes on each load host; None: one for each of its cores
     server_workers: tuple[int, ...] = (1,)  # worker processes of the server
+    tls: tuple[bool, ...] = (False,)  # whether clients connect with TLS
+    # What is spoken to endpoints of HTTP: http/1.1, h2. An endpoint of another protocol has its own.
+    protocols: tuple[str, ...] = (USUAL_PROTOCOL,)
+    # What stands between load and server, "" for nothing. Behind a balancer each worker is a process that
+    # listens on a Unix socket of its own, for every server.
+    balancers: tuple[Balancer, ...] = (NO_BALANCER,)
     description: str = ""  # shown to readers
     # Each adds open-loop cells: requests/s ("500"), or a share of the server's closed-loop maximum ("70%").
     rates: tuple[str, ...] = ()

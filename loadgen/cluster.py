@@ -63,6 +63,7 @@ class LoadHost(msgspec.Struct, frozen=True):
     worker_cores: tuple[int | None, ...]
     program: LoadProgram
     any_core: tuple[int, ...] | None = None
+    variables: dict[str, str] = {}  # more of a worker's environment
 
     def cores_of(self, index: int) -> tuple[int, ...] | None:
         core = self.worker_cores[index]
@@ -266,6 +267,7 @@ class LoadCluster:
                 spool=f"{host.guarded.workdir}/{spool_folder(index)}",
                 home=f"{host.guarded.workdir}/{FOLDER}/home",
             )
+            environment |= host.variables
             if cores is not None:
                 environment["ASGIBENCH_CORES"] = ",".join(map(str, cores))
             pid = host.guarded.start(

@@ -98,6 +98,7 @@ class WorkloadTraffic(Traffic):
             status=self.workload.status,
             length=self.workload.length_bytes,
             body_sha256=tuple(hashlib.sha256(body).hexdigest() for body in self.bodies),
+            lengths=tuple(map(len, self.bodies)),
         )
 
     def load_spec(

@@ -54,14 +54,27 @@ class Agents(msgspec.Struct, frozen=True):
 
     hosts: dict[str, AgentHost]
 
-    def begin(self, run: str, targets: Mapping[str, Mapping[str, int]], *, max_seconds: float) -> None:
+    def begin(
+        self,
+        run: str,
+        targets: Mapping[str, Mapping[str, int]],
+        *,
+        max_seconds: float,
+        also: Mapping[str, Mapping[str, tuple[int, ...]]] = {},
+    ) -> None:
         """Sample the process trees of ``targets`` ({host: {target: pid}}) until ``end``.
 
+        ``also`` has the further processes of a target that is several trees.
         A host on which nothing of this run is has nothing to be sampled: it is left alone until the next.
         """
+        orders = {
+            host: Begin(run, dict(named), max_seconds=max_seconds, also=dict(also.get(host, {})))
+            for host, named in targets.items()
+            if named
+        }
         on_all(
-            lambda host: self._ask(host, Begin(run, dict(targets[host]), max_seconds=max_seconds), Begun),
-            [host for host, named in targets.items() if named],
+            lambda host: self._ask(host, orders[host], Begun),
+            orders,
             str,
         )
 

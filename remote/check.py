@@ -18,6 +18,7 @@ from bench.environment.readiness import (
     load_findings,
     other_findings,
     port_finding,
+    program_finding,
     server_findings,
     stops_of,
     unreached_finding,
@@ -30,6 +31,7 @@ from remote.fleet import Fleet
 from remote.guarded import GuardedHost, new_session
 from remote.links import BRIEF_SECONDS, FULL_SECONDS, measure_links
 from remote.parallel import on_all, outcomes
+from remote.provision.debian import cannot_send, find_program
 from remote.runner import Runner
 from remote.ssh.ask import outcomes_asking, terminal
 from remote.ssh.connect import connect
@@ -129,6 +131,7 @@ def check_hosts(inventory: Inventory, demand: Demand, *, port: int, results: Pat
         conditions = {name: condition for name, (_, condition) in found.items()}
         opened = {name: guarded for name, (guarded, _) in found.items()}
         findings = [*_unreached(errors), *_state(inventory, opened, conditions, demand)]
+        findings += _programs(inventory, opened, demand)
         links = None
         if inventory.server.name in opened:
             more, links = _network(inventory, opened, conditions, demand, port, FULL_SECONDS, upload=True)
@@ -158,6 +161,7 @@ def check_fleet(
     """
     conditions = on_all(lambda one: read_condition(one, one.facts), fleet.hosts.values(), _name)
     findings = [*_state(fleet.inventory, fleet.hosts, conditions, demand)]
+    findings += _programs(fleet.inventory, fleet.hosts, demand)
     # What binds already needs no load on the network first.
     _refuse(findings)
     known = known_links(links_path(results, fleet.inventory.name))
@@ -230,6 +234,25 @@ def _state(
         else:
             findings += other_findings(facts, condition)
     return findings
+
+
+def _programs(inventory: Inventory, hosts: Mapping[str, GuardedHost], demand: Demand) -> list[Finding]:
+    """What the load is made with, on every host that makes some, and what stands before the server."""
+    makers = [*inventory.loadgen, *((inventory.server,) if demand.load_on_server else ())]
+    wanted = {host.name: demand.programs for host in makers}
+    server = inventory.server.name
+    wanted[server] = (*wanted.get(server, ()), *demand.server_programs)
+
+    def look(name: str) -> list[Finding]:
+        one = hosts[name]
+        found = [(program, find_program(one, one.facts, program)) for program in wanted[name]]
+        return [
+            program_finding(one.facts, program, None if had is None else had.title, cannot_send(one.facts))
+            for program, had in found
+        ]
+
+    names = [name for name, programs in wanted.items() if programs and name in hosts]
+    return [finding for found in on_all(look, names, str).values() for finding in found]
 
 
 def _facts(guarded: GuardedHost) -> HostFacts:

@@ -33,7 +33,8 @@ def announce(progress: Progress, plan: Plan, inventory: Inventory, left: int) ->
         f"database: {'on the server' if shown == inventory.server.name else shown}",
     )
     for one in plan.skipped:
-        progress.note("Skip", f"{one.cell.server} {one.cell.endpoint}: {one.reason}")
+        name = f"{one.cell.server} {one.cell.endpoint} {one.cell.served.words}".rstrip()
+        progress.note("Skip", f"{name}: {one.reason}")
 
 
 def announce_limits(progress: Progress, findings: Sequence[Finding]) -> None:
@@ -56,4 +57,6 @@ def _loads_text(profile: Profile) -> str:
     rates = len(parse_rates(profile.rates))
     ways = len(profile.clients) * len(profile.load_on)
     made = f"{ways} ways to make the load x " if ways > 1 else ""
+    reached = len(profile.tls) * len(profile.protocols)
+    made += f"{reached} ways to connect x " if reached > 1 else ""
     return made + (f"(closed loop + {counted(rates, 'rate')}) x " if rates else "")

@@ -68,7 +68,7 @@ def drive_load(
     load = parties.load
     live = LiveSeconds(len(load.worker_hosts))
     epoch = time.monotonic() + EPOCH_LEAD_SECONDS
-    end = epoch + profile.warmup_seconds + profile.window_seconds + SPARE_SECONDS
+    end = epoch + _load_seconds(profile)
     spec = _load_spec(attempt, plan, traffic, parties, clock_offsets, epoch)
     try:
         load.begin(attempt.label, spec, attempt.run.cell.connections, live.take)
@@ -129,6 +129,14 @@ def _load_spec(
         hash_sample_every=HASH_SAMPLE_EVERY,
         clock_offsets={worker: clock_offsets[host] for worker, host in workers.items()},
     )
+    cell, certificate = attempt.run.cell, parties.server.certificate
+    closed = dataclasses.replace(
+        closed,
+        seconds=_load_seconds(plan.profile),
+        protocol=cell.protocol,
+        tls=cell.tls,
+        tls_certificate=certificate.certificate.decode() if certificate is not None and cell.tls else "",
+    )
     if attempt.rate is None:
         return closed
     rate = attempt.rate.per_second
@@ -140,6 +148,10 @@ def _load_spec(
         seed=plan.seed + attempt.run.position,
         max_backlog=_max_backlog(rate, len(workers)),
     )
+
+
+def _load_seconds(profile: Profile) -> float:
+    return profile.warmup_seconds + profile.window_seconds + SPARE_SECONDS
 
 
 def _max_backlog(rate_per_second: float, workers: int) -> int:

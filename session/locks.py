@@ -8,7 +8,7 @@ from pathlib import Path
 from bench.catalogue.own_lock import OwnLock, file_name
 from bench.errors import ResultError
 from bench.plan.endpoints import KnownEndpoints
-from bench.plan.make import asked_servers
+from bench.plan.make import asked_environments
 from bench.plan.plan import Plan
 from bench.plan.request import BenchRequest
 from bench.results.store import Store
@@ -28,7 +28,7 @@ def asked_locks(request: BenchRequest, known: KnownEndpoints) -> tuple[OwnLock, 
     folders: list[Path] = [root / LOCKS_FOLDER]
     if request.resume:
         folders.insert(0, root / (request.name or latest_name(root)))
-    return own_locks(asked_servers(request, known), folders, request.root)
+    return own_locks(asked_environments(request, known), folders, request.root)
 
 
 def keep_locks(store: Store, locks: Iterable[OwnLock]) -> None:

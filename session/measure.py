@@ -17,7 +17,7 @@ from bench.environment.clocks import ClockReading
 from bench.environment.links import Links
 from bench.plan.placement import load_cores, load_on_server_cores, may_share, server_core_count
 from bench.plan.plan import Plan
-from bench.results.assemble import run_result
+from bench.results.assemble import SERVER, run_result
 from bench.results.cell import Cell
 from bench.results.clocks import ClockEvidence
 from bench.results.evidence import (
@@ -39,7 +39,7 @@ from reports.terminal.progress import Progress
 from session.attempt import Attempt, MeasuredRun
 from session.drive import Driven, drive_load
 from session.parties import Parties
-from session.parties.agents import Targets
+from session.parties.agents import FurtherTargets, Targets
 from session.parties.server import BegunServer, StoppedServer
 from session.rest import GaugedCores, gauged_cores, rest
 
@@ -64,7 +64,7 @@ def measure_run(
         leads = [_wall_lead()]
         begun = _begin(attempt.run.cell, traffic.endpoint, parties)
         ready = time.monotonic()
-        parties.agents.begin(attempt.label, begun.targets, plan.run_seconds)
+        parties.agents.begin(attempt.label, begun.targets, plan.run_seconds, begun.also)
         cores = _cores_to_gauge(parties)
         before = rest(profile.idle_rest_seconds, parties.agents, cores)
         leads.append(_wall_lead())
@@ -90,7 +90,7 @@ def measure_run(
     )
     evidence = RunEvidence(
         planned=Planned(attempt.run, attempt.number, begun.server.deployment.spec, traffic.endpoint),
-        cores=_cores_given(attempt.run.cell, parties),
+        cores=_cores_given(attempt.run.cell, begun.server, parties),
         server=home.server.evidence,
         load=home.load,
         database=home.database,
@@ -125,6 +125,7 @@ class BegunRun(msgspec.Struct, frozen=True):
     server: BegunServer
     counters: DatabaseCounters | None
     targets: Targets  # the process trees of the run
+    also: FurtherTargets  # of a server that is several trees
     clocks: dict[str, ClockReading]  # by host
 
     @property
@@ -141,11 +142,13 @@ def _begin(cell: Cell, endpoint: Endpoint, parties: Parties) -> BegunRun:
         server = pool.submit(parties.server.begin, cell, parties.load.placement.server)
         clocks = pool.submit(parties.agents.read_clocks)
         wait_for_all(server=server, database=counters, clocks=clocks)
-    targets: Targets = {parties.server.host.host.name: {"server": server.result().running.pid}}
+    host = parties.server.host.host.name
+    targets: Targets = {host: server.result().targets}
     for more in (parties.database.targets(), parties.load.targets()):
         for host, pids in more.items():
             targets[host] = {**targets.get(host, {}), **pids}
-    return BegunRun(server.result(), counters.result(), targets, clocks.result())
+    also = {host: {SERVER: server.result().further_pids}}
+    return BegunRun(server.result(), counters.result(), targets, also, clocks.result())
 
 
 class Home(msgspec.Struct, frozen=True):
@@ -168,7 +171,7 @@ def _collect(
     """Stop the server and fetch everything side by side: it is all overhead."""
 
     def stop_server() -> tuple[DatabaseEvidence, StoppedServer]:
-        parties.server.stop()
+        parties.server.stop(begun.server)
         # The database's own counts are exact once its clients have gone.
         database = parties.database.collect(traffic.endpoint, begun.counters)
         elsewhere = sum(one.elsewhere for one in driven.data.totals.values())
@@ -191,8 +194,9 @@ def _collect(
     return Home(server, load.result(), database, agents.result(), clocks.result())
 
 
-def _cores_given(cell: Cell, parties: Parties) -> CoresGiven:
-    placement = parties.load.placement
+def _cores_given(cell: Cell, begun: BegunServer, parties: Parties) -> CoresGiven:
+    """Of a server behind a balancer without the core that this has apart from it."""
+    placement = msgspec.structs.replace(parties.load.placement, server=begun.deployment.cores)
     server = parties.server.host
     load_facts = {one.guarded.host.name: one.guarded.facts for one in parties.load.hosts}
     return CoresGiven(

@@ -24,6 +24,7 @@ from loadgen.traffic import answer_bytes, traffic_of
 from remote.check import Checked, check_hosts
 from session.locks import asked_locks, kept_locks
 from session.parties.load import LOAD_GROUP
+from session.provisioning import programs_of, server_programs
 from session.resume import open_store
 
 
@@ -104,4 +105,7 @@ def demand_of(plan: Plan) -> Demand:
         backlog=max(spec.settings.backlog for spec in plan.servers),
         response_bytes=answer_bytes(traffic_of(one, plan.seed) for one in plan.endpoints),
         rates=tuple(rate.per_second for rate in parse_rates(profile.rates) if rate.per_second is not None),
+        programs=programs_of(plan),
+        load_on_server="server" in profile.load_on,
+        server_programs=server_programs(plan),
     )

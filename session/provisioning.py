@@ -5,13 +5,20 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+import msgspec
+
+from bench.balancers import PROGRAMS
 from bench.catalogue.own_lock import OwnLock
+from bench.clients import client_of
 from bench.plan.locustfile import source_of
 from bench.plan.plan import Plan
+from bench.plan.serving import groups_of
+from bench.programs import HostProgram
 from loadgen.cluster import user_file
 from remote.database import TOOLS_GROUP
 from remote.fleet import Fleet
 from remote.parallel import on_all
+from remote.provision.debian import supply_program
 from remote.provision.provision import Provisioned, check_wheels, provision, read_locks
 from remote.provision.ship import travelling_files
 from reports.terminal.progress import Progress
@@ -35,15 +42,18 @@ def provision_hosts(
 
     def provision_one(name: str) -> Provisioned:
         one = fleet.hosts[name]
-        return provision(
-            one,
-            one.facts,
-            list(dict.fromkeys(roles[name])),
-            root=root,
-            files=files,
-            locks=locks,
-            report=lambda text: progress.step(f"{name}: {text}"),
-        )
+
+        def report(text: str) -> None:
+            progress.step(f"{name}: {text}")
+
+        groups = list(dict.fromkeys(roles[name]))
+        found = provision(one, one.facts, groups, root=root, files=files, locks=locks, report=report)
+        wanted = programs_of(plan) if LOAD_GROUP in groups else ()
+        wanted += server_programs(plan) if name == fleet.server.host.name else ()
+        programs = {
+            program.name: supply_program(one, one.facts, program, report=report) for program in wanted
+        }
+        return msgspec.structs.replace(found, programs=programs)
 
     found = on_all(provision_one, roles, str)
     for name, one in found.items():
@@ -54,10 +64,21 @@ def provision_hosts(
     return found
 
 
+def programs_of(plan: Plan) -> tuple[HostProgram, ...]:
+    """What the plan's load is made with that is no Python package."""
+    programs = [client_of(run.cell.client).program for run in plan.runs]
+    return tuple(dict.fromkeys(program for program in programs if program is not None))
+
+
+def server_programs(plan: Plan) -> tuple[HostProgram, ...]:
+    """The balancers before the plan's servers, on their host."""
+    return tuple(dict.fromkeys(PROGRAMS[run.cell.balancer] for run in plan.runs if run.cell.balancer))
+
+
 def _groups_by_host(fleet: Fleet, plan: Plan) -> dict[str, list[str]]:
     """The dependency groups that each host's roles need."""
     inventory = fleet.inventory
-    servers = [spec.group for spec in plan.servers]
+    servers = groups_of(plan.servers, [run.cell for run in plan.runs])
     groups = {inventory.server.name: [TOOLS_GROUP, *dict.fromkeys(servers)]}
     if inventory.database is not None:
         groups.setdefault(inventory.database.name, []).append(TOOLS_GROUP)

@@ -15,8 +15,10 @@ from bench.judge.reason import Reason
 from bench.plan.placement import Placement, place
 from bench.plan.plan import Environment, Plan
 from bench.plan.request import BenchRequest
+from bench.proofs.kept import keep_with
 from bench.results.store import Store
 from loadgen.traffic import Traffic, traffic_of
+from remote.certificate import Certificate, make_certificate
 from remote.check import check_fleet
 from remote.fleet import Fleet
 from remote.parallel import on_all, prompt_pool, wait_for_all
@@ -31,6 +33,7 @@ from session.parties.database import DatabaseParty
 from session.parties.load import LoadParty, LoadSetup, Way, load_setups
 from session.parties.server import ServerParty
 from session.prepare import demand_of
+from session.prove.licences import licences_of_plan
 from session.provisioning import provision_hosts
 
 Clocks = dict[str, ClockReading]
@@ -74,6 +77,7 @@ def make_stage(fleet: Fleet, request: BenchRequest, plan: Plan, store: Store, pr
 
     progress.step("starting database, agents and load workers")
     parties = _start_parties(fleet, request, plan, provisioned, placement, setups)
+    keep_with(store, licences_of_plan(plan, fleet.server, provisioned[fleet.server.host.name]))
     if links is not None:
         store.write_file(LINKS_FILE, msgspec.json.encode(links))
     store.write_environment(_environment(fleet, provisioned, clocks, setups, parties.database))
@@ -114,6 +118,7 @@ def _start_parties(
         agents = pool.submit(AgentParty.start, fleet, provisioned, placement)
         load = pool.submit(LoadParty.start, fleet.controller, setups, master_cores=placement.controller)
         wait_for_all(database=database, agents=agents, load=load)
+    behind = [run.cell for run in plan.runs if run.cell.balancer]
     server = ServerParty.start(
         fleet.server,
         plan.servers,
@@ -121,8 +126,19 @@ def _start_parties(
         port=request.port,
         cores=placement.server,
         database_url=database.result().url,
+        certificate=_certificate(fleet, plan),
+        connections=plan.profile.connections,
+        most_processes=max((cell.workers for cell in behind), default=0),
     )
     return Parties(server, database.result(), agents.result(), load.result())
+
+
+def _certificate(fleet: Fleet, plan: Plan) -> Certificate | None:
+    """One for the whole benchmark, where anything is reached with TLS."""
+    host = fleet.server.host
+    if not any(run.cell.tls for run in plan.runs):
+        return None
+    return make_certificate([name for name in (host.address, host.bind) if name])
 
 
 def _check_servers(
@@ -134,9 +150,10 @@ def _check_servers(
     """
     known = [request for one in traffic.values() if (request := one.first_request()) is not None]
     for name in server.deployments:
-        for workers in sorted({run.cell.workers for run in plan.runs if run.cell.server == name}):
-            progress.step(f"checking the settings and answers of {name}")
-            check_answers({name: server.take_answers(name, workers, known)}, known)
+        cells = [run.cell for run in plan.runs if run.cell.server == name]
+        for workers, served in sorted({(cell.workers, cell.served) for cell in cells}):
+            progress.step(f"checking the settings and answers of {name} {served.words}".rstrip())
+            check_answers({name: server.take_answers(name, workers, known, served)}, known)
 
 
 def _environment(

@@ -22,12 +22,17 @@ PARSERS = {
     "h11._connection.Connection": "h11",
     "twisted.web.http.HTTPChannel": "twisted",
     "granian._granian.ASGIHTTPProtocol": "hyper",
+    "gunicorn.asgi.parser.PythonProtocol": "python",
+    "gunicorn_h1c.H1CProtocol": "fast",
+    "zttp.H1Connection": "zttp",
 }
 # By class: the attribute with the seconds after which it closes an idle connection. While a request is
 # answered, Twisted keeps them apart.
 KEEP_ALIVE_SECONDS = {
     "uvicorn.protocols.http.httptools_impl.HttpToolsProtocol": "timeout_keep_alive",
     "uvicorn.protocols.http.h11_impl.H11Protocol": "timeout_keep_alive",
+    "uvicorn.protocols.http.zttp_impl.ZttpProtocol": "timeout_keep_alive",
+    "gunicorn.asgi.protocol.ASGIProtocol": "_keepalive",
     "hypercorn.config.Config": "keep_alive_timeout",
     "twisted.web.http.HTTPChannel": "_savedTimeOut",
 }

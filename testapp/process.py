@@ -117,9 +117,10 @@ def _access_log() -> bool | None:
 
 def _tcp_nodelay(client: object) -> bool | None:
     """Of this process's socket that is connected to ``client``; None where there is none to be found."""
-    if not isinstance(client, (tuple, list)):
+    port = _port_of(client)
+    if not isinstance(client, (tuple, list)) or port is None:
         return None
-    peer = client[0], int(client[1])  # granian says the port as text
+    peer = client[0], port
     for connection in _own_sockets():
         with contextlib.closing(connection):
             try:
@@ -130,20 +131,31 @@ def _tcp_nodelay(client: object) -> bool | None:
     return None
 
 
+def _port_of(address: object) -> int | None:
+    """Of a scope's client or server; None over a Unix socket, of which servers say several things.
+
+    uvicorn has (path, None) there, and gunicorn the path's first two letters. granian says ports as text.
+    """
+    if isinstance(address, (tuple, list)) and len(address) == 2 and str(address[1]).isdecimal():
+        return int(address[1])
+    return None
+
+
 def _backlog(server: object) -> int | None:
     """How many connections may wait at this process's socket that listens at ``server``'s port.
 
     As the kernel has it; None where the system doesn't tell, or another process holds the socket. Where
     several listen, the least.
     """
-    if sys.platform != "linux" or not isinstance(server, (tuple, list)):
+    port = _port_of(server)
+    if sys.platform != "linux" or port is None:
         return None
     found = []
     for listening in _own_sockets():
         with contextlib.closing(listening), contextlib.suppress(OSError):  # it is no socket of TCP
             if not listening.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
                 continue
-            if listening.getsockname()[1] == int(server[1]):
+            if listening.getsockname()[1] == port:
                 info = listening.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, TCP_INFO_BYTES)
                 found.append(struct.unpack_from("=I", info, TCP_INFO_SACKED)[0])
     return min(found, default=None)

@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import signal
+from pathlib import Path
 
+import msgspec
+import pytest
 from hypothesis import settings
+
+from session.commands.develop import COUNTS_VARIABLE, TestCounts
+
+ALONE = ("tests/lab/", "tests/pipeline/")
+"""Folders of what measures, or is measured: nothing runs beside it."""
 
 
 def pytest_configure() -> None:
@@ -21,3 +30,23 @@ def restore_signals() -> None:
     for number in (signal.SIGHUP, signal.SIGQUIT):
         if signal.getsignal(number) is signal.SIG_IGN:
             signal.signal(number, signal.SIG_DFL)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if item.nodeid.startswith(ALONE):
+            item.add_marker("alone")
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """For ./invoke test, which runs pytest more than once and adds up."""
+    path = os.environ.get(COUNTS_VARIABLE)
+    if path is None:
+        return
+    stats = {name: len(reports) for name, reports in terminalreporter.stats.items()}
+    counts = TestCounts(
+        passed=stats.get("passed", 0),
+        failed=stats.get("failed", 0) + stats.get("error", 0),
+        skipped=stats.get("skipped", 0),
+    )
+    Path(path).write_bytes(msgspec.json.encode(counts))

@@ -4,18 +4,26 @@ from __future__ import annotations
 
 import string
 from collections.abc import Collection, Iterable, Mapping
+from itertools import product
 from pathlib import Path
 
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.utils import canonicalize_name
 
-from bench.catalogue.command import ACCESS_LOG_WORD, ADDRESS_PLACEHOLDERS, SETTING_PLACEHOLDERS
+from bench.catalogue.command import (
+    ACCESS_LOG_WORD,
+    ADDRESS_PLACEHOLDERS,
+    SETTING_PLACEHOLDERS,
+    TRANSPORT_PLACEHOLDERS,
+)
+from bench.catalogue.serving import LISTEN_WORD, PROTOCOL_WORD, for_serving, servings
 from bench.catalogue.versions import FLAGS_WORD, in_range
 from bench.clients import CLIENTS
 from bench.errors import CatalogueError, UsageError
 from bench.plan.rate import parse_rates
-from bench.spec import Profile, ServerSpec, Settings
+from bench.plan.serving import check_protocol
+from bench.spec import Profile, ServerSpec, Serving, Settings
 
 # No setting is for these: each server is expected to have them on (HTTP/1.1 as the protocol), and one that
 # hasn't says so in unhonoured_settings.
@@ -31,10 +39,10 @@ def check_server(spec: ServerSpec, endpoints: Collection[str], path: Path) -> No
         raise CatalogueError(f"{path}: {spec.name} has an empty command", remedy="Say how it is started")
     _check_environment(spec, path)
     _check_ranges(spec, path)
-    for one in spec.version_ranges:
-        _check_filled(in_range(spec, one), path)
-    if not spec.version_ranges:
-        _check_filled(spec, path)
+    _check_serving(spec, path)
+    resolved = [in_range(spec, one) for one in spec.version_ranges] or [spec]
+    for one, serving in product(resolved, servings(spec)):
+        _check_filled(for_serving(one, serving), serving, path)
     _check_keys(spec, "unsupported_endpoints", spec.unsupported_endpoints, set(endpoints), path)
 
 
@@ -44,8 +52,18 @@ def _check_environment(spec: ServerSpec, path: Path) -> None:
             f"{path}: {spec.name} must have an environment_group or requirements, not both",
             remedy='Name a group of pyproject.toml, or write requirements = ["PACKAGE>=VERSION"]',
         )
-    names = []
-    for text in spec.requirements:
+    names = _named_packages(spec, spec.requirements, path)
+    if names and spec.package not in names:
+        raise CatalogueError(
+            f"{path}: {spec.name}: the package {spec.package!r} is not among its requirements",
+            remedy=f"Add it there; requirements name {', '.join(names)}",
+        )
+
+
+def _named_packages(spec: ServerSpec, requirements: Iterable[str], path: Path) -> list[str]:
+    """The packages that the requirements ask for, normalised. Raises CatalogueError."""
+    names: list[str] = []
+    for text in requirements:
         try:
             requirement = Requirement(text)
         except InvalidRequirement as error:
@@ -59,11 +77,38 @@ def _check_environment(spec: ServerSpec, path: Path) -> None:
                 remedy='Write it as "PACKAGE>=VERSION", and set an index that has it with `pip config`',
             )
         names.append(canonicalize_name(requirement.name))
-    if names and spec.package not in names:
+    return names
+
+
+def _check_serving(spec: ServerSpec, path: Path) -> None:
+    """Tables of what it serves have their places in the command, and environments of its own kind."""
+    if (LISTEN_WORD in spec.command) != bool(spec.listen):
         raise CatalogueError(
-            f"{path}: {spec.name}: the package {spec.package!r} is not among its requirements",
-            remedy=f"Add it there; requirements name {', '.join(names)}",
+            f"{path}: {spec.name}: listen must have a place in the command",
+            remedy=f"Write both listen and the whole word {LISTEN_WORD}, or neither",
         )
+    if PROTOCOL_WORD not in spec.command and any(one.flags for one in spec.protocols.values()):
+        raise CatalogueError(
+            f"{path}: {spec.name}: flags of protocols must have a place in the command",
+            remedy=f"Write the whole word {PROTOCOL_WORD} there",
+        )
+    if spec.listen and "tcp" not in spec.listen:
+        raise CatalogueError(
+            f"{path}: {spec.name}: listen has no tcp, on which every server is measured",
+            remedy="Say there how it listens on plain TCP",
+        )
+    for name, setup in spec.protocols.items():
+        if setup.environment_group and spec.requirements:
+            raise CatalogueError(
+                f"{path}: {spec.name}: protocols: {name} has an environment_group, not requirements",
+                remedy="The server has requirements: write there those that it takes besides",
+            )
+        if setup.requirements and spec.environment_group:
+            raise CatalogueError(
+                f"{path}: {spec.name}: protocols: {name} has requirements, not an environment_group",
+                remedy="The server has an environment_group: name another one there",
+            )
+        _named_packages(spec, setup.requirements, path)
 
 
 def _check_ranges(spec: ServerSpec, path: Path) -> None:
@@ -96,9 +141,9 @@ def check_family(spec: ServerSpec, servers: Mapping[str, ServerSpec], path: Path
             )
 
 
-def _check_filled(spec: ServerSpec, path: Path) -> None:
-    """``spec`` is the entry as it holds for one range of versions."""
-    used = _placeholders(spec, path)
+def _check_filled(spec: ServerSpec, serving: Serving, path: Path) -> None:
+    """``spec`` is the entry as it holds for one range of versions, serving so."""
+    used = _placeholders(spec, serving, path)
     _check_settings(spec, used, path)
     if ("config_file" in used) != bool(spec.config_file):
         raise CatalogueError(
@@ -130,8 +175,8 @@ def _check_keys(spec: ServerSpec, field: str, keys: Iterable[str], known: set[st
             )
 
 
-def _placeholders(spec: ServerSpec, path: Path) -> set[str]:
-    known = {*ADDRESS_PLACEHOLDERS, *SETTING_PLACEHOLDERS}
+def _placeholders(spec: ServerSpec, serving: Serving, path: Path) -> set[str]:
+    known = {*ADDRESS_PLACEHOLDERS, *SETTING_PLACEHOLDERS, *TRANSPORT_PLACEHOLDERS[serving.transport]}
     used: set[str] = set()
     for text in (*spec.command, *spec.access_log_on, *spec.access_log_off):
         if text == ACCESS_LOG_WORD:
@@ -167,7 +212,10 @@ def check_profile(profile: Profile, path: Path) -> None:
         "load_workers_in_all": 1 if profile.load_workers_in_all is None else profile.load_workers_in_all,
         "clients": len(profile.clients),
         "load_on": len(profile.load_on),
+        "tls": len(profile.tls),
+        "protocols": len(profile.protocols),
         "server_workers": min(profile.server_workers, default=0),
+        "balancers": len(profile.balancers),
     }
     rests = {
         "idle_rest_seconds": profile.idle_rest_seconds,
@@ -187,5 +235,7 @@ def check_profile(profile: Profile, path: Path) -> None:
         )
     try:
         parse_rates(profile.rates)
+        for name in profile.protocols:
+            check_protocol(name)
     except UsageError as error:
         raise CatalogueError(f"{path}: {profile.name}: {error.message}", remedy=error.remedy) from error

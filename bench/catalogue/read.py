@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from bench.catalogue.checks import check_family, check_profile, check_server
+from bench.catalogue.serving import LISTEN_WORD, PROTOCOL_WORD
 from bench.errors import CatalogueError, UsageError
 from bench.nearest import guess, nearest
 from bench.spec import Profile, ServerSpec
@@ -124,12 +125,30 @@ def _completed(
             remedy=f"Before it there are {', '.join(servers)}",
         )
     own = {field: value for field, value in table.items() if field != "like"}
-    taken: dict[str, Any] = {**msgspec.to_builtins(model), "title": ""}
+    taken: dict[str, Any] = {**msgspec.to_builtins(model), "title": "", "set_up": ""}
+    taken |= _serving_taken(model, own)
     if own.keys() & {"environment_group", "requirements"}:
         taken |= {"environment_group": "", "requirements": ()}
     if isinstance(own.get("settings"), dict):
         own["settings"] = taken["settings"] | own["settings"]
     return {field: value for field, value in (taken | own).items() if field != "name"}
+
+
+def _serving_taken(model: ServerSpec, own: Mapping[str, Any]) -> dict[str, Any]:
+    """What is taken over of how the model serves: nothing that another command or environment may lack."""
+    taken: dict[str, Any] = {}
+    if "command" in own and LISTEN_WORD not in own["command"]:
+        taken["listen"] = {}
+    if "command" in own and PROTOCOL_WORD not in own["command"]:
+        taken["protocols"] = {}
+        return taken
+    is_elsewhere = bool(own.keys() & {"environment_group", "requirements"})
+    taken["protocols"] = {
+        name: msgspec.to_builtins(setup)
+        for name, setup in model.protocols.items()
+        if (name == "http/1.1" or not is_elsewhere) and not (setup.config_file and "config_file" in own)
+    }
+    return taken
 
 
 def _entry(name: str, table: dict[str, Any], kind: type[Entry], path: Path) -> Entry:

@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 
+from bench.catalogue.serving import ALL_TRANSPORTS, ALL_WIRES
 from bench.spec import Profile, ServerSpec
 
 
@@ -24,6 +25,13 @@ def catalogue_schema() -> dict[str, Any]:
         "type": "string",
         "description": "an entry before this one, from which all is taken that is not said here",
     }
+    # msgspec leaves the names out.
+    for kind, field, names in (
+        ("ServerSpec", "listen", ALL_TRANSPORTS),
+        ("ServerSpec", "protocols", ALL_WIRES),
+        ("ProtocolSetup", "unsupported_over", ALL_TRANSPORTS),
+    ):
+        definitions[kind]["properties"][field]["propertyNames"] = {"enum": list(names)}
     required = server.pop("required")
     server["anyOf"] = [
         *({"required": [*required, made_of]} for made_of in ("environment_group", "requirements")),

@@ -16,6 +16,7 @@ from bench.environment.hosts import HostFacts
 from bench.environment.links import Link, Links
 from bench.environment.ports import PortProblem
 from bench.judge.thresholds import CLOCK_LIMITS_SECONDS, CLOCK_STOPS_SECONDS
+from bench.programs import HostProgram
 from bench.spec import Endpoint
 from bench.wire.condition import Condition
 from bench.wire.links import Transfer
@@ -42,6 +43,9 @@ class Demand(msgspec.Struct, frozen=True):
     backlog: int  # how many connections the server lets wait
     response_bytes: dict[str, int]  # an answer's length by endpoint, its headers included
     rates: tuple[float, ...] = ()  # the stated ones, in requests per second
+    programs: tuple[HostProgram, ...] = ()  # that the load is made with, and that are no Python packages
+    load_on_server: bool = False  # some of the load is made on the server's own host
+    server_programs: tuple[HostProgram, ...] = ()  # the same of what stands before the server, on its host
 
 
 class Finding(msgspec.Struct, frozen=True):
@@ -54,8 +58,14 @@ class Finding(msgspec.Struct, frozen=True):
     remedy: str = ""
 
 
+FRAME_HEADER_BYTES = 4
+"""Of a message that a server sends, of 126 to 65,535 bytes (RFC 6455, 5.2)."""
+
+
 def response_bytes(endpoint: Endpoint, body_bytes: int) -> int:
-    """An answer's length with the headers that every server sends."""
+    """An answer's length with the headers that every server sends, of a message with its frame's."""
+    if endpoint.protocol == "websocket":
+        return FRAME_HEADER_BYTES + body_bytes
     head = (
         f"HTTP/1.1 200 OK\r\ndate: {DATE}\r\nserver: uvicorn\r\ncontent-length: {body_bytes}\r\n"
         f"content-type: {endpoint.content_type}\r\n\r\n"
@@ -243,6 +253,22 @@ def _ports(host: str, condition: Condition, connections: int) -> Iterator[Findin
         "ports",
         f"{count:,} ports for outgoing connections, and it is to open {connections:,}",
         "Widen net.ipv4.ip_local_port_range (macOS: net.inet.ip.portrange.first), or add load hosts",
+    )
+
+
+def program_finding(facts: HostFacts, program: HostProgram, found: str | None, cannot_send: str) -> Finding:
+    """``found`` is the program as the host has it. ``cannot_send``: why it can't be sent; "": it can."""
+    if found is not None:
+        return Finding("ok", facts.host, program.name, found)
+    if not cannot_send:
+        text = f"it isn't there; Debian's {program.package} is sent when a benchmark begins"
+        return Finding("ok", facts.host, program.name, text)
+    return Finding(
+        "stops",
+        facts.host,
+        program.name,
+        f"it isn't there, and can't be sent: {cannot_send}",
+        program.install_on(facts.host, facts.system),
     )
 
 

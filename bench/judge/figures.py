@@ -118,6 +118,8 @@ class RunFigures(msgspec.Struct, frozen=True):
     database: CpuUse | None = None
     database_on_server_cores: bool = False
     database_is_foreign: bool = False  # it is not ours, so no agent samples it
+    balancer: CpuUse | None = None  # the load balancer before the server; None: there is none
+    balancer_on_server_cores: bool = False
     # How many cores the server shares with the parties on its cores; None: as many as it may use.
     shared_cores: float | None = None
     median_latency_seconds: float | None = None
@@ -197,12 +199,12 @@ class RunFigures(msgspec.Struct, frozen=True):
 
     @property
     def shared_fill(self) -> float:
-        """How full server and database made the cores that they share; 0.0 where they share none."""
-        if self.server is None or self.database is None or not self.database_on_server_cores:
+        """How full the server and those on its cores made these: database and balancer; 0.0 without any."""
+        if self.server is None or not self._beside_server:
             return 0.0
         interrupts = 0.0 if self.host is None else self.host.interrupts or 0.0
-        together = self.server.core_share + self.database.core_share + interrupts + self.server_lost
-        return together / self.cores_shared
+        beside = sum(one.core_share for one in self._beside_server)
+        return (self.server.core_share + beside + interrupts + self.server_lost) / self.cores_shared
 
     @property
     def has_unclear_threads(self) -> bool:
@@ -215,7 +217,7 @@ class RunFigures(msgspec.Struct, frozen=True):
         return server.busiest_thread < ONE_THREAD_AT_LEAST * server.part
 
     def is_server_saturated(self, thresholds: Thresholds) -> bool:
-        """By itself, or with the database on the same cores if the server's part isn't a small one."""
+        """By itself, or with database and balancer on the same cores if its own part isn't a small one."""
         return self.is_server_full(thresholds) or self._is_shared_core_full(thresholds)
 
     def is_server_full(self, thresholds: Thresholds) -> bool:
@@ -233,11 +235,18 @@ class RunFigures(msgspec.Struct, frozen=True):
         return thresholds.server_saturated if self.open_loop is None else thresholds.server_full
 
     def _is_shared_core_full(self, thresholds: Thresholds) -> bool:
-        server, database = self.server, self.database
-        if server is None or database is None or self.shared_fill < self.saturated_line(thresholds):
+        server = self.server
+        if server is None or self.shared_fill < self.saturated_line(thresholds):
             return False
-        together = server.core_share + database.core_share
+        together = server.core_share + sum(one.core_share for one in self._beside_server)
         return server.core_share >= thresholds.server_part_of_shared_cores * together
+
+    @property
+    def _beside_server(self) -> tuple[CpuUse, ...]:
+        """Those of the server's side that work on its cores."""
+        database = self.database if self.database_on_server_cores else None
+        balancer = self.balancer if self.balancer_on_server_cores else None
+        return tuple(one for one in (database, balancer) if one is not None)
 
     @property
     def _throttled_share(self) -> float:

@@ -97,7 +97,7 @@ def cause_of_another_try(reasons: Sequence[Reason]) -> Reason | None:
 def _limit_name(figures: RunFigures, thresholds: Thresholds, reasons: Sequence[Rule]) -> LimitName:
     """The server if it was saturated, else what the first reason names: they come by priority."""
     if figures.is_server_saturated(thresholds):
-        return "server_cpu" if figures.is_server_full(thresholds) else "server_and_database_cpu"
+        return "server_cpu" if figures.is_server_full(thresholds) else _shared_limit(figures)
     for reason in reasons:
         if reason.limit is not None:
             return reason.limit
@@ -111,6 +111,15 @@ def _limit_name(figures: RunFigures, thresholds: Thresholds, reasons: Sequence[R
     )
 
 
+def _shared_limit(figures: RunFigures) -> LimitName:
+    """Of cores that the server filled with others: it is named with the one that took more."""
+    balancer = figures.balancer if figures.balancer_on_server_cores else None
+    database = figures.database if figures.database_on_server_cores else None
+    if balancer is None or (database is not None and database.core_share > balancer.core_share):
+        return "server_and_database_cpu"
+    return "server_and_balancer_cpu"
+
+
 def _evidence(figures: RunFigures) -> Iterator[Evidence]:
     if figures.server is not None:
         yield _cores("server", figures.server)
@@ -119,6 +128,8 @@ def _evidence(figures: RunFigures) -> Iterator[Evidence]:
         yield _cores(f"busiest load worker ({busiest.worker})", CpuUse(busiest.core_share, 1.0))
     if figures.database is not None:
         yield _cores("database", figures.database)
+    if figures.balancer is not None:
+        yield _cores("load balancer", figures.balancer)
     link = figures.link
     if link is not None:
         speed = link.link_bytes_per_second

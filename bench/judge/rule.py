@@ -16,6 +16,8 @@ LimitName = Literal[
     "server_cpu",
     "cpu_quota",
     "server_and_database_cpu",
+    "server_and_balancer_cpu",
+    "load_balancer",
     "load_generator",
     "database",
     "network",
@@ -24,8 +26,8 @@ LimitName = Literal[
     "none_found",
 ]
 
-SERVERS_OWN: frozenset[str] = frozenset({"server_cpu", "server_and_database_cpu"})
-"""Limits that lie in the server's cores, with its database's work on them or without."""
+SERVERS_OWN: frozenset[str] = frozenset({"server_cpu", "server_and_database_cpu", "server_and_balancer_cpu"})
+"""Limits that lie in the server's cores, with its database's or balancer's work on them or without."""
 
 
 class Priority(IntEnum):
@@ -39,6 +41,7 @@ class Priority(IntEnum):
     QUOTA = 5
     GENERATOR = 10
     NETWORK = 20
+    BALANCER = 25
     DATABASE = 30
     ROUND_TRIP = 40
     SERVER = 50

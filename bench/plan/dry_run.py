@@ -13,20 +13,28 @@ from statistics import median
 
 import msgspec
 
+from bench.balancers import HAPROXY_WORDS, haproxy_config
 from bench.catalogue.command import command_of, config_text
 from bench.catalogue.observable import ONLY_LINUX, unobservable
 from bench.catalogue.own_lock import OwnLock
+from bench.catalogue.serving import group_for
 from bench.environment.hosts import Inventory
 from bench.errors import ResultError
 from bench.plan.make import OVERHEAD_GUESS_SECONDS
 from bench.plan.plan import Plan
+from bench.plan.serving import serving_of
 from bench.results.cell import Cell
 from bench.results.run import RunResult
 from bench.results.store import Store, result_names
+from bench.served import Served
+from bench.spec import Profile, ServerSpec
 
 BENCHMARKS_LOOKED_AT = 3
 WORKDIR = "WORKDIR"
 CONFIG_PATH = f"{WORKDIR}/server/config.toml"
+BALANCER_CONFIG_PATH = f"{WORKDIR}/balancer/haproxy.cfg"
+CERTIFICATE_PATH = f"{WORKDIR}/server/certificate.pem"
+KEY_PATH = f"{WORKDIR}/server/key.pem"
 
 
 class KnownCosts(msgspec.Struct, frozen=True):
@@ -127,21 +135,39 @@ def _server_lines(
     host = inventory.server.bind or inventory.server.address
     for spec in plan.servers:
         cells = [run.cell for run in plan.runs if run.cell.server == spec.name]
-        for workers in sorted({cell.workers for cell in cells}):
+        for workers, served in sorted({(cell.workers, cell.served) for cell in cells}):
+            serving = serving_of(served)
+            # Behind a balancer each worker is a process of its own; the first is shown.
+            each = 1 if served.balancer else workers
             command = command_of(
                 spec,
                 host=host,
                 port=port,
-                workers=workers,
+                workers=each,
                 config_path=CONFIG_PATH,
-                program_directory=f"{WORKDIR}/envs/{spec.group}-*/bin",
+                program_directory=f"{WORKDIR}/envs/{group_for(spec, serving)}-*/bin",
+                serving=serving,
+                certificate=CERTIFICATE_PATH,
+                key=KEY_PATH,
+                socket=socket_of(1),
             )
-            title = spec.title or spec.name
+            title = f"{spec.title or spec.name} {served.words}".rstrip()
             yield f"  {spec.name}: {title}, {_counted(workers, 'worker')}, on {inventory.server.name}:"
             yield f"    {shlex_text(command)}"
-            text = config_text(spec, host=host, port=port, workers=workers)
+            text = config_text(
+                spec,
+                host=host,
+                port=port,
+                workers=each,
+                serving=serving,
+                certificate=CERTIFICATE_PATH,
+                key=KEY_PATH,
+                socket=socket_of(1),
+            )
             if text:
                 yield f"    {CONFIG_PATH}: {'; '.join(text.splitlines())}"
+            if served.balancer:
+                yield from _balancer_lines(plan.profile, spec, served, workers, host, port)
         if spec.group in own_locks:
             lock = own_locks[spec.group]
             yield f"    requirements: {', '.join(spec.requirements)}"
@@ -151,6 +177,29 @@ def _server_lines(
         for setting, why in unobservable(spec, "").items():
             yield f"    not observable: {setting}: {why}"
     yield f"  All other settings are proven on the running server before any load ({ONLY_LINUX})."
+
+
+def _balancer_lines(
+    profile: Profile, spec: ServerSpec, served: Served, processes: int, host: str, port: int
+) -> Iterator[str]:
+    text = haproxy_config(
+        bind=host,
+        port=port,
+        sockets=[socket_of(number) for number in range(1, processes + 1)],
+        connections=profile.connections,
+        backlog=spec.settings.backlog,
+        keep_alive_seconds=spec.settings.keep_alive_seconds,
+    )
+    if processes > 1:
+        yield f"    and so {_counted(processes - 1, 'time')} more, each on a socket of its own"
+    yield f"    {shlex_text([served.balancer, *HAPROXY_WORDS, BALANCER_CONFIG_PATH])}"
+    lines = [" ".join(line.split()) for line in text.splitlines() if line]
+    yield f"    {BALANCER_CONFIG_PATH}: {'; '.join(lines)}"
+
+
+def socket_of(number: int) -> str:
+    """Of a server's process behind a balancer, from 1."""
+    return f"{WORKDIR}/server/sockets/{number}"
 
 
 def _load_lines(commands: Mapping[str, Sequence[str]]) -> Iterator[str]:

@@ -21,6 +21,8 @@ from bench.plan.locustfile import UserLocustfile, read_locustfile
 from bench.plan.plan import PLAN_VERSION, Plan, plan_runs
 from bench.plan.rate import parse_rates
 from bench.plan.request import VERSION_SETS, BenchRequest, command_again
+from bench.plan.scaling import parse_balancers, parse_workers
+from bench.plan.serving import as_served, with_serving
 from bench.spec import Arrivals, Endpoint, Profile, ServerSpec
 from bench.version import asgibench_version
 
@@ -43,10 +45,24 @@ def asked_servers(request: BenchRequest, known: KnownEndpoints) -> tuple[ServerS
 
     Raises UsageError or CatalogueError.
     """
+    return _with_app(request, _chosen(request, known))
+
+
+def asked_environments(request: BenchRequest, known: KnownEndpoints) -> tuple[ServerSpec, ...]:
+    """``asked_servers``, and each as it is set up for all that it is to serve. Raises as that."""
+    profile = with_serving(_profile(request), request)
+    endpoints = known.chosen(request.endpoints) if request.locustfile is None else ()
+    return _with_app(request, as_served(_chosen(request, known), profile, endpoints))
+
+
+def _chosen(request: BenchRequest, known: KnownEndpoints) -> tuple[ServerSpec, ...]:
     version_set = request.version_set or _profile(request).version_set
-    chosen = chosen_servers(load_catalogue(known.names, request.catalogue), request.servers, version_set)
+    return chosen_servers(load_catalogue(known.names, request.catalogue), request.servers, version_set)
+
+
+def _with_app(request: BenchRequest, chosen: Sequence[ServerSpec]) -> tuple[ServerSpec, ...]:
     if not any(spec.requirements for spec in chosen):
-        return chosen
+        return tuple(chosen)
     # Reading it takes a third of a second.
     lock = read_lock(request.root / LOCK_FILE)
     return tuple(with_app(spec, lock) for spec in chosen)
@@ -105,7 +121,8 @@ def check_request(
         raise UsageError(f"there is no port {request.port}", remedy="Choose one from 1 to 65535")
     if request.locustfile is not None and request.rates:
         raise UsageError("a user's locustfile sets its own pace", remedy="Leave --rate out")
-    profile = _with_rates(_profile(request), request)
+    profile = with_serving(_with_rates(_profile(request), request), request)
+    profile = _with_workers(profile, request)
     specs = asked_servers(request, known)
     locustfile = None if request.locustfile is None else read_locustfile(request.locustfile, known.names)
     if locustfile is not None and profile.clients != (USUAL_CLIENT,):
@@ -165,6 +182,15 @@ def _with_rates(profile: Profile, request: BenchRequest) -> Profile:
             remedy="Add --rate, such as --rate 70%, or leave --arrivals out",
         )
     return msgspec.structs.replace(profile, rates=rates, arrivals=arrivals)
+
+
+def _with_workers(profile: Profile, request: BenchRequest) -> Profile:
+    """With the workers and balancers that are asked for. Raises UsageError."""
+    return msgspec.structs.replace(
+        profile,
+        server_workers=parse_workers(request.workers) or profile.server_workers,
+        balancers=parse_balancers(request.balancers) or profile.balancers,
+    )
 
 
 def _endpoints(

@@ -18,6 +18,8 @@ from bench.clients import client_of
 from bench.environment.hosts import Host, HostFacts
 from bench.plan.locustfile import UserLocustfile
 from bench.plan.rate import parse_rates
+from bench.plan.scaling import why_not_behind, why_not_workers
+from bench.plan.serving import servings_of, why_not_reached
 from bench.results.cell import Cell, SkippedCell
 from bench.spec import Endpoint, Profile, ServerSpec
 
@@ -120,7 +122,9 @@ def _cells(
     skipped: list[SkippedCell] = []
     for server in servers:
         for endpoint in endpoints:
-            for workers, load_on, client in product(profile.server_workers, profile.load_on, profile.clients):
+            for workers, served, load_on, client in product(
+                profile.server_workers, servings_of(profile, endpoint), profile.load_on, profile.clients
+            ):
                 cell = Cell(
                     server.name,
                     endpoint.name,
@@ -129,12 +133,14 @@ def _cells(
                     environment,
                     client=client,
                     load_on=load_on,
+                    tls=served.tls,
+                    protocol=served.protocol,
+                    balancer=served.balancer,
                 )
                 reason = server.unsupported_endpoints.get(endpoint.name)
-                if endpoint.protocol not in client_of(client).protocols:
-                    reason = f"{client_of(client).title} does not speak {endpoint.protocol}"
-                if server.max_workers is not None and workers > server.max_workers:
-                    reason = f"{server.name} runs {server.max_workers} worker process(es) at most"
+                reason = why_not_reached(server, served.without_balancer, client_of(client)) or reason
+                reason = why_not_workers(served, server, workers) or reason
+                reason = why_not_behind(served, server) or reason
                 if reason is None:
                     cells.append(cell)
                 else:
@@ -143,7 +149,7 @@ def _cells(
     stated = [
         msgspec.structs.replace(cell, rate_per_second=rate.per_second, rate_share=rate.share)
         for cell in cells
-        if not cell.is_of_method
+        if cell.is_usual_load
         for rate in rates
     ]
     return cells + stated, skipped

@@ -10,6 +10,7 @@ from typing import Annotated
 import msgspec
 
 from bench.option import Option, Parameter, parameters, text_of
+from bench.served import HTTP_PROTOCOLS
 from bench.spec import VersionSet
 
 VERSION_SETS: dict[str, tuple[VersionSet, ...]] = {
@@ -18,6 +19,7 @@ VERSION_SETS: dict[str, tuple[VersionSet, ...]] = {
     "both": ("current", "paper"),
 }
 ARRIVALS = ("constant", "poisson")
+TLS_CHOICES: dict[str, tuple[bool, ...]] = {"off": (False,), "on": (True,), "both": (False, True)}
 
 Hosts = Annotated[
     str,
@@ -74,10 +76,10 @@ Debug = Annotated[bool, Option("a traceback with each error")]
 class BenchRequest(msgspec.Struct, frozen=True):
     """What the user asked for.
 
-    Empty ``servers``: the catalogue's defaults. Empty ``endpoints``: the usual ones. Empty ``rates`` or
-    ``arrivals``: the profile's. Empty ``version_set``: the entries that ``servers`` name; else (current,
-    paper, both) each of ``servers`` in that set. ``given`` names the fields that have a word in the command,
-    so that a default that was asked for differs from one that was not.
+    Empty ``servers``: the catalogue's defaults. Empty ``endpoints``: the usual ones. Empty ``rates``,
+    ``arrivals``, ``tls`` or ``protocols``: the profile's. Empty ``version_set``: the entries that ``servers``
+    name; else (current, paper, both) each of ``servers`` in that set. ``given`` names the fields that have a
+    word in the command, so that a default that was asked for differs from one that was not.
     """
 
     root: Path
@@ -125,6 +127,41 @@ class BenchRequest(msgspec.Struct, frozen=True):
         str,
         Option("of the requests at a rate", example="poisson", values=ARRIVALS, default="the profile's"),
     ] = ""
+    tls: Annotated[
+        str,
+        Option(
+            "with TLS, without it, or both side by side",
+            default="the profile's",
+            example="both",
+            values=tuple(TLS_CHOICES),
+        ),
+    ] = ""
+    protocols: Annotated[
+        tuple[str, ...],
+        Option(
+            f"what is spoken to endpoints of HTTP, of {', '.join(HTTP_PROTOCOLS)}",
+            example="http/1.1,h2",
+            default="the profile's",
+        ),
+    ] = ()
+    workers: Annotated[
+        tuple[str, ...],
+        Option(
+            "worker processes of each server, each number a measurement of its own",
+            example="1,2",
+            default="the profile's",
+            shown="N,M",
+        ),
+    ] = ()
+    balancers: Annotated[
+        tuple[str, ...],
+        Option(
+            "what stands before the servers: behind haproxy each worker is a process on a Unix socket",
+            name="balancer",
+            example="none,haproxy",
+            default="the profile's",
+        ),
+    ] = ()
     catalogue: Catalogue = None
     results: Results = None
     locustfile: Annotated[
@@ -143,7 +180,10 @@ class BenchRequest(msgspec.Struct, frozen=True):
 
 NOT_REPEATED = ("hosts", "profile", "seed", "name", "resume")
 """Fields without a word of their own in the command: three are always named, and --name would be taken."""
-SETTLED = ("servers", "version_set", "endpoints", "profile", "seed", "rates", "arrivals", "catalogue")
+SETTLED = (
+    *("servers", "version_set", "endpoints", "profile", "seed", "rates", "arrivals"),
+    *("tls", "protocols", "workers", "balancers", "catalogue"),
+)
 """Fields that a plan settles: with --resume they can only be what they were."""
 
 

@@ -81,6 +81,11 @@ def add_proofs(results: Path, proofs: Proofs[Finding], finding: type[Finding]) -
     return _written(folder, name, proofs)
 
 
+def keep_with(store: Store, proofs: Proofs[Finding]) -> None:
+    """Put what a benchmark has proven by itself into its own folder. Raises ResultError, DiskFull."""
+    _written(store.directory / PROOFS_FOLDER, f"{proofs.kind}.json", proofs)
+
+
 def take_proofs(results: Path, store: Store, plan: Plan, environment: Environment) -> tuple[str, ...]:
     """Copy what is proven of the benchmark's servers into its folder; the kinds that were copied.
 

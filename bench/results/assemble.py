@@ -13,6 +13,7 @@ from bench.environment.links import link_use
 from bench.judge.figures import CpuUse, HostUse, LinkUse, LoadUse, PidChange, RunFigures
 from bench.judge.judge import Judgement, judge
 from bench.results.answers import AnswersSeen, answers_of
+from bench.results.balancer import BalancerUse
 from bench.results.clocks import RunClocks, run_clocks
 from bench.results.evidence import DatabaseEvidence, LoadEvidence, RunEvidence, Timeline
 from bench.results.figures import (
@@ -42,6 +43,7 @@ from bench.samples.view import HostSamples
 
 SERVER = "server"
 DATABASE = "database"
+BALANCER = "balancer"
 # A run's memory chart needs no more points than this a second.
 CHART_POINTS_PER_SECOND = 4
 
@@ -57,6 +59,7 @@ class Derived(msgspec.Struct, frozen=True):
     proof: tuple[SettingProof, ...]
     quotas: tuple[QuotaUse, ...]
     speed: MachineSpeed | None  # None: no yardstick was read
+    balancer: BalancerUse | None  # None: there was none
     clocks: RunClocks
 
 
@@ -79,6 +82,7 @@ def run_result(evidence: RunEvidence) -> RunResult:
         proof=run_proof(evidence),
         quotas=tuple(use for host, samples in hosts.items() for use in samples.quotas(host)),
         speed=_speed(evidence, hosts),
+        balancer=_balancer(evidence, hosts[evidence.server.host]),
         clocks=run_clocks(evidence.clocks, {host: one.samples for host, one in hosts.items()}),
     )
     judgement = judge(_figures(evidence, hosts, derived))
@@ -143,6 +147,8 @@ def _result(evidence: RunEvidence, hosts: Hosts, derived: Derived, judgement: Ju
         network=_network(hosts),
         open_loop=load.open_loop,
         answers=derived.answers,
+        worker_requests=server.worker_requests,
+        balancer=derived.balancer,
     )
 
 
@@ -165,6 +171,8 @@ def _figures(evidence: RunEvidence, hosts: Hosts, derived: Derived) -> RunFigure
         load_hosts=load_hosts,
         database=_use(derived.database_cpu) if planned.endpoint.may_use_database else None,
         database_is_foreign=not evidence.database.host,
+        balancer=None if derived.balancer is None else _use(derived.balancer.cpu),
+        balancer_on_server_cores=derived.balancer is not None and not derived.balancer.is_apart,
         database_on_server_cores=evidence.database.host == server.host,
         shared_cores=len(evidence.cores.server),
         median_latency_seconds=latency.p50 if latency else None,
@@ -261,11 +269,9 @@ def _load_use(
     )
 
 
-def _is_by_engine(evidence: RunEvidence) -> bool:
-    """The load is made by our engine, not by Locust's clients."""
-    return (
-        client_of(evidence.planned.run.cell.client).has_engine and not evidence.planned.endpoint.is_users_own
-    )
+def _is_by_light_client(evidence: RunEvidence) -> bool:
+    """The load is made by our engine or by h2load, not by Locust's clients."""
+    return client_of(evidence.planned.run.cell.client).is_light and not evidence.planned.endpoint.is_users_own
 
 
 def _is_wait_its_own(worker: LoadWorker, evidence: RunEvidence) -> bool:
@@ -275,7 +281,7 @@ def _is_wait_its_own(worker: LoadWorker, evidence: RunEvidence) -> bool:
     """
     if evidence.planned.run.cell.load_on == "server":
         return False
-    return not _is_by_engine(evidence) or worker.name not in evidence.cores.load_workers_on_server
+    return not _is_by_light_client(evidence) or worker.name not in evidence.cores.load_workers_on_server
 
 
 def _stolen_share(worker: LoadWorker, evidence: RunEvidence, hosts: Hosts) -> float:
@@ -284,7 +290,7 @@ def _stolen_share(worker: LoadWorker, evidence: RunEvidence, hosts: Hosts) -> fl
     Counted for Locust's own clients, which are so slow that they are nearly always ready.
     """
     cores = evidence.cores.load.get(worker.host)
-    if not cores or _is_by_engine(evidence):
+    if not cores or _is_by_light_client(evidence):
         return 0.0
     used = hosts[worker.host].host_cpu(cores)
     return 0.0 if used is None or used.stolen is None else used.stolen / len(cores)
@@ -299,6 +305,9 @@ def _host_use(evidence: RunEvidence, here: HostSamples, derived: Derived) -> Hos
     ours = server.core_share
     if database is not None and evidence.database.host == evidence.server.host:
         ours += database.core_share
+    balancer = derived.balancer
+    if balancer is not None and balancer.cpu is not None and not balancer.is_apart:
+        ours += balancer.cpu.core_share
     if cores.agent_on_server:
         ours += here.agent_share() or 0.0
     ours += sum(
@@ -356,6 +365,24 @@ def _tree_cpu(host: HostSamples, target: str, cores: int) -> TreeCpu | None:
     )
 
 
+def _balancer(evidence: RunEvidence, here: HostSamples) -> BalancerUse | None:
+    found = evidence.server.balancer
+    if found is None:
+        return None
+    memory = _memory(here, evidence.timeline, BALANCER)
+    return BalancerUse(
+        name=found.name,
+        version=found.version,
+        configuration=found.configuration,
+        is_apart=found.is_apart,
+        # It has one thread.
+        cpu=_tree_cpu(here, BALANCER, 1),
+        rss_bytes=memory.rss,
+        pss_bytes=_present(memory.pss),
+        is_pushed=found.is_pushed,
+    )
+
+
 def _database_cpu(evidence: RunEvidence, hosts: Hosts) -> TreeCpu | None:
     host = hosts.get(evidence.database.host)
     if host is None or not host.has(DATABASE):
@@ -399,9 +426,9 @@ def _network(hosts: Hosts) -> dict[str, NetworkUse]:
 # ---------------------------------------------------------------- memory and time
 
 
-def _memory(here: HostSamples, timeline: Timeline) -> TreeBytes:
+def _memory(here: HostSamples, timeline: Timeline, target: str = SERVER) -> TreeBytes:
     return here.memory(
-        SERVER,
+        target,
         idle=(timeline.ready, timeline.load_began),
         after=(timeline.load_collected, timeline.rested),
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
+from bench.balancers import Balancer
 from bench.environment.links import Links
 from bench.plan.plan import PlannedRun
 from bench.results.clocks import ClockEvidence
@@ -36,6 +37,16 @@ class CoresGiven(msgspec.Struct, frozen=True):
     agent_on_server: bool  # the agent of the server's host may run on the server's cores
 
 
+class BalancerEvidence(msgspec.Struct, frozen=True):
+    """The load balancer before the server, as it was started."""
+
+    name: Balancer
+    version: str
+    configuration: str  # the text of its file
+    is_apart: bool  # it had a core that the server's processes don't run on
+    is_pushed: bool  # from the controller; else the host's own
+
+
 class ServerEvidence(msgspec.Struct, frozen=True):
     """What the server was, as found when it was ready, and its own count."""
 
@@ -48,6 +59,9 @@ class ServerEvidence(msgspec.Struct, frozen=True):
     seen: ServerSeen | None = None  # before its load; None: not looked at
     log_lines: int | None = None  # that its log grew by until it had stopped; None: not known
     answering: int | None = None  # how many of its processes have answered; None: not known
+    # That each of its processes counted in the whole run, those that answered none left out; (): not known.
+    worker_requests: tuple[int, ...] = ()
+    balancer: BalancerEvidence | None = None  # None: nothing stood between load and server
 
 
 class LoadEvidence(msgspec.Struct, frozen=True):

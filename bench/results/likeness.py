@@ -12,6 +12,7 @@ from typing import Any
 
 import msgspec
 
+from bench.catalogue.serving import for_serving
 from bench.errors import UnlikePlans
 from bench.plan.plan import Plan
 from bench.results.cell import Cell
@@ -27,7 +28,7 @@ _FREE_IN_PLAN = frozenset(
 _FREE_IN_PROFILE = frozenset(("name", "description", "blocks"))
 _FREE_IN_SERVER = frozenset(
     {
-        *("name", "title", "licence", "environment_group", "requirements", "access_logger"),
+        *("name", "title", "licence", "set_up", "environment_group", "requirements", "access_logger"),
         *("unhonoured_settings", "added_headers"),
         *("unsupported_endpoints", "max_workers"),  # they decide which cells there are: compared as such
     }
@@ -62,7 +63,7 @@ def plan_differences(a: Plan, b: Plan) -> tuple[Difference, ...]:
     """What keeps two plans from being compared, in the plan's order; empty where nothing does."""
     return (
         *_fields("profile: ", a.profile, b.profile, _FREE_IN_PROFILE),
-        *_named("server", {one.name: one for one in a.servers}, {one.name: one for one in b.servers}),
+        *_named("server", _as_started(a), _as_started(b)),
         *_named("endpoint", {one.name: one for one in a.endpoints}, {one.name: one for one in b.endpoints}),
         *_locustfiles(a, b),
         *_fields("", a, b, _FREE_IN_PLAN),
@@ -73,6 +74,11 @@ def plan_differences(a: Plan, b: Plan) -> tuple[Difference, ...]:
 def without_environment(cell: Cell) -> Cell:
     """The cell on any hosts: by this the cells of two benchmarks are matched."""
     return msgspec.structs.replace(cell, environment="")
+
+
+def _as_started(plan: Plan) -> dict[str, ServerSpec]:
+    """By name, for plain HTTP/1.1: what an entry could serve besides is in older plans not written down."""
+    return {one.name: for_serving(one) for one in plan.servers}
 
 
 def _named(

@@ -9,14 +9,16 @@ from collections.abc import Callable, Collection, Iterator
 
 import msgspec
 
+from bench.plan.serving import serving_of
 from bench.results.evidence import RunEvidence
 from bench.results.proof import AfterRun, ProofVerdict, SettingProof
-from bench.spec import ServerSpec
+from bench.spec import USUAL_SERVING, WIRE_TITLES, ServerSpec, Serving
 from bench.wire.observation import ConfigurationValue, ServerSeen
 
 # What a loop's class begins with, by the loop's name.
 LOOPS = {"asyncio": "asyncio.", "uvloop": "uvloop.", "trio": "trio", "rloop": "rloop.", "winloop": "winloop."}
-PARSERS = ("httptools", "h11", "twisted", "hyper")  # that testapp/behind.py tells from each other
+# That testapp/behind.py tells from each other. "fast" and "python" are gunicorn's names for its own two.
+PARSERS = ("httptools", "h11", "zttp", "fast", "python", "twisted", "hyper")
 # The app's own; every other header is the server's.
 APP_HEADERS = frozenset({"content-length", "content-type"})
 # Of the few requests asked while the log is watched: so many lines are no chance. The last may be late.
@@ -34,6 +36,7 @@ class Observed(msgspec.Struct, frozen=True):
     workers: int  # that were asked for
     seen: ServerSeen
     after: AfterRun | None  # None: the run is still to come
+    serving: Serving = USUAL_SERVING
 
     def told(self, name: str) -> tuple[ConfigurationValue, ...]:
         """What the server's processes say of ``name``, each value once."""
@@ -51,10 +54,14 @@ class _Sight(msgspec.Struct, frozen=True):
 
 
 def prove(
-    spec: ServerSpec, workers: int, seen: ServerSeen, after: AfterRun | None = None
+    spec: ServerSpec,
+    workers: int,
+    seen: ServerSeen,
+    after: AfterRun | None = None,
+    serving: Serving = USUAL_SERVING,
 ) -> tuple[SettingProof, ...]:
     """Every setting, in the order of a reader's table. ``after`` is known after a run."""
-    observed = Observed(spec, workers, seen, after)
+    observed = Observed(spec, workers, seen, after, serving)
     return tuple(
         SettingProof(name, sight.asked, sight.seen, sight.how, _verdict(spec, name, sight))
         for name, look in LOOKS.items()
@@ -70,7 +77,8 @@ def run_proof(evidence: RunEvidence) -> tuple[SettingProof, ...]:
     after = None
     if server.log_lines is not None and server.answering is not None:
         after = AfterRun(server.log_lines, load.engine_requests, server.answering)
-    return prove(evidence.planned.spec, evidence.planned.run.cell.workers, server.seen, after)
+    cell = evidence.planned.run.cell
+    return prove(evidence.planned.spec, cell.workers, server.seen, after, serving_of(cell.served))
 
 
 def _verdict(spec: ServerSpec, name: str, sight: _Sight) -> ProofVerdict:
@@ -172,6 +180,8 @@ def _access_log(observed: Observed) -> _Sight:
 def _backlog(observed: Observed) -> _Sight:
     asked = observed.spec.settings.backlog
     found = observed.told("backlog")
+    if observed.serving.transport == "unix":
+        found = (observed.seen.unix_backlog,)
     if None in found:
         return _Sight(f"{asked}", "", "this system doesn't tell a listening socket's backlog", None)
     how = "the kernel's figure of the listening socket"
@@ -184,6 +194,8 @@ def _backlog(observed: Observed) -> _Sight:
 
 def _tcp_nodelay(observed: Observed) -> _Sight:
     found = observed.told("tcp_nodelay")
+    if observed.serving.transport == "unix":
+        return _Sight("", "no TCP", "it listens on a Unix socket", None)
     if None in found:
         return _Sight("on", "", "the socket of a request was not found in its process", None)
     names = " and ".join(_switch(bool(one)) for one in found)
@@ -208,10 +220,16 @@ def _added_headers(seen: ServerSeen) -> Iterator[str]:
 
 
 def _protocol(observed: Observed) -> _Sight:
+    """Of the first requests, which are HTTP/1.1 whatever the load speaks later."""
     version = observed.seen.status_line.partition(" ")[0]
-    told = " and ".join(str(one) for one in observed.told("scheme"))
-    how = f"an answer over plain TCP; the app was told the scheme {told}"
-    return _Sight("HTTP/1.1", version, how, version == "HTTP/1.1" and observed.told("scheme") == ("http",))
+    schemes = observed.told("scheme")
+    scheme = "https" if observed.serving.transport == "tls" else "http"
+    places = {"tcp": "plain TCP", "tls": "TLS", "unix": "a Unix socket"}
+    place = places[observed.serving.transport]
+    how = f"an answer over {place}; the app was told the scheme {' and '.join(map(str, schemes))}"
+    if observed.serving.protocol != "http/1.1":
+        how += f"; {WIRE_TITLES[observed.serving.protocol]} is not spoken before the load"
+    return _Sight("HTTP/1.1", version, how, version == "HTTP/1.1" and schemes == (scheme,))
 
 
 def _switch(is_on: bool) -> str:

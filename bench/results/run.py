@@ -7,6 +7,7 @@ import msgspec
 from bench.judge.reason import Limit, Reason
 from bench.results.answers import AnswersSeen
 from bench.results.attempts import EarlierAttempt
+from bench.results.balancer import BalancerUse
 from bench.results.cell import Cell
 from bench.results.clocks import RunClocks
 from bench.results.figures import (
@@ -81,6 +82,10 @@ class RunResult(msgspec.Struct, frozen=True):
     network: dict[str, NetworkUse] = {}  # by host, in the window
     open_loop: OpenLoop | None = None  # None: closed loop
     answers: AnswersSeen | None = None  # in the window; None: not known
+    # That each of the server's processes counted in the whole run, those that answered none left out; (): not
+    # known.
+    worker_requests: tuple[int, ...] = ()
+    balancer: BalancerUse | None = None  # None: nothing stood between load and server
 
     def as_earlier_attempt(self) -> EarlierAttempt:
         """What is kept of it where another try counts in its place."""

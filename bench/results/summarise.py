@@ -12,15 +12,18 @@ from bench.judge.reason import Reason
 from bench.judge.rules.rates import is_server_behind
 from bench.judge.speed import cell_speed_reasons
 from bench.plan.plan import Plan
+from bench.results.balancer import balancer_figures
 from bench.results.cell import Cell
 from bench.results.course import cell_speed
 from bench.results.estimate import Estimate, estimate
 from bench.results.figures import Bytes, OpenLoop
 from bench.results.growth import growth_over
+from bench.results.imbalance import median_imbalance
 from bench.results.latency import Latency, median_latency
 from bench.results.over_runs import latency_over_runs
 from bench.results.run import RunResult
 from bench.results.summary import SUMMARY_VERSION, CellSummary, Summary
+from bench.served import USUAL_PROTOCOL
 
 
 def summarise(
@@ -83,10 +86,14 @@ def _planned_cells(plan: Plan) -> list[Cell]:
         key=lambda cell: (
             servers[cell.server],
             endpoints[cell.endpoint],
+            cell.protocol != USUAL_PROTOCOL,
+            cell.protocol,
+            cell.tls,
             cell.workers,
             cell.connections,
             cell.rate_share or 0.0,
             cell.rate_per_second or 0.0,
+            plan.profile.balancers.index(cell.balancer),
             plan.profile.load_on.index(cell.load_on),
             plan.profile.clients.index(cell.client),
         ),
@@ -126,6 +133,11 @@ def _cell_summary(cell: Cell, all_runs: Sequence[RunResult], all_requests: Laten
         rss_growth=growth_over([run.rss_growth for run in used if run.rss_growth is not None]),
         speed=cell_speed(used),
         unranked_because=unranked_because(valid),
+        tls=cell.tls,
+        protocol=cell.protocol,
+        balancer=cell.balancer,
+        balancer_figures=balancer_figures([(run.balancer, run.requests) for run in used if run.balancer]),
+        imbalance=median_imbalance(used),
     )
 
 

@@ -7,9 +7,11 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from bench.balancers import NO_BALANCER, Balancer
 from bench.clients import USUAL_CLIENT, Client, rank_of
 from bench.judge.benchmark import DERIVED_CODES
 from bench.judge.reason import Reason
+from bench.results.balancer import BalancerFigures
 from bench.results.cell import Cell, SkippedCell
 from bench.results.course import CellSpeed
 from bench.results.estimate import Estimate
@@ -17,6 +19,7 @@ from bench.results.figures import Bytes, OpenLoop
 from bench.results.growth import Growth
 from bench.results.latency import Latency, latency_schema
 from bench.results.over_runs import LatencyOverRuns
+from bench.served import USUAL_PROTOCOL, Served
 from bench.spec import LoadPlace
 
 SUMMARY_VERSION = 1
@@ -56,6 +59,12 @@ class CellSummary(msgspec.Struct, frozen=True):
     speed: CellSpeed | None = None  # None: CPU per request isn't known, or the results are older
     # Why a valid cell's throughput is no maximum of its server, so that it ranks none; None: it is one.
     unranked_because: Reason | None = None
+    tls: bool = False  # whether clients connected with TLS
+    protocol: str = USUAL_PROTOCOL  # that they spoke
+    balancer: Balancer = NO_BALANCER  # what stood before the server; "": nothing
+    balancer_figures: BalancerFigures | None = None  # None: there was none, or no run has it
+    # The largest over the mean share of requests among the server's workers; None: one worker, or not known.
+    imbalance: float | None = None
 
     @property
     def cell(self) -> Cell:
@@ -71,7 +80,14 @@ class CellSummary(msgspec.Struct, frozen=True):
             self.rate_share,
             self.client,
             self.load_on,
+            self.tls,
+            self.protocol,
+            self.balancer,
         )
+
+    @property
+    def served(self) -> Served:
+        return self.cell.served
 
     @property
     def is_open_loop(self) -> bool:
@@ -104,7 +120,8 @@ class Summary(msgspec.Struct, frozen=True):
         """The cells that servers are ranked by.
 
         Where the plan makes the load in several ways, these are of the way that costs the server least: our
-        engine before Locust's clients, the load hosts before the server's own.
+        engine before Locust's clients, the load hosts before the server's own. Each way to reach the servers
+        (Cell.served) has its own.
         """
         return tuple(ranking_cells(self.cells))
 
@@ -115,8 +132,10 @@ Either = TypeVar("Either", Cell, CellSummary)
 def ranking_cells(cells: Iterable[Either]) -> list[Either]:
     """Those of planned or summarised cells that servers are ranked by: see Summary.closed_loop_cells."""
     closed = [cell for cell in cells if not cell.is_open_loop]
-    best = min(map(_cost_of_client, closed), default=None)
-    return [cell for cell in closed if _cost_of_client(cell) == best]
+    costs: dict[Served, list[tuple[bool, bool, int]]] = {}
+    for cell in closed:
+        costs.setdefault(cell.served, []).append(_cost_of_client(cell))
+    return [cell for cell in closed if _cost_of_client(cell) == min(costs[cell.served])]
 
 
 def _cost_of_client(cell: Cell | CellSummary) -> tuple[bool, bool, int]:

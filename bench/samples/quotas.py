@@ -7,13 +7,13 @@ from bench.samples.read import Samples, readings_in
 from bench.samples.tree import Interval
 from bench.wire.samples import QuotaRow
 
-SERVER, DATABASE = "server", "database"
+SERVER, DATABASE, BALANCER = "server", "database", "balancer"
 PARTIES: tuple[Party, ...] = ("server", "database", "load")
 
 
 def party_of(target: str) -> Party:
-    """Whoever is neither server nor database is a load worker."""
-    return "server" if target == SERVER else "database" if target == DATABASE else "load"
+    """Who is of neither server nor database is a load worker; the server's balancer is of the server."""
+    return "server" if target in (SERVER, BALANCER) else "database" if target == DATABASE else "load"
 
 
 def quota_use(samples: Samples, host: str, interval: Interval) -> tuple[QuotaUse, ...]:

@@ -19,6 +19,7 @@ from bench.results.pairs import by_block, maximum_runs, ratio_over_blocks, valid
 from bench.results.ratio import METRICS, Metric
 from bench.results.run import RunResult
 from bench.results.summary import CellSummary, Summary
+from bench.served import USUALLY_SERVED, Served
 from bench.verdicts.order import Figures, order
 from bench.verdicts.pair import Pair, PairVerdict, Verdict, judge_pairs
 
@@ -46,11 +47,11 @@ class Lead(Enum):
 
 
 class Contest(msgspec.Struct, frozen=True):
-    """The cells that may be compared by ``metric``: one endpoint, one number of workers, one load level.
+    """The cells that may be compared by ``metric``: of one endpoint, reached alike, one number of workers.
 
-    ``ranked`` has the best first. Neighbours are in the order of their own ratio, over the blocks that both
-    have. ``pairs`` has the verdict on every two of them. ``unranked`` are valid, and their figures are no
-    maximum; ``refused`` say nothing about their server.
+    They have one load level too. ``ranked`` has the best first. Neighbours are in the order of their own
+    ratio, over the blocks that both have. ``pairs`` has the verdict on every two of them. ``unranked`` are
+    valid, and their figures are no maximum; ``refused`` say nothing about their server.
     """
 
     metric: Metric
@@ -79,6 +80,11 @@ class Contest(msgspec.Struct, frozen=True):
     @property
     def connections(self) -> int:
         return self.cells[0].connections
+
+    @property
+    def served(self) -> Served:
+        """How the servers of all its cells were reached."""
+        return self.cells[0].served
 
     @property
     def steps(self) -> tuple[PairVerdict, ...]:
@@ -127,7 +133,7 @@ class Contest(msgspec.Struct, frozen=True):
 class AllContests(msgspec.Struct, frozen=True):
     """The contests of one benchmark, judged together as one report states them together."""
 
-    # One for each endpoint (in the order given), number of workers and closed-loop load level.
+    # One for each endpoint (in the order given), way to reach it, number of workers and load level.
     by_throughput: tuple[Contest, ...]
     # By p99 at equal rates: one for each endpoint, number of workers and rate in requests/s.
     by_rate: tuple[Contest, ...]
@@ -154,10 +160,10 @@ def rate_contests(
 def throughput_fields(summary: Summary, endpoints: Sequence[str]) -> tuple[Field, ...]:
     cells = summary.closed_loop_cells
     places = {name: place for place, name in enumerate(endpoints)}
-    keys = dict.fromkeys((cell.endpoint, cell.workers, cell.connections) for cell in cells)
+    keys = dict.fromkeys(map(_key, cells))
     return tuple(
         Field(THROUGHPUT, tuple(cell for cell in cells if _key(cell) == key))
-        for key in sorted(keys, key=lambda key: (places[key[0]], key[1], key[2]))
+        for key in sorted(keys, key=lambda key: (places[key[0]], *key[1:]))
     )
 
 
@@ -220,5 +226,6 @@ def _figures(metric: Metric, cell: CellSummary, runs: Sequence[RunResult]) -> Fi
     return found if metric.more_is_better else {block: -value for block, value in found.items()}
 
 
-def _key(cell: CellSummary) -> tuple[str, int, int]:
-    return cell.endpoint, cell.workers, cell.connections
+def _key(cell: CellSummary) -> tuple[str, bool, Served, int, int]:
+    """What the cells of a contest are alike in; plain HTTP/1.1 comes first."""
+    return cell.endpoint, cell.served != USUALLY_SERVED, cell.served, cell.workers, cell.connections

@@ -5,7 +5,7 @@ A request's line names its kind with ``do``, an answer's with ``event``.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from bench.wire.codec import decode_tagged, encode_line
@@ -32,6 +32,8 @@ class Begin:
     interval_seconds: float = 0.1  # from one sample to the next; 0.01 to 60
     full_interval_seconds: float = 1.0  # between the readings that cost more, the interval at least; to 3600
     max_seconds: float = 3600.0  # stop by itself after this long; 0.01 to 86400
+    # Of a target that is several trees: the further processes, which are sampled under the same name.
+    also: dict[str, tuple[int, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,7 @@ class AnswerRequest:
     method: str = "GET"
     headers: dict[str, str] = field(default_factory=dict)
     body: str = ""  # base64
+    protocol: str = "http/1.1"  # or "websocket": the body is sent as one message, and its echo is the answer
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +31,9 @@ class ReadyOrder:
     process_path: str  # where the app says which process it is
     log_path: str  # where the server's output goes, absolute
     requests: tuple[AnswerRequest, ...]
+    socket: str = ""  # the path of the Unix socket that it listens on in place of the port; "": none
+    # The path of the server's certificate, which is trusted; "": it speaks no TLS.
+    certificate: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,6 +33,8 @@ class Expect:
     length: int | None = None  # of the body, in bytes; None: any
     # Lower-case hex of the body's SHA-256: none, one for all requests, or one for each of Rotate.values.
     body_sha256: tuple[str, ...] = ()
+    # Of the same bodies, in bytes; () where they aren't known.
+    lengths: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,9 +53,12 @@ class LoadSpec:
     headers: dict[str, str] = field(default_factory=dict)
     body: str = ""  # base64
     rotate: Rotate | None = None
+    # "http/1.1", "websocket", or "h2": by ALPN with TLS, else by prior knowledge.
+    protocol: str = "http/1.1"
     keep_alive: bool = True  # False: `Connection: close`, and a connection for each request
     tls: bool = False
     tls_ca_file: str | None = None  # a path on the load host; None: the authorities that the system trusts
+    tls_certificate: str = ""  # in PEM: the only one that is trusted, in place of a file; "": there is none
     server_name: str | None = None  # for TLS and the Host header; None: ``host``
 
     # How answers are checked.
@@ -68,6 +73,10 @@ class LoadSpec:
     clock_offsets: dict[str, float] = field(default_factory=dict)
     # The paths whose answers the measured app counts; read where a user's own locustfile sends.
     counted_paths: tuple[str, ...] = ()
+
+    # How long the load is to last from the epoch on; None: until it is stopped. A program that can't be told
+    # to stop, and has something to say at its end, is started for so long.
+    seconds: float | None = None
 
     mode: LoadMode = "closed"
     # The rest is of an open load.

@@ -27,3 +27,5 @@ class ServerSeen:
     requests: int  # asked while the log was watched
     log_lines: int  # that its log grew by meanwhile
     log_bytes: int  # of its log, when all this was seen
+    # How many connections may wait at its Unix socket, by the kernel; None: it has none, or it isn't known.
+    unix_backlog: int | None = None

@@ -14,14 +14,16 @@ import dataclasses
 import hashlib
 import json
 import os
-import socket
 import sys
 import time
 
 from bench.wire.answers import AnswerRequest, ReadyOrder, ServerReady, TakenAnswer
 from bench.wire.codec import decode_line, encode_line
 from bench.wire.observation import Configuration
+from bench.wire.websocket import WebSocketError
+from remote.onhost.echo import echo
 from remote.onhost.observe import observe
+from remote.onhost.reach import connect
 
 RETRY_SECONDS = 0.005
 ONE_ANSWER_SECONDS = 5.0
@@ -32,15 +34,15 @@ class NoAnswer(Exception):
 
 
 def ask(
-    address: str, port: int, path: str, headers: dict[str, str], method: str = "GET", content: bytes = b""
+    order: ReadyOrder, path: str, headers: dict[str, str], method: str = "GET", content: bytes = b""
 ) -> tuple[int, dict[str, str], bytes]:
     """One request on a connection of its own: (status, headers in lower case, body)."""
-    lines = [f"{method} {path} HTTP/1.1", f"Host: {address}:{port}", "Connection: close"]
+    lines = [f"{method} {path} HTTP/1.1", f"Host: {order.address}:{order.port}", "Connection: close"]
     lines += [f"{name}: {value}" for name, value in headers.items()]
     if content or method != "GET":
         lines.append(f"Content-Length: {len(content)}")
     try:
-        with socket.create_connection((address, port), timeout=ONE_ANSWER_SECONDS) as peer:
+        with connect(order, ONE_ANSWER_SECONDS) as peer:
             peer.sendall("\r\n".join([*lines, "", ""]).encode() + content)
             received = b"".join(iter(lambda: peer.recv(1 << 18), b""))
     except OSError as error:
@@ -65,7 +67,7 @@ def is_running(pid: int) -> bool:
 
 def ask_process(order: ReadyOrder) -> Configuration:
     """What one of the server's processes says of itself. Raises NoAnswer, and ValueError for no JSON."""
-    status, _, body = ask(order.address, order.port, order.process_path, {})
+    status, _, body = ask(order, order.process_path, {})
     if status != 200:
         raise NoAnswer(f"{order.process_path} answers with status {status}")
     told: Configuration = json.loads(body)
@@ -113,9 +115,10 @@ def merged(found: dict[int, Configuration]) -> Configuration:
 
 def take_answer(order: ReadyOrder, request: AnswerRequest) -> TakenAnswer:
     """Raises NoAnswer."""
+    if request.protocol == "websocket":
+        return take_echo(order, request)
     status, fields, body = ask(
-        order.address,
-        order.port,
+        order,
         request.path,
         request.headers,
         request.method,
@@ -128,6 +131,16 @@ def take_answer(order: ReadyOrder, request: AnswerRequest) -> TakenAnswer:
         length=len(body),
         sha256=hashlib.sha256(body).hexdigest(),
     )
+
+
+def take_echo(order: ReadyOrder, request: AnswerRequest) -> TakenAnswer:
+    """Over a WebSocket of its own. Raises NoAnswer."""
+    try:
+        with connect(order, ONE_ANSWER_SECONDS) as peer:
+            body = echo(peer, f"{order.address}:{order.port}", request)
+    except (OSError, WebSocketError) as error:
+        raise NoAnswer(f"{request.path} over WebSocket: {error}") from error
+    return TakenAnswer(101, "", "", len(body), hashlib.sha256(body).hexdigest())
 
 
 def main() -> int:

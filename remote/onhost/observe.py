@@ -17,6 +17,8 @@ from pathlib import Path
 from bench.wire.answers import ReadyOrder
 from bench.wire.observation import Configuration, ServerSeen
 from remote.onhost.processes import family, process_table
+from remote.onhost.reach import connect
+from remote.onhost.unix_sockets import backlog_of, unix_listeners
 
 # An idle connection rests for so long at least before it is asked again: a server that closes each after its
 # answer, or at once when idle, has done so by then.
@@ -41,13 +43,13 @@ def observe(
     found = dict(known)
     log = Path(order.log_path)
     log_before = _size(log)
-    with socket.create_connection((order.address, order.port), timeout=PATIENCE_SECONDS) as kept:
+    with connect(order, PATIENCE_SECONDS) as kept:
         head = _asked(kept, order)
         rests_from = time.monotonic()
         for _ in range(PROBES):
             told = ask()
             found[int(told["pid"] or 0)] = told
-        accepting = _accepting(order.pid, order.port)
+        accepting = _accepting(order)
         time.sleep(max(0.0, rests_from + IDLE_SECONDS - time.monotonic()))
         idle_seconds = time.monotonic() - rests_from
         try:
@@ -67,6 +69,7 @@ def observe(
         requests=PROBES + 1 + kept_alive,
         log_lines=_lines_after(log, log_before),
         log_bytes=_size(log),
+        unix_backlog=_unix_backlog(order.socket),
     )
 
 
@@ -121,16 +124,16 @@ def _lines_after(log: Path, offset: int) -> int:
 # ---------------------------------------------------------------- who accepts
 
 
-def _accepting(leader: int, port: int) -> tuple[int, ...] | None:
-    """The server's processes that wait for connections at the port, by process number.
+def _accepting(order: ReadyOrder) -> tuple[int, ...] | None:
+    """The server's processes that wait for connections at its place, by process number.
 
     A process may hold a listening socket and never accept (a parent does); one that waits has it in an epoll.
     None where the system has no such thing, or no process waits by one.
     """
     if sys.platform != "linux":
         return None
-    sockets = set(_listening_inodes(port))
-    found = [pid for pid in family({leader}, process_table()) if sockets & set(_watched_inodes(pid))]
+    sockets = set(unix_listeners(order.socket) if order.socket else _listening_inodes(order.port))
+    found = [pid for pid in family({order.pid}, process_table()) if sockets & set(_watched_inodes(pid))]
     return tuple(found) or None
 
 
@@ -145,6 +148,12 @@ def _listening_inodes(port: int) -> Iterator[int]:
                     break  # these come first, and the others may be very many
                 if int(fields[1].rpartition(":")[2], 16) == port:
                     yield int(fields[9])
+
+
+def _unix_backlog(path: str) -> int | None:
+    """The least of the sockets that listen at the path; "" is none."""
+    found = [backlog_of(inode) for inode in unix_listeners(path)] if path else []
+    return min((one for one in found if one is not None), default=None)
 
 
 def _watched_inodes(pid: int) -> Iterator[int]:

@@ -34,6 +34,7 @@ from bench.wire.environments import (
     WantedEnvironment,
 )
 from remote.provision import wheels
+from remote.provision.debian import FoundProgram
 from remote.provision.lockfile import LockedWheel, export_groups, wheels_for
 from remote.provision.ship import ship_directory, shipped_files, short_hash
 from remote.provision.supply import BUILD_TIMEOUT_SECONDS, HostSupply
@@ -63,7 +64,10 @@ class VirtualEnvironment(msgspec.Struct, frozen=True):
 
 
 class Provisioned(msgspec.Struct, frozen=True):
-    """What stands on a host now, and what it took. ``shipped`` is the folder of our own files, or None."""
+    """What stands on a host now, and what it took. ``shipped`` is the folder of our own files, or None.
+
+    ``programs`` are those that are no Python packages, by name.
+    """
 
     host: str
     environments: dict[str, VirtualEnvironment]
@@ -73,6 +77,7 @@ class Provisioned(msgspec.Struct, frozen=True):
     changed: bool
     seconds: float
     pushed_bytes: int
+    programs: dict[str, FoundProgram] = {}
 
 
 class _Wanted(msgspec.Struct, frozen=True):

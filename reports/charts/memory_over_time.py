@@ -25,6 +25,7 @@ from reports.charts.panels import (
 from reports.charts.svg import nice_ticks
 from reports.tables.table import Table, TableRow, numbers
 from reports.words.numbers import MISSING, megabytes
+from reports.words.served import served_words
 
 _MOST_POINTS = 100
 _MOST_TABLE_ROWS = 30
@@ -35,10 +36,14 @@ def memory_over_time_figure(plan: Plan, runs: Sequence[RunResult]) -> Figure | N
     styles = style_of([endpoint.name for endpoint in plan.endpoints])
     chosen: dict[str, dict[str, RunResult]] = {}
     several = len(plan.profile.server_workers) > 1
-    for cell in ranking_cells(dict.fromkeys(planned.cell for planned in plan.runs)):
+    cells = ranking_cells(dict.fromkeys(planned.cell for planned in plan.runs))
+    reached = {cell.served for cell in cells}
+    for cell in cells:
         run = _middle_run([run for run in runs if run.cell == cell])
         if run is not None and len(run.memory) > 1:
             name = f"{cell.server}, {cell.workers} workers" if several else cell.server
+            served = served_words(cell.served, reached)
+            name = f"{name}, {served}" if served else name
             chosen.setdefault(name, {})[cell.endpoint] = run
     if not chosen:
         return None

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from bench.results.latency import PERCENTILES
+from bench.results.scaling import Efficiency, ScalingCurve, scaling_curves, worker_memory
 from bench.results.summary import CellSummary, Summary
 from bench.verdicts.contest import Lead
 from reports.exporters import Exporter
@@ -54,10 +55,24 @@ _CSV_COLUMNS = (
     "reasons",
     # Those of the latencies before that may have been more: p99_9 max
     "latency_at_least",
+    "tls",
+    "protocol",
+    "balancer",
+    # Throughput over workers times that of one worker of the same; 1 is linear.
+    "efficiency",
+    "efficiency_low",
+    "efficiency_high",
+    "rss_bytes_per_worker",
+    "pss_bytes_per_worker",
+    "largest_share_over_mean",
+    "balancer_core_share",
+    "balancer_cpu_seconds_per_request",
+    "balancer_rss_median_bytes",
+    "balancer_pss_median_bytes",
 )
 
 
-def cells_csv(summary: Summary, contests: Labelled = ()) -> str:
+def cells_csv(summary: Summary, contests: Labelled = (), curves: Sequence[ScalingCurve] = ()) -> str:
     """summary.json's cells, one a line, raw figures with their units in the heading.
 
     ``rank`` is a cell's place in the report's order by throughput, 1 for the fastest; empty where the report
@@ -71,7 +86,11 @@ def cells_csv(summary: Summary, contests: Labelled = ()) -> str:
     }
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    rows = [_csv_row(cell, ranks.get(cell.cell)) for cell in summary.cells]
+    found = {point.cell.cell: point.efficiency for curve in curves for point in curve.points}
+    rows = [
+        (*_csv_row(cell, ranks.get(cell.cell)), *_scaling(cell, found.get(cell.cell)))
+        for cell in summary.cells
+    ]
     writer.writerow(_CSV_COLUMNS)
     writer.writerows(rows)
     return text.getvalue()
@@ -113,7 +132,21 @@ def _csv_row(cell: CellSummary, rank: int | None) -> tuple[object, ...]:
         cell.limit,
         "; ".join(reason.text for reason in cell.reasons),
         " ".join(latency.at_least) if latency else "",
+        "yes" if cell.tls else "no",
+        cell.protocol,
     )
+
+
+def _scaling(cell: CellSummary, found: Efficiency | None) -> Iterator[object]:
+    memory, balancer = worker_memory(cell, None), cell.balancer_figures
+    yield cell.balancer
+    yield from (None,) * 3 if found is None else (found.mean, found.low, found.high)
+    yield from (memory.rss_bytes, memory.pss_bytes, cell.imbalance)
+    if balancer is None:
+        yield from (None,) * 4
+    else:
+        yield from (balancer.core_share, balancer.cpu_seconds_per_request)
+        yield from (balancer.rss_bytes, balancer.pss_bytes)
 
 
 def _over_runs(cell: CellSummary) -> Iterator[float | None]:
@@ -129,7 +162,8 @@ def _over_runs(cell: CellSummary) -> Iterator[float | None]:
 
 
 def _content(results: Results) -> bytes:
-    return cells_csv(results.summary, results.contests).encode()
+    curves = scaling_curves(results.summary, results.runs)
+    return cells_csv(results.summary, results.contests, curves).encode()
 
 
 EXPORTER = Exporter("report.csv", _content)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from bench.plan.plan import Plan
 from bench.results.summary import CellSummary, Summary
+from bench.served import USUALLY_SERVED
 from reports.paper.figures import SERVERS, VERSIONS
 from reports.results import Results
 from reports.words.numbers import MISSING
@@ -71,10 +72,10 @@ def servers_compared(plan: Plan, summary: Summary) -> dict[str, str]:
 
 
 def cells_compared(results: Results) -> Cells:
-    """Those with the fewest workers; valid cells only."""
+    """Those with the fewest workers, reached as the paper reached them; valid cells only."""
     chosen = {name: package for package, name in servers_compared(results.plan, results.summary).items()}
     found: dict[tuple[str, str], CellSummary] = {}
     for cell in sorted(results.summary.closed_loop_cells, key=lambda cell: (cell.workers, cell.connections)):
-        if cell.server in chosen and cell.valid:
+        if cell.server in chosen and cell.valid and cell.served == USUALLY_SERVED:
             found.setdefault((chosen[cell.server], cell.endpoint), cell)
     return found

@@ -16,6 +16,7 @@ from bench.plan.plan import Environment, Plan
 from bench.results.pairs import valid_runs
 from bench.results.run import RunResult
 from bench.results.summary import CellSummary, Summary
+from bench.served import USUALLY_SERVED
 from bench.spec import LoadPlace
 from reports.paper import figures as paper
 from reports.tables.table import Fact, Table, TableRow, group, numbers, tone, words
@@ -68,7 +69,8 @@ def method_of(
     """The comparison with the paper's tables; None where all load is our engine's on the load hosts."""
     if not is_of_method(summary):
         return None
-    cells = [cell for cell in summary.cells if not cell.is_open_loop and cell.endpoint in paper.ENDPOINTS]
+    plain = [cell for cell in summary.cells if cell.served == USUALLY_SERVED]
+    cells = [cell for cell in plain if not cell.is_open_loop and cell.endpoint in paper.ENDPOINTS]
     ours = _Ours(plan, environment, cells, runs)
     planned = {endpoint.name for endpoint in plan.endpoints}
     endpoints = [name for name in paper.ENDPOINTS if name in planned]

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from bench.plan.plan import Plan
 from bench.results.summary import Summary
+from bench.served import USUALLY_SERVED
 from reports.paper import figures as paper
 from reports.paper.claim import Claim
 from reports.tables.table import Table, TableRow, numbers, tone, words
@@ -18,7 +19,7 @@ def paper_table(endpoint: str, plan: Plan, summary: Summary) -> Table:
     packages = {server.name: server.package for server in plan.servers}
     several = len({cell.workers for cell in summary.cells}) > 1
     for cell in summary.closed_loop_cells:
-        if cell.endpoint != endpoint:
+        if cell.endpoint != endpoint or cell.served != USUALLY_SERVED:
             continue
         package = packages[cell.server]
         seen.add(package)

@@ -20,7 +20,14 @@ def _skipped(summary: Summary) -> tuple[Table, ...]:
     if not summary.skipped:
         return ()
     rows = tuple(
-        TableRow((item.cell.server, item.cell.endpoint, str(item.cell.workers), item.reason))
+        TableRow(
+            (
+                item.cell.server,
+                f"{item.cell.endpoint} {item.cell.served.words}".rstrip(),
+                str(item.cell.workers),
+                item.reason,
+            )
+        )
         for item in summary.skipped
     )
     return (Table("Cells not measured", words("Server", "Endpoint", "Workers", "Why"), rows),)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 
+import msgspec
+
 from bench.licences.expression import names_in
 from bench.licences.obligations import obligation_of
 from bench.licences.releases import age_days
@@ -130,6 +132,31 @@ def _remarks_of(one: PackageFinding) -> Iterator[str]:
         yield f"{title} is {one.licence.spdx} by {one.licence.how}; {'; '.join(one.licence.remarks)}."
     for problem in one.problems:
         yield f"{title}: {problem}."
+
+
+def plain_of(findings: Mapping[str, ServerLicences], read_at: Mapping[str, str]) -> dict[str, object]:
+    """``{server: {...}}`` with each package of its environment, as JSON has it."""
+    return {
+        name: {
+            "licence": found.server.licence.spdx if found.server is not None else "",
+            "size_bytes": found.size_bytes,
+            "machine_code_bytes": found.compiled,
+            "read_at": read_at[name],
+            "packages": {one.name: _plain(one, read_at[name]) for one in found.packages},
+            "obligations": {
+                licence: known.asks
+                for one in found.of_server
+                for licence in _licences(one)
+                if (known := obligation_of(licence)) is not None
+            },
+        }
+        for name, found in findings.items()
+    }
+
+
+def _plain(one: PackageFinding, read_at: str) -> dict[str, object]:
+    plain: dict[str, object] = msgspec.to_builtins(one)
+    return {**plain, "days_since_release": age_days(one.released, read_at)}
 
 
 def package_count(findings: Sequence[ServerLicences]) -> str:

@@ -10,6 +10,7 @@ from bench.plan.plan import Plan
 from bench.results.run import RunResult
 from reports.tables.table import Fact, Table, TableRow, facts_of, words
 from reports.words.numbers import MISSING, counted
+from reports.words.served import served_words
 
 # The command stands above; pids are of one run.
 REPORTED_ELSEWHERE = ("command", "pid", "parent_pid")
@@ -62,7 +63,7 @@ def reported_table(plan: Plan, runs: Sequence[RunResult]) -> Table:
 
 
 def runs_by_server(plan: Plan, runs: Sequence[RunResult]) -> dict[str, tuple[RunResult, ...]]:
-    """The runs of each server and number of workers, by the name to show, in the plan's order."""
+    """The runs of each server, number of workers and way to reach it, by its name, in the plan's order."""
     found: dict[str, list[RunResult]] = {}
     for name, run in _named_runs(plan, runs):
         found.setdefault(name, []).append(run)
@@ -77,9 +78,14 @@ def _first_runs(plan: Plan, runs: Sequence[RunResult]) -> dict[str, RunResult]:
 def _named_runs(plan: Plan, runs: Sequence[RunResult]) -> Iterator[tuple[str, RunResult]]:
     order = {server.name: index for index, server in enumerate(plan.servers)}
     several = len(plan.profile.server_workers) > 1
-    for run in sorted(runs, key=lambda run: (order[run.cell.server], run.cell.workers, run.position)):
+    reached = {run.cell.served for run in runs}
+    for run in sorted(
+        runs,
+        key=lambda run: (order[run.cell.server], run.cell.workers, run.cell.served, run.position),
+    ):
+        served = served_words(run.cell.served, reached)
         workers = f", {counted(run.cell.workers, 'worker')}" if several else ""
-        yield f"{run.cell.server}{workers}", run
+        yield f"{run.cell.server}{workers}{f', {served}' if served else ''}", run
 
 
 def _settings_table(caption: str, settings: Mapping[str, Mapping[str, str | int | bool | None]]) -> Table:

@@ -9,8 +9,10 @@ from bench.judge.reason import Reason
 from bench.judge.rules.rates import RateEndedEarly, ServerBehindRate
 from bench.judge.speed import MACHINE_SPEED_CODE
 from bench.results.run import RunResult
+from bench.results.scaling import scaling_curves
 from bench.results.summary import CellSummary, Summary, added_warnings
 from reports.words.numbers import capital, counted, listed, percent, rate
+from reports.words.scaling import curve_sentence, too_few_cores
 from reports.words.sentences import ONE_RUN
 from reports.words.shares import load_share
 
@@ -54,6 +56,8 @@ CAUSES = {
     "SentLate": CauseWords("Requests were sent late in {runs}: their latency includes that"),
     "DatabaseSharesCores": CauseWords("The database took cores from the server in {runs}"),
     "DatabaseAtLimit": CauseWords("The database was at its limit in {runs}"),
+    "BalancerAtLimit": CauseWords("The load balancer was at its limit in {runs}", "of its core"),
+    "BalancerSharesCores": CauseWords("The load balancer took cores from the server in {runs}"),
     "NetworkAtLimit": CauseWords("The network was full in {runs}"),
     "RoundTripDominates": CauseWords("The network's round trip is most of the latency in {runs}"),
     "ClockMoved": CauseWords("A machine stood still, or its clock went wrong, in {runs}"),
@@ -66,7 +70,13 @@ CAUSES = {
 
 
 def caveat_lines(summary: Summary, runs: Sequence[RunResult]) -> Iterator[tuple[str, str]]:
-    """Labels and sentences, the gravest first. All that they leave out is in the report."""
+    """Labels and sentences: how servers scale, then what bounds figures, the gravest first.
+
+    All that they leave out is in the report.
+    """
+    curves = scaling_curves(summary, runs)
+    yield from (("Scaling", curve_sentence(curve)) for curve in curves)
+    yield from (("Scaling", sentence) for sentence in too_few_cores(curves, runs))
     causes = _causes(runs)
     for reasons in causes[:MOST_CAUSES]:
         yield "Caveat", _cause_line(reasons, len(runs))

@@ -12,6 +12,7 @@ from bench.results.latency import P50, P99
 from bench.results.pairs import runs_of
 from bench.results.run import RunResult
 from bench.results.summary import CellSummary, Summary
+from bench.served import USUALLY_SERVED
 from bench.verdicts.contest import all_contests
 from bench.verdicts.pair import PairVerdict
 from reports.words.memory import MemoryKind, amounts, memory_kind
@@ -19,6 +20,7 @@ from reports.words.numbers import counted, megabytes, rate
 from reports.words.over_runs import milliseconds_of
 from reports.words.rates import achieved_rate, ended_early, is_behind, p99_seconds, tail_verdict
 from reports.words.sentences import LIMITS, against_next, refused_because, unranked_because
+from reports.words.served import served_words
 
 
 @dataclass(frozen=True)
@@ -56,7 +58,8 @@ def cell_rows(summary: Summary, runs: Sequence[RunResult]) -> list[CellRow]:
 
     def place(one: CellSummary | SkippedCell) -> tuple[Any, ...]:
         cell = one.cell
-        load = (cell.is_of_method, cell.load_on, cell.client, cell.workers, cell.connections)
+        served = (cell.served != USUALLY_SERVED, cell.served)
+        load = (cell.is_of_method, served, cell.load_on, cell.client, cell.workers, cell.connections)
         rates = (cell.is_open_loop, cell.rate_share or 0.0, cell.rate_per_second or 0.0)
         return (endpoints.index(cell.endpoint), load, rates, *_rank(one, places))
 
@@ -140,10 +143,11 @@ def _load_words(cells: Sequence[Cell]) -> Callable[[CellSummary | SkippedCell], 
     many_workers = len({cell.workers for cell in cells}) > 1
     many_connections = len({cell.connections for cell in cells}) > 1
     many_ways = len({(cell.client, cell.load_on) for cell in cells}) > 1
+    reached = {cell.served for cell in cells}
 
     def words(one: CellSummary | SkippedCell) -> str:
         cell = one.cell
-        parts = []
+        parts = [served_words(cell.served, reached)]
         if many_workers:
             parts.append(counted(cell.workers, "worker"))
         if many_connections:
@@ -154,7 +158,7 @@ def _load_words(cells: Sequence[Cell]) -> Callable[[CellSummary | SkippedCell], 
         if has_rates:
             offered = one.rate_per_second if isinstance(one, CellSummary) else cell.rate_per_second
             parts.append(_rate_words(cell, offered))
-        return ", ".join(parts)
+        return ", ".join(filter(None, parts))
 
     return words
 

@@ -9,12 +9,14 @@ from bench.judge.rules.rates import is_server_behind
 from bench.plan.plan import Plan
 from bench.results.latency import P99
 from bench.results.summary import CellSummary, Summary
+from bench.served import USUALLY_SERVED, Served
 from bench.verdicts.contest import Contest
 from bench.verdicts.pair import PairVerdict, Verdict
 from reports.words.latency import AT_LEAST
 from reports.words.numbers import counted, listed, rate, times, times_beside_one
 from reports.words.over_runs import tail_words
 from reports.words.sentences import verdict_words
+from reports.words.served import served_words
 
 
 @dataclass(frozen=True)
@@ -28,13 +30,17 @@ class RateGroup:
 def rate_groups(plan: Plan, summary: Summary) -> tuple[RateGroup, ...]:
     cells = [cell for cell in summary.cells if cell.is_open_loop]
     several = len({cell.workers for cell in cells}) > 1
+    places = {endpoint.name: place for place, endpoint in enumerate(plan.endpoints)}
+    found: dict[tuple[str, Served, int], list[CellSummary]] = {}
+    for cell in cells:
+        found.setdefault((cell.endpoint, cell.served, cell.workers), []).append(cell)
+    ways = {served for _, served, _ in found}
     groups = []
-    for endpoint in plan.endpoints:
-        for workers in sorted({cell.workers for cell in cells}):
-            own = tuple(cell for cell in cells if (cell.endpoint, cell.workers) == (endpoint.name, workers))
-            if own:
-                label = f"{endpoint.name}, {counted(workers, 'worker')}" if several else endpoint.name
-                groups.append(RateGroup(label, own))
+    for key in sorted(found, key=lambda key: (places[key[0]], key[1] != USUALLY_SERVED, *key[1:])):
+        endpoint, served, workers = key
+        label = f"{endpoint} {served_words(served, ways)}".rstrip()
+        label = f"{label}, {counted(workers, 'worker')}" if several else label
+        groups.append(RateGroup(label, tuple(found[key])))
     return tuple(groups)
 
 

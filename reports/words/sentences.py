@@ -30,6 +30,8 @@ LIMITS = {
     "server_cpu": "server CPU",
     "cpu_quota": "CPU quota",
     "server_and_database_cpu": "server and database CPU",
+    "server_and_balancer_cpu": "server and balancer CPU",
+    "load_balancer": "load balancer",
     "load_generator": "load generator",
     "database": "database",
     "network": "network",

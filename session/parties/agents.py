@@ -22,6 +22,9 @@ SPARE_SECONDS = 60
 Targets = dict[str, dict[str, int]]
 """{host: {name: pid}} of the process trees to sample."""
 
+FurtherTargets = Mapping[str, Mapping[str, tuple[int, ...]]]
+"""{host: {name: pids}} of targets that are several trees: all but the first."""
+
 
 class AgentParty(msgspec.Struct, frozen=True):
     """Every host's agent, alive between runs."""
@@ -47,12 +50,18 @@ class AgentParty(msgspec.Struct, frozen=True):
         }
         return cls(start_agents(hosts))
 
-    def begin(self, label: str, targets: Targets, run_seconds: float) -> None:
+    def begin(
+        self,
+        label: str,
+        targets: Targets,
+        run_seconds: float,
+        also: Mapping[str, Mapping[str, tuple[int, ...]]] = {},
+    ) -> None:
         """Sample the process trees of ``targets`` until ``collect`` or ``abandon``.
 
         ``run_seconds`` is what the run is planned to take, without its overhead.
         """
-        self.agents.begin(label, targets, max_seconds=run_seconds + SPARE_SECONDS)
+        self.agents.begin(label, targets, max_seconds=run_seconds + SPARE_SECONDS, also=also)
 
     def check(self) -> None:
         """Raises AgentError if an agent has ended by itself."""

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 import msgspec
 
-from bench.clients import Client
+from bench.clients import Client, client_of
 from bench.errors import AsgibenchError, LoadError
 from bench.plan.placement import Placement, place_on_server
 from bench.plan.plan import Plan
@@ -203,6 +203,15 @@ class LoadParty:
         return {worker: spool for found in by_host.values() for worker, spool in found.items()}
 
 
+def _program_variables(client: Client, provisioned: Provisioned) -> dict[str, str]:
+    """Where a client finds what it drives: loadgen/onhost/ says how each is named."""
+    program = client_of(client).program
+    if program is None:
+        return {}
+    found, name = provisioned.programs[program.name], f"ASGIBENCH_{program.name.upper()}"
+    return {name: found.path, f"{name}_LIBRARIES": found.libraries}
+
+
 def load_setups(
     fleet: Fleet, plan: Plan, provisioned: Mapping[str, Provisioned], usual: Placement
 ) -> dict[Way, LoadSetup]:
@@ -228,6 +237,7 @@ def load_setups(
                 worker_cores=cores,
                 program=program,
                 any_core=placement.server if load_on == "server" else None,
+                variables=_program_variables(client, provisioned[name]),
             )
             for name, cores in placement.load.items()
         )

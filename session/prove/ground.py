@@ -65,13 +65,18 @@ def asked_specs(request: ProveRequest) -> tuple[tuple[ServerSpec, ...], tuple[Ow
 
 @contextlib.contextmanager
 def ground(
-    request: ProveRequest, purpose: str, report: Report, variants: Variants = lambda spec: ()
+    request: ProveRequest,
+    purpose: str,
+    report: Report,
+    variants: Variants = lambda spec: (),
+    beside: Sequence[str] = (TOOLS_GROUP, PROBES_GROUP),
 ) -> Iterator[Ground]:
     """Hold the server's host and have everything there that proofs of the servers need.
 
-    ``purpose`` is what another user reads who finds the host held. Load hosts and the database's are not
-    touched. At the end the host is given back, and nothing is left running there. Raises what reading the
-    inventory, connecting and provisioning raise.
+    ``purpose`` is what another user reads who finds the host held; ``beside`` are the groups whose
+    environments the proof needs beside the servers'. Load hosts and the database's are not touched. At the
+    end the host is given back, and nothing is left running there. Raises what reading the inventory,
+    connecting and provisioning raise.
     """
     specs, own = asked_specs(request)
     every = {spec.name: (spec, *variants(spec)) for spec in specs}
@@ -79,7 +84,7 @@ def ground(
     inventory = read_inventory(request.hosts, root=request.root)
     with _held(inventory, purpose, report) as fleet:
         host = fleet.server
-        groups = [one.group for several in every.values() for one in several]
+        groups = [*beside, *(one.group for several in every.values() for one in several)]
         provisioned = _provision(host, groups, own, request.root, report)
         now = datetime.now(UTC).isoformat(timespec="seconds")
         subjects = {}
@@ -101,7 +106,7 @@ def _provision(
     host: GuardedHost, groups: Iterable[str], own: Sequence[OwnLock], root: Path, report: Report
 ) -> Provisioned:
     locks_of_own: Mapping[str, object] = {one.group: one for one in own}
-    wanted = list(dict.fromkeys([TOOLS_GROUP, PROBES_GROUP, *groups]))
+    wanted = list(dict.fromkeys(groups))
     locks = {
         **read_locks(sorted(set(wanted) - locks_of_own.keys()), root),
         **{one.group: one.pylock for one in own},

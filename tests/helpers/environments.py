@@ -10,6 +10,8 @@ import os
 import pwd
 import shutil
 import signal
+import socket
+import ssl
 import subprocess
 import sys
 import tempfile
@@ -20,10 +22,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bench.catalogue.command import command_of, config_text
+from bench.catalogue.command import APP, command_of, config_text
 from bench.catalogue.own_lock import file_name, with_app, with_own_locks
+from bench.catalogue.serving import for_serving
 from bench.catalogue.versions import for_version, read_lock
-from bench.spec import OWN_PREFIX, ServerSpec
+from bench.spec import OWN_PREFIX, USUAL_SERVING, ServerSpec, Serving
+from remote.certificate import make_certificate
 from remote.provision.own_locks import own_locks
 from tests.helpers.ports import free_port
 
@@ -55,12 +59,30 @@ class RunningServer:
     counts: Path
     log: Path
     host: str = LOOPBACK
+    socket: Path | None = None  # that it listens on in place of the port
+    certificate: Path | None = None  # with TLS: what a client may trust
+
+    def connection(self) -> http.client.HTTPConnection:
+        """To the server, wherever it listens."""
+        if self.certificate is not None:
+            context = ssl.create_default_context(cafile=str(self.certificate))
+            return http.client.HTTPSConnection(self.host, self.port, timeout=START_SECONDS, context=context)
+        connection = http.client.HTTPConnection(self.host, self.port, timeout=START_SECONDS)
+        if self.socket is not None:
+            connection.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+            connection.sock.settimeout(START_SECONDS)
+            try:
+                connection.sock.connect(str(self.socket))
+            except OSError:
+                connection.close()
+                raise
+        return connection
 
     def ask(
         self, path: str, *, method: str = "GET", headers: Mapping[str, str] | None = None, body: bytes = b""
     ) -> Answer:
         """One request over a connection of its own."""
-        connection = http.client.HTTPConnection(self.host, self.port, timeout=START_SECONDS)
+        connection = self.connection()
         try:
             return ask_over(connection, path, method=method, headers=headers, body=body)
         finally:
@@ -90,10 +112,13 @@ def find_uv() -> str:
     return found
 
 
-def resolved(spec: ServerSpec) -> ServerSpec:
-    """The entry as a plan has it. Requirements of its own are locked once, then the lock is used again."""
+def resolved(spec: ServerSpec, serving: Serving = USUAL_SERVING) -> ServerSpec:
+    """The entry as a plan has it, serving so.
+
+    Requirements of its own are locked once, then the lock is used again.
+    """
     lock = read_lock(ROOT / "uv.lock")
-    spec = with_app(spec, lock)
+    spec = with_app(for_serving(spec, serving), lock)
     own = own_locks([spec], [LOCKS], ROOT)
     return for_version(spec, with_own_locks(lock, own).version_of(spec))
 
@@ -152,22 +177,34 @@ def _cache_folder() -> Path:
 
 @contextmanager
 def running_server(
-    spec: ServerSpec, folder: Path, database_url: str, *, workers: int = 1, host: str = LOOPBACK
+    spec: ServerSpec,
+    folder: Path,
+    database_url: str,
+    *,
+    workers: int = 1,
+    host: str = LOOPBACK,
+    serving: Serving = USUAL_SERVING,
+    app: str = APP,
 ) -> Iterator[RunningServer]:
     """The server as the catalogue has it, with its counts and its log in ``folder``; stopped in the end."""
-    spec = resolved(spec)
     folder.mkdir(parents=True, exist_ok=True)
     counts, log, config = folder / "counts", folder / "log", folder / "config"
     counts.mkdir()
     port = free_port(host)
-    config.write_text(config_text(spec, host=host, port=port, workers=workers))
+    spec = resolved(spec, serving)  # its own words for serving so are in its command now
+    certificate, listening = _files_of(serving, folder)
+    given: dict[str, Any] = {
+        "host": host,
+        "port": port,
+        "workers": workers,
+        "app": app,
+        "certificate": str(certificate or ""),
+        "key": str(folder / "key.pem"),
+        "socket": str(listening or ""),
+    }
+    config.write_text(config_text(spec, **given))
     command = command_of(
-        spec,
-        host=host,
-        port=port,
-        workers=workers,
-        config_path=str(config),
-        program_directory=str(programs_of(spec.group)),
+        spec, config_path=str(config), program_directory=str(programs_of(spec.group)), **given
     )
     variables = {
         "PATH": os.defpath,
@@ -181,12 +218,24 @@ def running_server(
         process = subprocess.Popen(
             command, cwd=folder, env=variables, stdout=output, stderr=output, start_new_session=True
         )
-    server = RunningServer(spec, process, port, counts, log, host)
+    server = RunningServer(spec, process, port, counts, log, host, listening, certificate)
     try:
         _await_answer(server)
         yield server
     finally:
         stop(process, signal.SIGTERM)
+
+
+def _files_of(serving: Serving, folder: Path) -> tuple[Path | None, Path | None]:
+    """Its certificate (the key is beside it) and its socket, where it takes one."""
+    if serving.transport == "unix":
+        return None, folder / "socket"
+    if serving.transport == "tcp":
+        return None, None
+    made = make_certificate([])
+    (folder / "key.pem").write_bytes(made.key)
+    (folder / "certificate.pem").write_bytes(made.certificate)
+    return folder / "certificate.pem", None
 
 
 def stop(process: subprocess.Popen[Any], with_signal: signal.Signals) -> int:

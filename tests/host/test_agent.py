@@ -42,6 +42,8 @@ from tests.helpers.process_trees import (
 from tests.helpers.running_agent import AGENT, AGENT_ENVIRONMENT, RunningAgent, Talk, whole
 from tests.helpers.waiting import until
 
+pytestmark = pytest.mark.alone
+
 IS_LINUX = sys.platform.startswith("linux")
 
 

@@ -31,6 +31,8 @@ from remote.onhost.processes import Gone, Kin, Unreadable
 from tests.helpers.process_trees import GRANDCHILD, HOLD_50_MIB, MIB, SPAWNER, line_of, program, say
 from tests.helpers.running_agent import ROOT, lines_of, whole
 
+pytestmark = pytest.mark.alone
+
 IS_LINUX = sys.platform.startswith("linux")
 
 

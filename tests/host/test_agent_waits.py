@@ -24,6 +24,8 @@ from tests.helpers.process_trees import BUSY, TWO_BUSY_THREADS, line_of, program
 from tests.helpers.running_agent import RunningAgent, whole
 from tests.helpers.waiting import until
 
+pytestmark = pytest.mark.alone
+
 IS_LINUX = sys.platform.startswith("linux")
 needs_linux = pytest.mark.skipif(not IS_LINUX, reason="the kernel's scheduler figures are in /proc")
 

@@ -43,6 +43,8 @@ from remote.guarded import new_session
 from tests.helpers.endpoints import ENDPOINTS
 from tests.helpers.program import LOCAL_INVENTORY, ROOT, Finished, command, processes_naming, run, work_folder
 
+pytestmark = pytest.mark.alone
+
 BODIES = {one.name: body_of(one) for one in static_workloads()}
 WRK_REPORT = """Running 2s test @ http://127.0.0.1:40001/api/shortbody
   1 threads and 50 connections

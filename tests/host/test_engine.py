@@ -47,6 +47,8 @@ from tests.helpers.driven_engine import (
 )
 from tests.helpers.program import ROOT
 
+pytestmark = pytest.mark.alone
+
 # What is counted is what was served
 
 

@@ -24,6 +24,8 @@ from tests.helpers.driven_engine import (
     spec,
 )
 
+pytestmark = pytest.mark.alone
+
 WRONG = BODY.upper()
 VALUES = [f"token{number}" for number in range(10)]
 USERS: dict[str, Any] = {

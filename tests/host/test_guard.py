@@ -18,6 +18,8 @@ from remote.guarded import GuardedHost, GuardSession
 from remote.local import LocalConnection
 from tests.helpers.waiting import until
 
+pytestmark = pytest.mark.alone
+
 HOST = Host(name="here", groups=("server",), connection="local", address="127.0.0.1")
 
 

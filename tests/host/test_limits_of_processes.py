@@ -21,6 +21,7 @@ from tests.helpers.process_trees import BUSY, READY, TWO_BUSY_THREADS, line_of, 
 from tests.helpers.running_agent import RunningAgent, whole
 
 pytestmark = [
+    pytest.mark.alone,
     pytest.mark.skipif(not sys.platform.startswith("linux"), reason="threads and waits are in Linux's /proc"),
     pytest.mark.skipif((os.cpu_count() or 1) < 2, reason="two of them need two cores"),
 ]

@@ -28,6 +28,8 @@ from bench.wire.worker import SpoolHead, SpoolTotals
 from benchmarks.loopback import LoopbackCluster
 from tests.helpers.counting_server import BODY, CountingServer
 
+pytestmark = pytest.mark.alone
+
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[CountingServer]:

@@ -31,6 +31,8 @@ from remote.runner import Completed, HostCommand
 from remote.ssh.hop import HostKeys
 from tests.helpers.facts import facts_of_this_machine
 
+pytestmark = pytest.mark.alone
+
 LOAD_HOSTS = 8
 PATIENCE_SECONDS = 60
 

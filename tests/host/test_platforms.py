@@ -21,6 +21,8 @@ from tests.helpers.environments import LOCKS
 from tests.helpers.facts import facts_of
 from tests.helpers.program import ROOT
 
+pytestmark = pytest.mark.alone
+
 PYTHONS = tuple(f"3.{minor}" for minor in PYTHON_MINORS)
 # The oldest of each kind that is supported; a newer one takes the same wheels.
 PLATFORMS = {

@@ -21,7 +21,10 @@ from remote.onhost.answers import wait_until_ready
 from tests.helpers.endpoints import load_catalogue
 from tests.helpers.environments import LOOPBACK, RunningServer, resolved, running_server
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="elsewhere backlog and accepting aren't seen")
+pytestmark = [
+    pytest.mark.alone,
+    pytest.mark.skipif(sys.platform != "linux", reason="elsewhere backlog and accepting aren't seen"),
+]
 
 CATALOGUE = load_catalogue()
 CURRENT = [spec.name for spec in CATALOGUE.servers]

@@ -44,6 +44,8 @@ from reports.terminal.findings import finding_lines
 from tests.helpers.endpoints import ENDPOINTS, LONGBODY
 from tests.helpers.program import LOCAL_INVENTORY, ROOT, work_folder
 
+pytestmark = pytest.mark.alone
+
 FACTS = HostFacts(
     host="box", system="Linux", release="6.8", distribution="Debian GNU/Linux 12", architecture="x86_64",
     cpu_model="EPYC", cores_total=4, cores_usable=(0, 1, 2, 3), memory_bytes=2**34, python_version="3.11.2",

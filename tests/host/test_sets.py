@@ -17,6 +17,7 @@ import pytest
 
 from bench.catalogue.read import PROFILES_FILE, SERVERS_FILE, load_profiles
 from bench.catalogue.schema import catalogue_schema
+from bench.catalogue.serving import for_serving, servings
 from bench.catalogue.versions import for_version, read_lock
 from bench.environment.hosts import Host, Inventory
 from bench.errors import CatalogueError, UsageError
@@ -24,7 +25,7 @@ from bench.plan.dry_run import KnownCosts, dry_run_lines, hours_and_minutes, kno
 from bench.plan.make import chosen_servers, make_plan
 from bench.plan.plan import Plan
 from bench.plan.request import BenchRequest
-from bench.spec import Profile, ServerSpec, Settings, VersionRange
+from bench.spec import Profile, ProtocolSetup, ServerSpec, Settings, VersionRange
 from tests.helpers.endpoints import KNOWN_ENDPOINTS, load_catalogue
 from tests.helpers.environments import ROOT, programs_of, resolved, running_server
 from tests.helpers.results_example import QUICK, example
@@ -129,13 +130,15 @@ def test_a_version_outside_every_range_is_refused(server: str, version: str) -> 
 
 @pytest.mark.parametrize("spec", CATALOGUE.servers, ids=lambda spec: spec.name)
 def test_the_installed_program_knows_every_flag(spec: ServerSpec) -> None:
-    spec = resolved(spec)
+    """Those of what it can serve besides are among them."""
+    entry, spec = spec, resolved(spec)
     program = programs_of(spec.group) / spec.command[0]
     done = subprocess.run([program, "--help"], capture_output=True, text=True, timeout=60, check=True)
     words = set(re.findall(r"(?<![\w-])--?[a-z][a-z0-9-]*", done.stdout))
     flags = {
         word
-        for word in (*spec.command, *spec.access_log_on, *spec.access_log_off)
+        for serving in servings(entry)
+        for word in (*for_serving(entry, serving).command, *spec.access_log_on, *spec.access_log_off)
         if word.startswith("-") and word != "-"  # which is stdout
     }
     assert flags <= words
@@ -211,6 +214,7 @@ def test_shipped_files_and_the_documents_example_fit_the_schema(text: str) -> No
         ('[servers.a]\npackage = "x"\n', "is not valid under any"),
         ('[servers.a]\nlike = "uvicorn"\nport = 5\n', "'port' was unexpected"),
         ('[servers.A]\nlike = "uvicorn"\n', "does not match"),
+        ('[servers.a]\nlike = "uvicorn"\nlisten = { udp = [] }\n', "'udp' is not one of"),
         ('[profiles.a]\nconnections = "many"\n', "is not of type 'integer'"),
         ("[server.a]\n", "'server' was unexpected"),
     ],
@@ -250,6 +254,7 @@ def test_the_documents_example_starts(tmp_path: Path) -> None:
     ("heading", "kind", "besides"),
     [
         ("## A server: `[servers.NAME]`", ServerSpec, {"like"}),
+        ("### `[servers.NAME.protocols]`", ProtocolSetup, set()),
         ("### `settings`", Settings, set()),
         ("### `[[servers.NAME.version_ranges]]`", VersionRange, set()),
         ("## A profile: `[profiles.NAME]`", Profile, set()),

@@ -23,6 +23,8 @@ from tests.helpers.counting_server import BODY, CountingServer
 from tests.helpers.endpoints import KNOWN_ENDPOINTS
 from tests.helpers.program import ROOT
 
+pytestmark = pytest.mark.alone
+
 SECOND = 1_000_000_000
 EXAMPLES = ROOT / "loadgen" / "examples"
 

@@ -19,6 +19,8 @@ from bench.wire.agent import Gauge, Gauged
 from tests.helpers.process_trees import HOLD_50_MIB, line_of, program
 from tests.helpers.running_agent import RunningAgent, whole
 
+pytestmark = pytest.mark.alone
+
 IS_LINUX = sys.platform.startswith("linux")
 SPIN = [sys.executable, "-S", "-c", "while True: pass"]
 

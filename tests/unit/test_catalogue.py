@@ -11,6 +11,7 @@ import pytest
 
 from bench.catalogue.command import command_of, config_text
 from bench.catalogue.read import SERVERS_FILE, load_profiles
+from bench.catalogue.serving import for_serving, servings
 from bench.catalogue.versions import for_version, read_lock
 from bench.errors import CatalogueError, UsageError
 from bench.spec import Profile, ServerSpec
@@ -66,7 +67,11 @@ def test_the_catalogue_has_every_entry_of_its_file_with_its_licence() -> None:
         licences[spec.package] for spec in catalogue.servers
     ]
     assert all(licences.values())
-    assert (licences["uvicorn"], licences["daphne"], licences["hypercorn"]) == ("BSD-3-Clause", "BSD", "MIT")
+    assert (licences["uvicorn"], licences["daphne"], licences["hypercorn"]) == (
+        "BSD-3-Clause",
+        "BSD-3-Clause",
+        "MIT",
+    )
 
 
 @pytest.mark.parametrize("spec", load_catalogue().servers, ids=lambda spec: spec.name)
@@ -82,7 +87,9 @@ def test_every_group_of_a_host_stands_in_the_conflict_set() -> None:
     groups = set(PROJECT["dependency-groups"])
     assert len(named) == len(set(named))
     assert set(named) == groups - {"uv"}
-    assert {spec.environment_group for spec in load_catalogue().servers} - {""} <= set(named)
+    servers = load_catalogue().servers
+    asked = {for_serving(spec, one).environment_group for spec in servers for one in servings(spec)}
+    assert asked - {""} == {name for name in named if name.startswith("server-")}
 
 
 @pytest.mark.parametrize(
@@ -136,6 +143,7 @@ def test_an_ipv6_address_is_written_as_each_server_reads_it(name: str, word: str
 def test_hypercorn_and_gunicorn_need_a_configuration_file() -> None:
     servers = load_catalogue().servers
     texts = {spec.name: config_text(spec, host="::1", port=1, workers=1) for spec in servers}
+    catalogue_settings = {spec.name: spec.settings for spec in servers}
     packages = {spec.name: spec.package for spec in servers if texts[spec.name]}
     assert set(packages.values()) == {"hypercorn", "gunicorn"}
     for name, package in packages.items():
@@ -144,7 +152,8 @@ def test_hypercorn_and_gunicorn_need_a_configuration_file() -> None:
             assert tomllib.loads(text) == {"keep_alive_max_requests": 10**9}
         else:
             compile(text, "gunicorn.conf.py", "exec")
-            assert 'loop="uvloop", http="httptools"' in text
+            settings = catalogue_settings[name]
+            assert f'loop="{settings.loop}", http="{settings.http_parser}"' in text
 
 
 def test_what_a_server_does_not_honour_is_said() -> None:
@@ -173,7 +182,7 @@ def test_an_unknown_server_is_answered_with_the_nearest(name: str, nearest: str)
 def test_a_name_like_no_other_is_answered_with_all() -> None:
     with pytest.raises(UsageError) as failure:
         load_catalogue().server("zzz")
-    assert failure.value.remedy.startswith("There are uvicorn, daphne")
+    assert failure.value.remedy.startswith("There are uvicorn, uvicorn-shipped, ")
 
 
 def test_profiles_are_as_promised() -> None:
@@ -195,7 +204,7 @@ def test_a_file_of_ones_own_adds_servers_and_profiles(tmp_path: Path) -> None:
     text += "idle_rest_seconds = 1\nafter_rest_seconds = 0.5\nserver_workers = [1, 2]\n"
     path = written(tmp_path, text)
     catalogue = load_catalogue(path)
-    assert [spec.name for spec in catalogue.servers][-2:] == ["hypercorn-paper", "mine"]
+    assert [spec.name for spec in catalogue.servers][-2:] == ["hypercorn-paper-trio", "mine"]
     assert catalogue.defaults == ("mine", "daphne")
     assert command(catalogue.server("mine")).endswith("-l asyncio --backlog 2048 --no-access-log")
     assert list(load_profiles(path)) == ["quick", "review", "paper", "long"]

@@ -27,9 +27,26 @@ def test_servers_are_ranked_by_the_usual_client_and_before_others_by_an_engine()
     cells = [Cell("uvicorn", "shortbody", 1, 50, "lab", client=name) for name in CLIENTS]
     assert [cell.client for cell in ranking_cells(cells)] == [USUAL_CLIENT]
     assert client_of(USUAL_CLIENT).has_engine
-    others = [cell for cell in cells if cell.client != USUAL_CLIENT]
     on_server = [Cell("uvicorn", "shortbody", 1, 50, "lab", load_on="server")]
-    assert ranking_cells(others + on_server) == on_server
+    by_users = [cell for cell in cells if not client_of(cell.client).is_light]
+    assert {cell.client for cell in by_users} == {"fast_http_user", "http_user"}
+    assert ranking_cells(by_users + on_server) == on_server
+    by_h2load = [cell for cell in cells if cell.client == "h2load"]
+    assert ranking_cells(by_users + on_server + by_h2load) == by_h2load
+
+
+def test_only_what_the_generator_may_have_made_is_of_the_papers_method() -> None:
+    cells = [Cell("uvicorn", "shortbody", 1, 50, "lab", client=name) for name in CLIENTS]
+    assert {cell.client: cell.is_of_method for cell in cells} == {
+        "engine": False,
+        "h2load": False,
+        "fast_http_user": True,
+        "http_user": True,
+    }
+    assert [cell.client for cell in cells if cell.is_usual_load] == [USUAL_CLIENT]
+    by_h2load = next(cell for cell in cells if cell.client == "h2load")
+    assert by_h2load.id == "uvicorn-shortbody-w1-c50-h2load-on-loadgen"
+    assert by_h2load.title == "uvicorn shortbody by h2load"
 
 
 def test_a_client_of_another_version_has_its_name_for_a_title() -> None:

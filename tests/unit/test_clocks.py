@@ -118,6 +118,7 @@ STAMPS = {
     "remote/onhost/guard/record.py": "the times in a log",
     "remote/onhost/guard/become.py": "since when another session holds the host, for readers",
     "remote/guard_link.py": "the same, in minutes",
+    "loadgen/onhost/h2load/run.py": "by how much it leads, to place h2load's own stamps between two looks",
     "loadgen/onhost/worker/engine_worker.py": "a field of Locust's statistics that nothing of ours reads",
 }
 """Where the time of day is looked at, and what for: never for a wait, a deadline or a window."""

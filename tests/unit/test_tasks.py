@@ -26,8 +26,9 @@ def test_the_command_of_a_plan_has_every_option_that_is_not_at_its_default() -> 
         "hosts": "lab", "servers": "uvicorn,daphne", "endpoints": "orders", "profile": "review",
         "port": "9000", "rate": "500,70%", "arrivals": "poisson", "catalogue": "/own/my servers.toml",
         "results": "/elsewhere", "locustfile": "/own/locustfile.py", "set": "both",
+        "tls": "on", "protocols": "h2,http/1.1", "workers": "1,2", "balancer": "none,haproxy",
     }  # fmt: skip
-    fields = {"rate": "rates", "set": "version_set"}
+    fields = {"rate": "rates", "set": "version_set", "balancer": "balancers"}
     request = BenchRequest(
         root=ROOT,
         given=frozenset({fields.get(name, name) for name in given} | {"name", "resume"}),
@@ -45,6 +46,10 @@ def test_the_command_of_a_plan_has_every_option_that_is_not_at_its_default() -> 
         results=Path(given["results"]),
         locustfile=Path(given["locustfile"]),
         version_set=given["set"],
+        tls=given["tls"],
+        protocols=("h2", "http/1.1"),
+        workers=("1", "2"),
+        balancers=("none", "haproxy"),
     )
     asked = read(*words(given), "--name", "taken", "--resume")
     assert {name: getattr(asked, name) for name in request.__struct_fields__} == msgspec.structs.asdict(

@@ -16,9 +16,8 @@ import socket
 import sys
 
 from loadgen.onhost.engine.engine import Engine
-from loadgen.onhost.engine.exchange import LoadProtocol
-from loadgen.onhost.engine.http1 import HTTP1
 from loadgen.onhost.engine.poll import make_poller
+from loadgen.onhost.engine.protocols import PROTOCOLS
 
 
 def _die_with(parent: int) -> None:
@@ -32,7 +31,8 @@ def _die_with(parent: int) -> None:
         sys.exit(0)
 
 
-def main(arguments: list[str] | None = None, protocol: LoadProtocol = HTTP1) -> None:
+def parse_arguments(arguments: list[str] | None) -> int:
+    """The channel's file descriptor, of a process that ends with its parent from now on, and by no signal."""
     parser = argparse.ArgumentParser(description="The load engine; started by a load worker")
     parser.add_argument("--control-fd", type=int, required=True)
     parser.add_argument("--parent", type=int, default=0, help="end at once if this is no longer the parent")
@@ -40,10 +40,15 @@ def main(arguments: list[str] | None = None, protocol: LoadProtocol = HTTP1) -> 
     _die_with(options.parent)
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)  # the end comes with the channel's, after the last slice
+    return int(options.control_fd)
+
+
+def main(arguments: list[str] | None = None) -> None:
+    control_fd = parse_arguments(arguments)
     gc.collect()
     gc.freeze()
     gc.disable()  # collected once a slice instead, when there is time
-    Engine(socket.socket(fileno=options.control_fd), make_poller(), protocol).serve()
+    Engine(socket.socket(fileno=control_fd), make_poller(), PROTOCOLS).serve()
 
 
 if __name__ == "__main__":

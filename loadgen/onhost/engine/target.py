@@ -50,12 +50,15 @@ def _tls_context(load: LoadSpec, protocol: LoadProtocol) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.set_alpn_protocols([protocol.alpn])
     try:
-        if load.tls_ca_file is None:
+        if load.tls_certificate:
+            context.load_verify_locations(cadata=load.tls_certificate)
+        elif load.tls_ca_file is None:
             context.load_default_certs()
         else:
             context.load_verify_locations(load.tls_ca_file)
     except OSError as error:
-        raise EngineError(f"the CA file {load.tls_ca_file} can't be used: {error}") from error
+        what = "certificate given" if load.tls_certificate else f"CA file {load.tls_ca_file}"
+        raise EngineError(f"the {what} can't be used: {error}") from error
     return context
 
 

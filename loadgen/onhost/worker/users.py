@@ -10,8 +10,11 @@ from __future__ import annotations
 
 import base64
 import itertools
+import os
+import ssl
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import gevent
@@ -42,6 +45,8 @@ class UserWorker(LocustWorker):
         base_url = _base_url(spec)
         for user_class in self._runner.user_classes:
             user_class.host = base_url
+        if spec.tls_certificate:
+            _trust(spec.tls_certificate, self._runner.user_classes, self._spool_folder)
         self._environment.asgibench_tokens = () if spec.rotate is None else spec.rotate.values
         self._environment.asgibench_requests = _requests(spec, order.index, order.workers)
         self._recorder = RequestRecorder(
@@ -133,6 +138,25 @@ def _requests(spec: LoadSpec, index: int, workers: int) -> Iterator[PlannedReque
             for one in values
         ]
     )
+
+
+def _trust(certificate: str, user_classes: Iterable[Any], folder: Path) -> None:
+    """Have both of Locust's clients trust this certificate, and no other: HttpUser trusts what requests does.
+
+    FastHttpUser would trust any server unless told not to.
+    """
+    path = folder / "certificate.pem"
+    path.write_text(certificate)
+    os.environ["REQUESTS_CA_BUNDLE"] = str(path)
+
+    def context(**_: Any) -> ssl.SSLContext:
+        made = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        made.load_verify_locations(cadata=certificate)
+        return made
+
+    for user_class in user_classes:
+        user_class.insecure = False
+        user_class.ssl_context_factory = staticmethod(context)
 
 
 def _base_url(spec: LoadSpec) -> str:

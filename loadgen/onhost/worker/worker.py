@@ -122,9 +122,9 @@ class LocustWorker(ABC):
         """A slice that is over, but for what is added here: this process's CPU, and the wait for a core."""
         cpu_seconds, waited_seconds = time.process_time(), core_wait_seconds(self.sender_pid)
         used = cpu_seconds - self._locust_cpu_mark
-        one = dataclasses.replace(
-            one, locust_cpu_seconds=used, core_wait_seconds=waited_seconds - self._core_wait_mark
-        )
+        # Where another process than the sender of the slices sends the requests, they have its wait.
+        waited = one.core_wait_seconds or waited_seconds - self._core_wait_mark
+        one = dataclasses.replace(one, locust_cpu_seconds=used, core_wait_seconds=waited)
         self._locust_cpu_seconds += used
         self._locust_cpu_mark, self._core_wait_mark = cpu_seconds, waited_seconds
         self._spool.append(one)

@@ -34,8 +34,11 @@ def check_begin(request: Begin) -> None:
         raise RequestRefused("request", "targets is empty", "Give one name and process number at least")
     for name, pid in request.targets.items():
         _check_name(name, "a target's name")
-        if pid < 1:
-            raise RequestRefused("request", f"target {name} is {pid!r}", "Give a process number")
+        for one in (pid, *request.also.get(name, ())):
+            if one < 1:
+                raise RequestRefused("request", f"target {name} is {one!r}", "Give a process number")
+    for name in request.also.keys() - request.targets.keys():
+        raise RequestRefused("request", f"{name} is no target", "Name it among the targets too")
     _check_range("interval_seconds", request.interval_seconds, 0.01, 60.0)
     _check_range("full_interval_seconds", request.full_interval_seconds, 0.01, 3600.0)
     _check_range("max_seconds", request.max_seconds, 0.01, MAX_SECONDS)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
+from collections.abc import Mapping, Sequence
 
 from bench.wire.samples import Note, ProcessRow
 from remote.onhost.agent.readers import Handle, Reader
@@ -19,8 +20,10 @@ DISCOVERY_INTERVAL_SECONDS = 1.0
 class Forest:
     """The trees of all targets. A process belongs to its nearest ancestor that is a target."""
 
-    def __init__(self, reader: Reader, targets: dict[str, int]) -> None:
-        """Raises RequestRefused where a target is gone or can't be seen."""
+    def __init__(
+        self, reader: Reader, targets: Mapping[str, int], also: Mapping[str, Sequence[int]] = {}
+    ) -> None:
+        """``also`` are further roots of a target. Raises RequestRefused where one is gone or hidden."""
         self._reader = reader
         self._newest: bytes | None = None
         self._strangers: set[int] = set()
@@ -31,7 +34,8 @@ class Forest:
         self._not_before = self._look_anyway_at = 0.0
         try:
             for name, pid in targets.items():
-                self._plant(name, pid)
+                for root in (pid, *also.get(name, ())):
+                    self._plant(name, root)
         except RequestRefused:
             self.close()
             raise

@@ -56,7 +56,7 @@ class SampledRun:
         """Raises RequestRefused; OSError where the disk refuses."""
         self.name = request.run
         self._reader = reader
-        self._forest = Forest(reader, request.targets)
+        self._forest = Forest(reader, request.targets, request.also)
         self._noted: set[tuple[int, str]] = set()
         self._present = set(request.targets)
         self._groups: dict[str, set[bytes]] = {}  # of each target's processes, as last read

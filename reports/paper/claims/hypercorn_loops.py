@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from bench.results.pairs import PairRatio, paired_ratio, throughput
 from bench.results.summary import CellSummary
+from bench.served import USUALLY_SERVED
 from reports.paper.claim import CONFIRMED, REFUTED, Claim, PaperClaim, all_of, untested
 from reports.paper.figures import ENDPOINTS
 from reports.paper.ratios import TOLERANCE, against, shown
@@ -60,7 +61,8 @@ def _cell(results: Results, loop: str, endpoint: str) -> CellSummary | None:
     found = [
         cell
         for cell in results.summary.closed_loop_cells
-        if cell.endpoint == endpoint and cell.is_ranked and cell.server in order
+        if cell.endpoint == endpoint and cell.served == USUALLY_SERVED
+        if cell.is_ranked and cell.server in order
     ]
     return min(found, key=lambda cell: (order[cell.server], cell.workers), default=None)
 
