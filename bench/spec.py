@@ -91,6 +91,8 @@ class Endpoint(msgspec.Struct, frozen=True):
         """For a reader: ``GET /api/shortbody``, ``POST /api/echo with 1,000 bytes``."""
         if self.is_users_own:
             return "the locustfile’s own"
+        if self.protocol == "websocket":
+            return f"WebSocket {self.path}, messages of {self.request_length_bytes:,} bytes"
         body = f" with {self.request_length_bytes:,} bytes" if self.request_length_bytes else ""
         return f"{self.method} {self.path}{body}"
 
