@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 
 import msgspec
@@ -111,9 +112,12 @@ def features_of(findings: Mapping[str, Findings]) -> dict[str, str]:
 
 
 def unprobed(findings: Mapping[str, Findings]) -> dict[str, str]:
-    """{server: why} of those of which nothing could be probed: they were never ready."""
+    """{server: why} of those of which nothing could be probed: they were never ready.
+
+    Of several reasons it is that of most features: what a server isn't set up for is the reason of few.
+    """
     return {
-        server: next((one.reason for one in found.values()), "no probe was run")
+        server: Counter(one.reason for one in found.values()).most_common(1)[0][0]
         for server, found in findings.items()
-        if all(one.verdict == "untested" for one in found.values())
+        if found and all(one.verdict == "untested" for one in found.values())
     }

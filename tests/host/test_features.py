@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
@@ -63,8 +62,8 @@ asyncio.run(main())
 
 BROKEN = """
 [servers.broken]
-package = "daphne"
-environment_group = "server-daphne"
+package = "uvicorn"
+environment_group = "server-uvicorn"
 command = ["python", "-c", "raise SystemExit('no such thing')", "{app}", "{host}", "{port}", "{workers}"]
 [servers.broken.unhonoured_settings]
 backlog = "none"
@@ -83,24 +82,22 @@ class Proven(msgspec.Struct, frozen=True):
     kept: Proofs[Findings]
 
 
-def prove_by_command(folder: Path, *servers: str) -> Proven:
-    """Run the command for ``servers``; nothing of it is left running."""
+@pytest.fixture(scope="module")
+def proven(tmp_path_factory: pytest.TempPathFactory) -> Proven:
+    """uvicorn, and a server that does not start; nothing of either is left running."""
+    folder = tmp_path_factory.mktemp("features")
+    (folder / "own.toml").write_text(BROKEN)
     with work_folder() as outside:
         inventory = folder / "here.yml"
         inventory.write_text(LOCAL_INVENTORY.format(workdir=outside / "w"))
-        words = ("--servers", ",".join(servers), "--results", str(folder / "results"))
-        done = run("features", "--hosts", str(inventory), *words, "--json", str(folder / "out.json"))
-        assert done.status == 0, done.stderr
+        words = ("--hosts", str(inventory), "--results", str(folder / "results"))
+        more = ("--catalogue", str(folder / "own.toml"), "--json", str(folder / "out.json"))
+        done = run("features", "--servers", "uvicorn,broken", *words, *more)
         kept = read_proofs(folder / "results" / "proofs" / "features-here.json", Findings)
-        assert kept is not None
+        assert kept is not None, done.stderr
         assert processes_naming(outside) == []
     out = (folder / "out.json").read_bytes()
     return Proven(done, msgspec.json.decode(out, type=dict[str, dict[str, dict[str, object]]]), kept)
-
-
-@pytest.fixture(scope="module")
-def proven(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Proven]:
-    yield prove_by_command(tmp_path_factory.mktemp("features"), "uvicorn")
 
 
 def test_keep_alive_is_proven_with_its_bytes(proven: Proven) -> None:
@@ -121,17 +118,10 @@ def test_the_subject_is_the_server_that_a_benchmark_measures(proven: Proven) -> 
     assert proven.done.last_line.endswith("features-here.json")
 
 
-def test_a_server_that_does_not_start_is_told_with_its_last_words(tmp_path: Path) -> None:
-    catalogue = tmp_path / "own.toml"
-    catalogue.write_text(BROKEN)
-    with work_folder() as outside:
-        (tmp_path / "here.yml").write_text(LOCAL_INVENTORY.format(workdir=outside / "w"))
-        words = ("--catalogue", str(catalogue), "--servers", "broken", "--results", str(tmp_path / "results"))
-        done = run("features", "--hosts", str(tmp_path / "here.yml"), *words)
-        assert processes_naming(outside) == []
-    assert done.status == 31
-    assert "broken could not be proven" in done.stderr and "no such thing" in done.stderr
-    assert done.last_line.endswith("features-here.json")
+def test_a_server_that_does_not_start_is_told_with_its_last_words(proven: Proven) -> None:
+    assert proven.done.status == 31
+    assert "broken could not be proven: " in proven.done.stderr and "no such thing" in proven.done.stderr
+    assert {one["verdict"] for one in proven.json["broken"].values()} == {"untested"}
 
 
 def expected() -> dict[str, dict[str, list[str] | str]]:

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from bench.errors import ResultError
-from bench.proofs.features import FEATURES, FeatureFinding, Findings, merged_findings, verdicts_of
+from bench.proofs.features import FEATURES, FeatureFinding, Findings, merged_findings, unprobed, verdicts_of
 from bench.proofs.kept import (
     PROOFS_VERSION,
     KeptProofs,
@@ -170,6 +170,15 @@ def test_what_json_has_is_verdict_and_evidence() -> None:
     assert isinstance(one, dict)
     assert one["verdict"] == "works"
     assert one["evidence"] == [{"label": "the client sent", "bytes": "GET / HTTP/1.1\\r\\n\\r\\n\\xff"}]
+
+
+def test_a_server_of_which_nothing_could_be_probed_is_named_with_the_usual_reason() -> None:
+    def untested(reason: str) -> FeatureFinding:
+        return FeatureFinding("untested", reason, ())
+
+    silent = {"a": untested("no TLS"), "b": untested("it has ended"), "c": untested("it has ended")}
+    half = {"a": untested("no TLS"), "b": FeatureFinding("absent", "so", ())}
+    assert unprobed({"silent": silent, "half": half}) == {"silent": "it has ended"}
 
 
 def report_of(made: Example, root: Path) -> str:
