@@ -83,6 +83,8 @@ class ProbeOrder:
     witness: str  # the folder where the app notes what it saw
     ready_seconds: float  # how long to wait for its first answer
     available: tuple[str, ...]  # every launch that this server can be started in
+    only: tuple[str, ...] = ()  # probes by name, one after the other; empty: all
+    log: str = ""  # the path of all that the server prints
 
 
 @dataclass(frozen=True, slots=True)
