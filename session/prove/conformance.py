@@ -144,7 +144,7 @@ def _report(ground: Ground, launch: SuiteLaunch, slot: str, only: tuple[str, ...
                 ground.host,
                 ground.provisioned,
                 launch.program,
-                msgspec.json.encode(_order(ground, server, launch.name, only)),
+                msgspec.json.encode(_order(server, launch.name, only)),
                 timeout_seconds=PROGRAM_SECONDS,
             )
     except (CommandFailed, ServerStartError) as error:
@@ -152,7 +152,7 @@ def _report(ground: Ground, launch: SuiteLaunch, slot: str, only: tuple[str, ...
     return decode_line(ConformanceReport, printed)
 
 
-def _order(ground: Ground, server: StartedServer, launch: str, only: tuple[str, ...]) -> ProbeOrder:
+def _order(server: StartedServer, launch: str, only: tuple[str, ...]) -> ProbeOrder:
     return ProbeOrder(
         launches=(launch,),
         pid=server.pid,
@@ -166,7 +166,7 @@ def _order(ground: Ground, server: StartedServer, launch: str, only: tuple[str, 
         ready_seconds=READY_SECONDS,
         available=(launch,),
         only=only,
-        log=f"{ground.host.workdir}/{server.log}",
+        log=server.log_path,
     )
 
 

@@ -18,6 +18,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from bench.wire.codec import plain_of
+
 FOLDER_VARIABLE = "ASGIBENCH_WITNESS"
 WHOLE_BYTES = 4_096
 HEAD_BYTES = 64
@@ -128,7 +130,7 @@ def read_record(folder: Path, token: str) -> tuple[Noted, ...]:
         text = Path(folder, f"{token}.jsonl").read_text()
     except FileNotFoundError:
         return ()
-    lines = (json.loads(line) for line in text.splitlines())
+    lines = (plain_of(line) for line in text.splitlines())
     return tuple(
         Noted(
             line["what"],

@@ -29,6 +29,7 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from functools import partial
 from typing import Any
 
+from bench.wire.codec import plain_of
 from testapp.proving.loops import sleep, together, within
 from testapp.proving.record import Record, from_plain, to_plain
 
@@ -53,7 +54,7 @@ def encode_steps(token: str, steps: list[Step]) -> str:
 
 
 def decode_steps(value: bytes) -> tuple[str, list[Step]]:
-    token, steps = json.loads(base64.urlsafe_b64decode(value))
+    token, steps = plain_of(base64.urlsafe_b64decode(value))
     return token, from_plain(steps)
 
 

@@ -16,7 +16,7 @@ import pytest
 from bench.proofs.conformance import ConformanceFindings
 from bench.proofs.kept import read_proofs
 from bench.wire.conformance import ConformanceFinding
-from remote.onhost.conformance.asgi.exchange import Place
+from remote.onhost.conformance.asgi.exchange import AsgiPlace
 from remote.onhost.conformance.asgi.lifespan import VARIANTS
 from remote.onhost.conformance.asgi.probe import control_problem, run_probe
 from remote.onhost.conformance.asgi.probes import all_probes
@@ -124,7 +124,7 @@ def test_a_finding_has_both_sides_of_the_story(found: ConformanceFindings) -> No
 
 
 @contextlib.contextmanager
-def careless_server(witness: Path, wrong: str) -> Iterator[Place]:
+def careless_server(witness: Path, wrong: str) -> Iterator[AsgiPlace]:
     port = free_port()
     environment = {
         "PATH": os.defpath,
@@ -139,7 +139,7 @@ def careless_server(witness: Path, wrong: str) -> Iterator[Place]:
         start_new_session=True,
         stderr=subprocess.DEVNULL,
     )
-    place = Place(LOOPBACK, port, witness)
+    place = AsgiPlace(LOOPBACK, port, witness)
     try:
         until(lambda: not control_problem(place), 10.0)
         yield place
@@ -161,7 +161,7 @@ def test_a_server_that_takes_no_care_is_found_out(wrong: str, tmp_path: Path) ->
 
 def test_without_a_server_nothing_is_proven(tmp_path: Path) -> None:
     (probe,) = chosen(("scope-type",))
-    one = run_probe(probe, Place(LOOPBACK, free_port(), tmp_path))
+    one = run_probe(probe, AsgiPlace(LOOPBACK, free_port(), tmp_path))
     assert one.judgement == "untested" and "the control before it fails" in one.why
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from bench.wire.conformance import ConformanceFinding, ConformanceReport
 from bench.wire.proving import ProbeOrder
-from remote.onhost.conformance.asgi.exchange import Place
+from remote.onhost.conformance.asgi.exchange import AsgiPlace
 from remote.onhost.conformance.asgi.lifespan import VARIANTS, Started, prove_lifespan
 from remote.onhost.conformance.asgi.probe import control_problem
 from remote.onhost.conformance.asgi.suite import chosen, is_running, run_suite
@@ -19,7 +19,7 @@ HTTP, WEBSOCKET, LIFESPAN = "asgi", "asgi-websocket", "asgi-lifespan:"
 
 
 def run(order: ProbeOrder) -> ConformanceReport:
-    place = Place(order.address, order.port, Path(order.witness))
+    place = AsgiPlace(order.address, order.port, Path(order.witness))
     launch = order.launches[0]
     if launch.startswith(LIFESPAN):
         variant = launch.removeprefix(LIFESPAN)
@@ -53,7 +53,7 @@ def _not_run(name: str) -> ConformanceFinding:
     )
 
 
-def _why_not_ready(order: ProbeOrder, place: Place) -> str:
+def _why_not_ready(order: ProbeOrder, place: AsgiPlace) -> str:
     deadline = time.monotonic() + order.ready_seconds
     while (problem := control_problem(place)) and time.monotonic() < deadline:
         if not is_running(order.pid):

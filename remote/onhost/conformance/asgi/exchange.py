@@ -25,7 +25,7 @@ ENDS = ("returned", "raised", "cancelled")
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class AsgiPlace:
     """Where the server listens, and where its app takes notes."""
 
     address: str
@@ -51,10 +51,10 @@ class Asked:
 
 
 @dataclass(slots=True)
-class Exchange:
+class AsgiExchange:
     """A request that is being made. A probe's client drives it."""
 
-    place: Place
+    place: AsgiPlace
     asked: Asked
     steps: list[Step]
     wire: RecordedConnection
@@ -101,18 +101,18 @@ class Exchange:
         return (asked or Asked()).encoded(self.tokens[name], steps)
 
 
-def open_exchange(place: Place, asked: Asked, steps: list[Step]) -> Exchange:
+def open_exchange(place: AsgiPlace, asked: Asked, steps: list[Step]) -> AsgiExchange:
     """Raises OSError."""
     peer = socket.create_connection((place.address, place.port), timeout=PATIENCE_SECONDS)
     peer.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    return Exchange(place, asked, steps, RecordedConnection(peer), peer.getsockname()[:2])
+    return AsgiExchange(place, asked, steps, RecordedConnection(peer), peer.getsockname()[:2])
 
 
 @dataclass(frozen=True, slots=True)
-class Observed:
+class AsgiObserved:
     """What came of an exchange: both sides of it."""
 
-    exchange: Exchange
+    exchange: AsgiExchange
     notes: tuple[Noted, ...]
 
     @property

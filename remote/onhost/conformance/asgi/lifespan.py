@@ -1,4 +1,7 @@
-"""The lifespan of the app, in servers that were started for it: one start for each way in which it may go."""
+"""The lifespan of the app, in servers that were started for it: one start for each way in which it may go.
+
+``_ordinary`` is longer than a function may be: a table of all that follows from one start.
+"""
 
 from __future__ import annotations
 
@@ -11,11 +14,17 @@ from pathlib import Path
 from typing import Any
 
 from bench.wire.conformance import ConformanceFinding, Level
-from remote.onhost.conformance.asgi.exchange import Asked, Exchange, Observed, Place, open_exchange
+from remote.onhost.conformance.asgi.exchange import (
+    AsgiExchange,
+    AsgiObserved,
+    AsgiPlace,
+    Asked,
+    open_exchange,
+)
 from remote.onhost.conformance.asgi.probe import (
     ANSWER,
     SUITE,
-    Verdict,
+    AsgiVerdict,
     allowed,
     app_saw_of,
     conforms,
@@ -37,7 +46,7 @@ NONE = "the server has no lifespan"
 class Started:
     """A server that was just started."""
 
-    place: Place
+    place: AsgiPlace
     pid: int
     log: Path
 
@@ -61,17 +70,17 @@ class Started:
         except OSError:
             return ""
 
-    def first_answer(self) -> Observed | None:
+    def first_answer(self) -> AsgiObserved | None:
         """The first request that is answered with 200; None: it ended, or START_SECONDS have passed."""
         deadline = time.monotonic() + START_SECONDS
         while time.monotonic() < deadline and self.is_running:
             exchange = self._answered(deadline)
             if exchange is not None:
-                return Observed(exchange, exchange.notes())
+                return AsgiObserved(exchange, exchange.notes())
             time.sleep(POLL_SECONDS)
         return None
 
-    def _answered(self, deadline: float) -> Exchange | None:
+    def _answered(self, deadline: float) -> AsgiExchange | None:
         try:
             exchange = open_exchange(self.place, Asked(), [["receive", 1.0], *ANSWER])
         except OSError:
@@ -94,7 +103,7 @@ class Started:
         return self.until_ended(STOP_SECONDS)
 
 
-Outcome = tuple[str, str, str, Level, Verdict]
+Outcome = tuple[str, str, str, Level, AsgiVerdict]
 """(name, title, rule, level, verdict) of one finding."""
 
 
@@ -125,7 +134,7 @@ def _ordinary(started: Started) -> list[Outcome]:
     ended = started.stop()
     after = started.notes
     level: Level = "MUST"
-    rows: list[tuple[str, str, str, Verdict]] = [
+    rows: list[tuple[str, str, str, AsgiVerdict]] = [
         ("served", "the server serves", RULE, _is(answered is not None, "it serves", "it does not serve")),
     ]
     if not notes:
@@ -208,11 +217,11 @@ TITLES = {
 }
 
 
-def _is(right: bool, yes: str, no: str) -> Verdict:
+def _is(right: bool, yes: str, no: str) -> AsgiVerdict:
     return conforms(yes) if right else violates(no)
 
 
-def _scope(scope: dict[str, Any]) -> Verdict:
+def _scope(scope: dict[str, Any]) -> AsgiVerdict:
     asgi = scope.get("asgi")
     fits = scope.get("type") == "lifespan" and isinstance(asgi, dict) and isinstance(asgi.get("version"), str)
     spec_version = asgi.get("spec_version", "1.0") if isinstance(asgi, dict) else None
@@ -223,13 +232,13 @@ def _scope(scope: dict[str, Any]) -> Verdict:
     return conforms(f"asgi is {asgi!r}")
 
 
-def _state(scope: dict[str, Any]) -> Verdict:
+def _state(scope: dict[str, Any]) -> AsgiVerdict:
     if "state" not in scope:
         return allowed("there is none")
     return _is(scope["state"] == {}, "an empty dict", f"{scope['state']!r:.120}")
 
 
-def _shutdown_waits(sent: list[str], ended: bool) -> Verdict:
+def _shutdown_waits(sent: list[str], ended: bool) -> AsgiVerdict:
     if not ended:
         return violates(f"{STOP_SECONDS:g} s after SIGTERM it still runs")
     if "lifespan.shutdown.complete" in sent:

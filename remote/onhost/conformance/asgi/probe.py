@@ -11,10 +11,10 @@ from typing import Any
 from bench.wire.conformance import ConformanceFinding, Judgement, Level, shown
 from remote.onhost.conformance.asgi.exchange import (
     SETTLE_SECONDS,
+    AsgiExchange,
+    AsgiObserved,
+    AsgiPlace,
     Asked,
-    Exchange,
-    Observed,
-    Place,
     open_exchange,
 )
 from testapp.proving.record import Noted
@@ -27,25 +27,25 @@ _STEPS = re.compile(r"(x-asgibench-steps: )\S+", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class AsgiVerdict:
     judgement: Judgement
     why: str  # what the server did, for a reader, without its full stop
 
 
-def conforms(why: str) -> Verdict:
-    return Verdict("conforms", why)
+def conforms(why: str) -> AsgiVerdict:
+    return AsgiVerdict("conforms", why)
 
 
-def allowed(why: str) -> Verdict:
-    return Verdict("allowed", why)
+def allowed(why: str) -> AsgiVerdict:
+    return AsgiVerdict("allowed", why)
 
 
-def weak(why: str) -> Verdict:
-    return Verdict("weak", why)
+def weak(why: str) -> AsgiVerdict:
+    return AsgiVerdict("weak", why)
 
 
-def violates(why: str) -> Verdict:
-    return Verdict("violates", why)
+def violates(why: str) -> AsgiVerdict:
+    return AsgiVerdict("violates", why)
 
 
 def text(*headers: tuple[bytes, bytes], status: Any = 200, **more: Any) -> dict[str, Any]:
@@ -66,13 +66,13 @@ READ: list[Step] = [["body", 1.5]]
 ANSWER: list[Step] = [["send", text(length(2))], ["send", body()]]
 
 
-def ask(exchange: Exchange) -> None:
+def ask(exchange: AsgiExchange) -> None:
     """Send the request, and read its answer."""
     exchange.wire.send(exchange.request)
     exchange.read_answer()
 
 
-def ask_and_stay(exchange: Exchange) -> None:
+def ask_and_stay(exchange: AsgiExchange) -> None:
     """The same, and the connection stays open until the app's call has ended: what comes then is read too."""
     ask(exchange)
     exchange.until_ended()
@@ -87,17 +87,17 @@ class AsgiProbe:
     subject: str
     title: str
     rule: str  # the document and its section
-    judge: Callable[[Observed], Verdict]
+    judge: Callable[[AsgiObserved], AsgiVerdict]
     level: Level = "MUST"
     steps: list[Step] = field(default_factory=lambda: [*READ, *ANSWER])
     asked: Asked = field(default_factory=Asked)
-    client: Callable[[Exchange], None] = ask
-    unreached: Callable[[Observed], Verdict] = lambda observed: violates(
+    client: Callable[[AsgiExchange], None] = ask
+    unreached: Callable[[AsgiObserved], AsgiVerdict] = lambda observed: violates(
         f"{NOT_REACHED}; {outcome(observed)}"
     )
 
 
-def outcome(observed: Observed) -> str:
+def outcome(observed: AsgiObserved) -> str:
     """For a reader: what came of the answer."""
     answer = observed.answer
     if answer is None:
@@ -111,26 +111,26 @@ def outcome(observed: Observed) -> str:
     return f"it answered {answer.status}{whole}{end}"
 
 
-def may_refuse(observed: Observed) -> Verdict:
+def may_refuse(observed: AsgiObserved) -> AsgiVerdict:
     """For a request that HTTP itself doesn't allow."""
     if 400 <= observed.status < 500:
         return allowed(f"it refuses the request with {observed.status}")
     return weak(f"{NOT_REACHED}; {outcome(observed)}")
 
 
-def run_probe(probe: AsgiProbe, place: Place) -> ConformanceFinding:
+def run_probe(probe: AsgiProbe, place: AsgiPlace) -> ConformanceFinding:
     """With a control before and after it. Raises nothing: what fails is told in the finding."""
     problem = control_problem(place)
     if problem:
-        return _finding(probe, Verdict("untested", f"the control before it fails: {problem}"), None)
+        return _finding(probe, AsgiVerdict("untested", f"the control before it fails: {problem}"), None)
     try:
         exchange = open_exchange(place, probe.asked, probe.steps)
     except OSError as error:
-        return _finding(probe, Verdict("untested", f"no connection: {error}"), None)
+        return _finding(probe, AsgiVerdict("untested", f"no connection: {error}"), None)
     with exchange.wire:
         probe.client(exchange)
     exchange.until_ended(SETTLE_SECONDS)
-    observed = Observed(exchange, exchange.notes())
+    observed = AsgiObserved(exchange, exchange.notes())
     try:
         verdict = probe.judge(observed) if observed.is_reached else probe.unreached(observed)
     except (LookupError, TypeError, ValueError, AttributeError) as error:
@@ -142,7 +142,7 @@ def run_probe(probe: AsgiProbe, place: Place) -> ConformanceFinding:
     return _finding(probe, verdict, observed)
 
 
-def control_problem(place: Place) -> str:
+def control_problem(place: AsgiPlace) -> str:
     """ "" where an ordinary request comes to the app, and its answer back."""
     try:
         exchange = open_exchange(place, Asked(), [["receive", 1.0], *ANSWER])
@@ -152,13 +152,13 @@ def control_problem(place: Place) -> str:
         answer = None
         exchange.wire.send(exchange.request)
         answer = exchange.read_answer()
-    observed = Observed(exchange, exchange.notes())
+    observed = AsgiObserved(exchange, exchange.notes())
     if answer is None or (answer.status, answer.body, answer.is_complete) != (200, b"ok", True):
         return outcome(observed)
     return "" if observed.kinds == ("http.request",) else "its app did not see the request"
 
 
-def _finding(probe: AsgiProbe, verdict: Verdict, observed: Observed | None) -> ConformanceFinding:
+def _finding(probe: AsgiProbe, verdict: AsgiVerdict, observed: AsgiObserved | None) -> ConformanceFinding:
     wire = None if observed is None else observed.exchange.wire
     return ConformanceFinding(
         suite=SUITE,

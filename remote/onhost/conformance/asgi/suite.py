@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from bench.wire.conformance import ConformanceFinding
-from remote.onhost.conformance.asgi.exchange import Place
+from remote.onhost.conformance.asgi.exchange import AsgiPlace
 from remote.onhost.conformance.asgi.probe import AsgiProbe, run_probe
 from remote.onhost.conformance.asgi.probes import all_probes
 
@@ -25,7 +25,7 @@ def chosen(only: Sequence[str], subjects: Iterable[str] | None = None) -> tuple[
 
 
 def run_suite(
-    probes: Sequence[AsgiProbe], place: Place, pid: int, *, one_by_one: bool
+    probes: Sequence[AsgiProbe], place: AsgiPlace, pid: int, *, one_by_one: bool
 ) -> tuple[tuple[ConformanceFinding, ...], str]:
     """What was found, and "" or why the rest was not probed: the server has ended.
 
@@ -47,7 +47,7 @@ def run_suite(
     return tuple(found), ""
 
 
-def _several(probes: Sequence[AsgiProbe], place: Place, at_once: int) -> tuple[ConformanceFinding, ...]:
+def _several(probes: Sequence[AsgiProbe], place: AsgiPlace, at_once: int) -> tuple[ConformanceFinding, ...]:
     with ThreadPoolExecutor(at_once) as pool:
         return tuple(pool.map(lambda one: run_probe(one, place), probes))
 

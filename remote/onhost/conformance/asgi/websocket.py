@@ -9,7 +9,7 @@ import struct
 import time
 from dataclasses import dataclass
 
-from remote.onhost.conformance.asgi.exchange import PATIENCE_SECONDS, Asked, Exchange
+from remote.onhost.conformance.asgi.exchange import PATIENCE_SECONDS, AsgiExchange, Asked
 
 GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG = 0x0, 0x1, 0x2, 0x8, 0x9, 0xA
@@ -30,7 +30,7 @@ def handshake(*headers: tuple[bytes, bytes], target: bytes = b"/asgi") -> Asked:
 
 
 @dataclass(frozen=True, slots=True)
-class Frame:
+class RawFrame:
     opcode: int
     payload: bytes
     is_last: bool = True
@@ -60,11 +60,11 @@ class Frame:
         return self.payload[2:].decode(errors="replace")
 
 
-def close_frame(code: int | None, reason: str = "") -> Frame:
-    return Frame(CLOSE, b"" if code is None else struct.pack("!H", code) + reason.encode())
+def close_frame(code: int | None, reason: str = "") -> RawFrame:
+    return RawFrame(CLOSE, b"" if code is None else struct.pack("!H", code) + reason.encode())
 
 
-def frames_in(data: bytes) -> tuple[Frame, ...]:
+def frames_in(data: bytes) -> tuple[RawFrame, ...]:
     """The whole frames that a server sent, of as many as came."""
     found = []
     while len(data) >= 2:
@@ -75,33 +75,35 @@ def frames_in(data: bytes) -> tuple[Frame, ...]:
             size, begin = int.from_bytes(data[2:10], "big"), 10
         if len(data) < begin + size:
             break
-        found.append(Frame(data[0] & 0x0F, data[begin : begin + size], bool(data[0] & 0x80)))
+        found.append(RawFrame(data[0] & 0x0F, data[begin : begin + size], bool(data[0] & 0x80)))
         data = data[begin + size :]
     return tuple(found)
 
 
-def server_frames(exchange: Exchange) -> tuple[Frame, ...]:
+def server_frames(exchange: AsgiExchange) -> tuple[RawFrame, ...]:
     """Those behind the handshake."""
     return frames_in(bytes(exchange.wire.received).partition(b"\r\n\r\n")[2])
 
 
-def connect(exchange: Exchange) -> None:
+def connect(exchange: AsgiExchange) -> None:
     """Send the handshake, and wait for its answer."""
     exchange.wire.send(exchange.request)
     exchange.wire.read_until(lambda received: b"\r\n\r\n" in received, PATIENCE_SECONDS)
 
 
-def read_frames(exchange: Exchange, count: int, seconds: float = PATIENCE_SECONDS) -> tuple[Frame, ...]:
+def read_frames(
+    exchange: AsgiExchange, count: int, seconds: float = PATIENCE_SECONDS
+) -> tuple[RawFrame, ...]:
     """As many frames, or what comes in this time."""
     exchange.wire.read_until(lambda _: len(server_frames(exchange)) >= count, seconds)
     return server_frames(exchange)
 
 
-def read_close(exchange: Exchange, seconds: float = PATIENCE_SECONDS) -> None:
+def read_close(exchange: AsgiExchange, seconds: float = PATIENCE_SECONDS) -> None:
     """Until the server's close frame; it is answered, and the connection's end waited for."""
     exchange.wire.read_until(lambda _: any(one.opcode == CLOSE for one in server_frames(exchange)), seconds)
     closing = [one for one in server_frames(exchange) if one.opcode == CLOSE]
     exchange.facts["close at"] = time.monotonic()
     if closing:
-        exchange.wire.send(Frame(CLOSE, closing[0].payload[:2]).encoded)
+        exchange.wire.send(RawFrame(CLOSE, closing[0].payload[:2]).encoded)
         exchange.wire.read_for(0.3)

@@ -7,11 +7,11 @@ import struct
 from collections.abc import Callable
 from typing import Any
 
-from remote.onhost.conformance.asgi.exchange import Asked, Exchange, Observed
+from remote.onhost.conformance.asgi.exchange import AsgiExchange, AsgiObserved, Asked
 from remote.onhost.conformance.asgi.probe import (
     READ,
     AsgiProbe,
-    Verdict,
+    AsgiVerdict,
     allowed,
     body,
     conforms,
@@ -37,58 +37,58 @@ def is_received(note: Noted) -> bool:
     return note.what == "received"
 
 
-def go(exchange: Exchange, *, reset: bool = False) -> None:
+def go(exchange: AsgiExchange, *, reset: bool = False) -> None:
     """Close, so that the server's system hears of it at once."""
     if reset:
         exchange.wire.peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     exchange.wire.close()
 
 
-def leave_before_answer(exchange: Exchange) -> None:
+def leave_before_answer(exchange: AsgiExchange) -> None:
     exchange.wire.send(exchange.request)
     exchange.until_noted(is_received)
     go(exchange)
     exchange.until_ended(3.0)
 
 
-def reset_before_answer(exchange: Exchange) -> None:
+def reset_before_answer(exchange: AsgiExchange) -> None:
     exchange.wire.send(exchange.request)
     exchange.until_noted(is_received)
     go(exchange, reset=True)
     exchange.until_ended(3.0)
 
 
-def leave_in_answer(exchange: Exchange) -> None:
+def leave_in_answer(exchange: AsgiExchange) -> None:
     exchange.wire.send(exchange.request)
     exchange.wire.read_until(lambda received: b"0123456789" in received, 1.5)
     go(exchange)
     exchange.until_ended(4.0)
 
 
-def leave_early(exchange: Exchange) -> None:
+def leave_early(exchange: AsgiExchange) -> None:
     exchange.wire.send(exchange.request)
     exchange.until_noted(lambda one: one.what == "scope")
     go(exchange)
     exchange.until_ended(3.0)
 
 
-def hears(observed: Observed) -> Verdict:
+def hears(observed: AsgiObserved) -> AsgiVerdict:
     if "http.disconnect" in observed.kinds:
         return conforms("the app hears http.disconnect")
     return violates("the app hears nothing of it")
 
 
-def _cut_short(observed: Observed) -> Verdict:
+def _cut_short(observed: AsgiObserved) -> AsgiVerdict:
     if observed.noted("body"):
         return violates("the app is given the body as if it were whole")
     return hears(observed)
 
 
-def _unread_cut(observed: Observed) -> Verdict:
+def _unread_cut(observed: AsgiObserved) -> AsgiVerdict:
     return may_refuse(observed) if observed.status else allowed("it waits for the whole body, and drops it")
 
 
-def _after_gone(observed: Observed) -> Verdict:
+def _after_gone(observed: AsgiObserved) -> AsgiVerdict:
     """What sending raises to an app that has heard of it."""
     if "http.disconnect" not in observed.kinds:
         return violates("the app hears nothing of it")
@@ -97,7 +97,7 @@ def _after_gone(observed: Observed) -> Verdict:
     return _raised(observed)
 
 
-def _raised(observed: Observed) -> Verdict:
+def _raised(observed: AsgiObserved) -> AsgiVerdict:
     refused = observed.noted("refused")
     if refused:
         shown = observed.refusals[0]
@@ -110,26 +110,26 @@ def _raised(observed: Observed) -> Verdict:
     return conforms("send() does nothing, as before version 2.4")
 
 
-def _poured(observed: Observed) -> Verdict:
+def _poured(observed: AsgiObserved) -> AsgiVerdict:
     if observed.noted("send waits") or not observed.outcome:
         return violates("send() waits for ever")
     return _raised(observed)
 
 
-def _goes_on(observed: Observed) -> Verdict:
+def _goes_on(observed: AsgiObserved) -> AsgiVerdict:
     ways = {"cancelled": "the app's call is cancelled", "returned": "the app's call goes on to its end"}
     if observed.outcome in ways:
         return conforms(ways[observed.outcome])
     return violates(f"the app's call ends with {observed.outcome or 'nothing'}")
 
 
-def _stays_together(observed: Observed) -> Verdict:
+def _stays_together(observed: AsgiObserved) -> AsgiVerdict:
     if "http.disconnect" not in observed.kinds:
         return violates("a task that waits in receive() hears nothing of it")
     return conforms("a task that waits in receive() hears of it while another sends")
 
 
-def row(name: str, title: str, judge: Callable[[Observed], Verdict], **more: Any) -> AsgiProbe:
+def row(name: str, title: str, judge: Callable[[AsgiObserved], AsgiVerdict], **more: Any) -> AsgiProbe:
     rule = more.pop("rule", RULE)
     return AsgiProbe(f"disconnect-{name}", "Clients that go", title, rule, judge, **more)
 

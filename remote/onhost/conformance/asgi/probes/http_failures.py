@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from remote.onhost.conformance.asgi.exchange import Observed
+from remote.onhost.conformance.asgi.exchange import AsgiObserved
 from remote.onhost.conformance.asgi.probe import (
     ANSWER,
     READ,
     AsgiProbe,
-    Verdict,
+    AsgiVerdict,
     allowed,
     body,
     conforms,
@@ -27,7 +27,7 @@ PART = body(b"a part", more=True)
 FAILED = 500
 
 
-def tells_failure(observed: Observed) -> Verdict:
+def tells_failure(observed: AsgiObserved) -> AsgiVerdict:
     """Nothing was sent before: 500 tells most."""
     answer = observed.answer
     if answer is None:
@@ -41,7 +41,7 @@ def tells_failure(observed: Observed) -> Verdict:
     return violates(f"{outcome(observed)}, as if nothing had happened")
 
 
-def is_cut(observed: Observed) -> Verdict:
+def is_cut(observed: AsgiObserved) -> AsgiVerdict:
     """A part is on its way: only a connection that ends before the answer does tells of it."""
     answer = observed.answer
     if answer is None:
@@ -55,7 +55,7 @@ def is_cut(observed: Observed) -> Verdict:
     return conforms("it ends the connection before the answer's end")
 
 
-def is_cut_or_whole(observed: Observed) -> Verdict:
+def is_cut_or_whole(observed: AsgiObserved) -> AsgiVerdict:
     """The same of an app that returned too early, of which the specification says nothing."""
     verdict = is_cut(observed)
     if verdict.judgement == "violates" and observed.answer is not None and observed.answer.is_complete:
@@ -63,7 +63,7 @@ def is_cut_or_whole(observed: Observed) -> Verdict:
     return verdict
 
 
-def is_whole(observed: Observed) -> Verdict:
+def is_whole(observed: AsgiObserved) -> AsgiVerdict:
     answer = observed.answer
     if answer is not None and answer.is_complete and answer.body == b"ok":
         return conforms(f"the answer is whole; {outcome(observed)}")
@@ -71,7 +71,7 @@ def is_whole(observed: Observed) -> Verdict:
 
 
 def row(
-    name: str, title: str, steps: list[Step], judge: Callable[[Observed], Verdict], rule: str = RULE
+    name: str, title: str, steps: list[Step], judge: Callable[[AsgiObserved], AsgiVerdict], rule: str = RULE
 ) -> AsgiProbe:
     return AsgiProbe(f"failure-{name}", "Apps that fail", title, rule, judge, steps=[*READ, *steps])
 

@@ -6,11 +6,11 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-from remote.onhost.conformance.asgi.exchange import Observed
+from remote.onhost.conformance.asgi.exchange import AsgiObserved
 from remote.onhost.conformance.asgi.probe import (
     READ,
     AsgiProbe,
-    Verdict,
+    AsgiVerdict,
     allowed,
     body,
     conforms,
@@ -28,7 +28,7 @@ STATUS_LINE = re.compile(rb"HTTP/1\.[01] [1-5][0-9][0-9] ")
 INJECTED = re.compile(rb"\r\n[ \t]*x-injected[ \t]*:", re.IGNORECASE)
 
 
-def raises(observed: Observed) -> Verdict:
+def raises(observed: AsgiObserved) -> AsgiVerdict:
     """Best out of ``send``, where the app hears of it; what is on the wire must be HTTP all the same."""
     received = bytes(observed.exchange.wire.received)
     if received and not STATUS_LINE.match(received):
@@ -44,7 +44,7 @@ def raises(observed: Observed) -> Verdict:
     return weak(f"it is accepted: {outcome(observed)}, {received[:200]!r:.200}")
 
 
-def keeps_lines(observed: Observed) -> Verdict:
+def keeps_lines(observed: AsgiObserved) -> AsgiVerdict:
     """Of a header that would end its line: raised at, or made harmless."""
     verdict = raises(observed)
     if verdict.judgement == "weak" and observed.answer is not None and observed.status != 500:
@@ -52,7 +52,7 @@ def keeps_lines(observed: Observed) -> Verdict:
     return verdict
 
 
-def no_bare_body(observed: Observed) -> Verdict:
+def no_bare_body(observed: AsgiObserved) -> AsgiVerdict:
     received = bytes(observed.exchange.wire.received)
     if received and not STATUS_LINE.match(received):
         return violates(f"the body is sent without a head: {received[:60]!r}")
@@ -60,7 +60,11 @@ def no_bare_body(observed: Observed) -> Verdict:
 
 
 def row(
-    name: str, title: str, steps: list[Step], judge: Callable[[Observed], Verdict] = raises, **more: Any
+    name: str,
+    title: str,
+    steps: list[Step],
+    judge: Callable[[AsgiObserved], AsgiVerdict] = raises,
+    **more: Any,
 ) -> AsgiProbe:
     return AsgiProbe(
         f"invalid-{name}",
@@ -79,7 +83,7 @@ def bad_start(name: str, title: str, **changed: Any) -> AsgiProbe:
 
 
 def bad_header(
-    name: str, title: str, key: Any, value: Any, judge: Callable[[Observed], Verdict] = raises
+    name: str, title: str, key: Any, value: Any, judge: Callable[[AsgiObserved], AsgiVerdict] = raises
 ) -> AsgiProbe:
     headers = [(b"content-length", b"2"), (key, value)]
     return row(name, title, [["send", text() | {"headers": headers}], ["send", body()]], judge)

@@ -7,12 +7,12 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from remote.onhost.conformance.asgi.exchange import Asked, Exchange, Observed
+from remote.onhost.conformance.asgi.exchange import AsgiExchange, AsgiObserved, Asked
 from remote.onhost.conformance.asgi.probe import (
     ANSWER,
     READ,
     AsgiProbe,
-    Verdict,
+    AsgiVerdict,
     allowed,
     ask,
     ask_and_stay,
@@ -34,11 +34,11 @@ def with_length(content: bytes, declared: int | None = None) -> Asked:
     return Asked("POST", headers=((b"Content-Length", str(size).encode()),), body=content)
 
 
-def of_body(observed: Observed) -> list[dict[str, object]]:
+def of_body(observed: AsgiObserved) -> list[dict[str, object]]:
     return [one for one in observed.received if one.get("type") == "http.request"]
 
 
-def _empty(observed: Observed) -> Verdict:
+def _empty(observed: AsgiObserved) -> AsgiVerdict:
     if observed.kinds[:1] != ("http.request",):
         return violates(f"the first event is {observed.kinds[:1]!r}")
     first = observed.received[0]
@@ -46,8 +46,8 @@ def _empty(observed: Observed) -> Verdict:
     return (conforms if is_empty else violates)(f"the first event is {first!r:.160}")
 
 
-def body_is(right: bytes) -> Callable[[Observed], Verdict]:
-    def judge(observed: Observed) -> Verdict:
+def body_is(right: bytes) -> Callable[[AsgiObserved], AsgiVerdict]:
+    def judge(observed: AsgiObserved) -> AsgiVerdict:
         ends = observed.noted("body")
         if not ends:
             return violates(f"the body does not end: {observed.kinds!r:.120}")
@@ -59,7 +59,7 @@ def body_is(right: bytes) -> Callable[[Observed], Verdict]:
     return judge
 
 
-def _types(observed: Observed) -> Verdict:
+def _types(observed: AsgiObserved) -> AsgiVerdict:
     for one in of_body(observed):
         if (
             type(one.get("body", b"")) not in (bytes, LongBytes)
@@ -69,14 +69,14 @@ def _types(observed: Observed) -> Verdict:
     return conforms("body is a byte string, more_body a boolean")
 
 
-def _more_body(observed: Observed) -> Verdict:
+def _more_body(observed: AsgiObserved) -> AsgiVerdict:
     flags = [bool(one.get("more_body", False)) for one in of_body(observed)]
     if flags != [True] * (len(flags) - 1) + [False]:
         return violates(f"more_body was {flags!r:.120}")
     return conforms(f"{len(flags)} events, only the last without more_body")
 
 
-def _send_in_halves(exchange: Exchange) -> None:
+def _send_in_halves(exchange: AsgiExchange) -> None:
     content = exchange.asked.body
     half = len(content) // 2
     exchange.wire.send(exchange.request[:-half])
@@ -86,7 +86,7 @@ def _send_in_halves(exchange: Exchange) -> None:
     exchange.read_answer()
 
 
-def _streamed(observed: Observed) -> Verdict:
+def _streamed(observed: AsgiObserved) -> AsgiVerdict:
     verdict = body_is(HELLO)(observed)
     if verdict.judgement != "conforms":
         return verdict
@@ -98,21 +98,21 @@ def _streamed(observed: Observed) -> Verdict:
     )
 
 
-def _waits(observed: Observed) -> Verdict:
+def _waits(observed: AsgiObserved) -> AsgiVerdict:
     more = observed.kinds[1:]
     if more:
         return violates(f"while the client waits, receive() gives {more!r}")
     return conforms("receive() waits while the client does")
 
 
-def after_answer(observed: Observed) -> Verdict:
+def after_answer(observed: AsgiObserved) -> AsgiVerdict:
     events = [kind for kind in observed.kinds if kind != "http.request"]
     if events[:1] == ["http.disconnect"]:
         return conforms("http.disconnect follows the response")
     return violates("after the response receive() gives nothing" if not events else f"it gives {events!r}")
 
 
-def _ask_with_expectation(exchange: Exchange) -> None:
+def _ask_with_expectation(exchange: AsgiExchange) -> None:
     content = exchange.asked.body
     exchange.wire.send(exchange.request[: -len(content)])
     exchange.wire.read_until(lambda received: b"\r\n\r\n" in received, PAUSE_SECONDS)
@@ -120,7 +120,7 @@ def _ask_with_expectation(exchange: Exchange) -> None:
     exchange.read_answer()
 
 
-def row(name: str, title: str, judge: Callable[[Observed], Verdict], **more: Any) -> AsgiProbe:
+def row(name: str, title: str, judge: Callable[[AsgiObserved], AsgiVerdict], **more: Any) -> AsgiProbe:
     rule = more.pop("rule", RULE)
     return AsgiProbe(f"request-{name}", "HTTP request body", title, rule, judge, **more)
 

@@ -7,12 +7,12 @@ from collections.abc import Callable
 from typing import Any
 
 from remote.onhost.conformance.asgi.answer import answer_in
-from remote.onhost.conformance.asgi.exchange import Asked, Exchange, Observed
+from remote.onhost.conformance.asgi.exchange import AsgiExchange, AsgiObserved, Asked
 from remote.onhost.conformance.asgi.probe import (
     ANSWER,
     READ,
     AsgiProbe,
-    Verdict,
+    AsgiVerdict,
     allowed,
     ask_and_stay,
     body,
@@ -38,10 +38,10 @@ def sends(*messages: Any) -> list[Step]:
     return [*READ, *(["send", one] for one in messages)]
 
 
-def answers(right: bytes, status: int = 200) -> Callable[[Observed], Verdict]:
+def answers(right: bytes, status: int = 200) -> Callable[[AsgiObserved], AsgiVerdict]:
     """The whole answer, and its body."""
 
-    def judge(observed: Observed) -> Verdict:
+    def judge(observed: AsgiObserved) -> AsgiVerdict:
         answer = observed.answer
         if answer is None or not answer.is_complete or answer.status != status:
             return violates(f"{outcome(observed)}{_first_refusal(observed)}")
@@ -54,11 +54,11 @@ def answers(right: bytes, status: int = 200) -> Callable[[Observed], Verdict]:
     return judge
 
 
-def _first_refusal(observed: Observed) -> str:
+def _first_refusal(observed: AsgiObserved) -> str:
     return f"; send() raises {observed.refusals[0]}" if observed.refusals else ""
 
 
-def _encoding_ignored(observed: Observed) -> Verdict:
+def _encoding_ignored(observed: AsgiObserved) -> AsgiVerdict:
     verdict = answers(b"hello")(observed)
     answer = observed.answer
     if verdict.judgement != "conforms" or answer is None:
@@ -69,14 +69,14 @@ def _encoding_ignored(observed: Observed) -> Verdict:
     return conforms(f"the body is framed once, by {answer.framing}")
 
 
-def _not_chunked(observed: Observed) -> Verdict:
+def _not_chunked(observed: AsgiObserved) -> AsgiVerdict:
     answer = observed.answer
     if answer is not None and answer.framing == "chunked":
         return violates("it sends chunks to an HTTP/1.0 client, which RFC 9112 §6.1 forbids")
     return answers(b"onetwo")(observed)
 
 
-def _order(observed: Observed) -> Verdict:
+def _order(observed: AsgiObserved) -> AsgiVerdict:
     names = (b"set-cookie", b"x-one")
     answer = observed.answer
     found = [] if answer is None else [pair for pair in answer.headers if pair[0] in names]
@@ -84,7 +84,7 @@ def _order(observed: Observed) -> Verdict:
     return (conforms if found == right else violates)(f"they come as {found!r:.160}")
 
 
-def _read_early(exchange: Exchange) -> None:
+def _read_early(exchange: AsgiExchange) -> None:
     began = time.monotonic()
     exchange.wire.send(exchange.request)
     exchange.wire.read_until(lambda received: b"first" in received, EARLY_SECONDS)
@@ -93,7 +93,7 @@ def _read_early(exchange: Exchange) -> None:
     exchange.read_answer()
 
 
-def _flushed(observed: Observed) -> Verdict:
+def _flushed(observed: AsgiObserved) -> AsgiVerdict:
     verdict = answers(b"firstsecond")(observed)
     if verdict.judgement != "conforms":
         return verdict
@@ -102,7 +102,7 @@ def _flushed(observed: Observed) -> Verdict:
     return violates("the first part is held back until the second is sent")
 
 
-def _read_whole_early(exchange: Exchange) -> None:
+def _read_whole_early(exchange: AsgiExchange) -> None:
     exchange.wire.send(exchange.request)
     answer = exchange.read_answer(EARLY_SECONDS)
     exchange.facts["early"] = answer is not None and answer.is_complete
@@ -110,7 +110,7 @@ def _read_whole_early(exchange: Exchange) -> None:
     exchange.until_ended()
 
 
-def _answered_early(observed: Observed) -> Verdict:
+def _answered_early(observed: AsgiObserved) -> AsgiVerdict:
     verdict = answers(b"ok")(observed)
     if verdict.judgement != "conforms":
         return verdict
@@ -119,10 +119,10 @@ def _answered_early(observed: Observed) -> Verdict:
     return conforms(f"the answer comes at once; then the app's call is {observed.outcome or 'not ended'}")
 
 
-def ignored(right: bytes) -> Callable[[Observed], Verdict]:
+def ignored(right: bytes) -> Callable[[AsgiObserved], AsgiVerdict]:
     """Further messages must be ignored: neither raised at nor sent."""
 
-    def judge(observed: Observed) -> Verdict:
+    def judge(observed: AsgiObserved) -> AsgiVerdict:
         verdict = answers(right)(observed)
         if verdict.judgement != "conforms":
             return verdict
@@ -135,10 +135,10 @@ def ignored(right: bytes) -> Callable[[Observed], Verdict]:
     return judge
 
 
-def _bare(status: int) -> Callable[[Observed], Verdict]:
+def _bare(status: int) -> Callable[[AsgiObserved], AsgiVerdict]:
     """An answer that can't have a body, and another behind it."""
 
-    def judge(observed: Observed) -> Verdict:
+    def judge(observed: AsgiObserved) -> AsgiVerdict:
         answer = observed.answer
         if answer is None or answer.status != status:
             return violates(f"{outcome(observed)}{_first_refusal(observed)}")
@@ -160,7 +160,7 @@ def _bare(status: int) -> Callable[[Observed], Verdict]:
     return judge
 
 
-def _ask_two(exchange: Exchange) -> None:
+def _ask_two(exchange: AsgiExchange) -> None:
     exchange.wire.send(exchange.request)
     exchange.wire.read_until(lambda received: b"\r\n\r\n" in received, 1.5)
     exchange.wire.read_for(0.15)
@@ -170,7 +170,7 @@ def _ask_two(exchange: Exchange) -> None:
     exchange.facts["second"] = bytes(exchange.wire.received[begin:])
 
 
-def _too_short(observed: Observed) -> Verdict:
+def _too_short(observed: AsgiObserved) -> AsgiVerdict:
     answer = observed.answer
     if answer is not None and answer.is_complete and answer.status == 200:
         return violates(f"it makes a whole answer of it: {answer.body!r:.60}")
@@ -179,7 +179,7 @@ def _too_short(observed: Observed) -> Verdict:
     return conforms(outcome(observed))
 
 
-def _too_long(observed: Observed) -> Verdict:
+def _too_long(observed: AsgiObserved) -> AsgiVerdict:
     answer = observed.answer
     if answer is not None and answer.rest:
         return violates(
@@ -191,7 +191,7 @@ def _too_long(observed: Observed) -> Verdict:
     return conforms(f"nothing is sent beyond the length{raised}")
 
 
-def _no_length(observed: Observed) -> Verdict:
+def _no_length(observed: AsgiObserved) -> AsgiVerdict:
     answer = observed.answer
     if observed.refusals:
         return conforms(f"send() raises {observed.refusals[0]}")
@@ -204,7 +204,7 @@ def _no_length(observed: Observed) -> Verdict:
     )
 
 
-def _post_slowly(exchange: Exchange) -> None:
+def _post_slowly(exchange: AsgiExchange) -> None:
     """The head with a part of the body; the rest once the answer has come."""
     content = exchange.asked.body
     exchange.wire.send(exchange.request[: -len(content) // 2])
@@ -212,11 +212,11 @@ def _post_slowly(exchange: Exchange) -> None:
     exchange.wire.send(content[len(content) // 2 :])
 
 
-def _waits_for_body(observed: Observed) -> Verdict:
+def _waits_for_body(observed: AsgiObserved) -> AsgiVerdict:
     return allowed("it calls the app once the whole body is there")
 
 
-def _smuggle(exchange: Exchange) -> None:
+def _smuggle(exchange: AsgiExchange) -> None:
     """The body is a request itself."""
     hidden = exchange.further("hidden", [*READ, *ANSWER])
     exchange.asked = with_length(hidden)
@@ -225,13 +225,13 @@ def _smuggle(exchange: Exchange) -> None:
     exchange.wire.read_for(0.3)
 
 
-def _not_smuggled(observed: Observed) -> Verdict:
+def _not_smuggled(observed: AsgiObserved) -> AsgiVerdict:
     if observed.exchange.notes("hidden"):
         return violates("the body that the app left unread is taken for the next request")
     return answers(b"ok")(observed)
 
 
-def _together(observed: Observed) -> Verdict:
+def _together(observed: AsgiObserved) -> AsgiVerdict:
     verdict = answers(b"onetwo")(observed)
     if verdict.judgement == "conforms" and "http.disconnect" not in observed.kinds:
         return weak("the answer is right, but receive() in another task hears nothing of its end")

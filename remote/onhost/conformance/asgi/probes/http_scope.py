@@ -6,12 +6,12 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-from remote.onhost.conformance.asgi.exchange import Asked, Exchange, Observed
+from remote.onhost.conformance.asgi.exchange import AsgiExchange, AsgiObserved, Asked
 from remote.onhost.conformance.asgi.probe import (
     ANSWER,
     READ,
     AsgiProbe,
-    Verdict,
+    AsgiVerdict,
     allowed,
     ask,
     conforms,
@@ -25,7 +25,7 @@ from testapp.proving.steps import MARK
 
 RULE = "ASGI HTTP, HTTP Connection Scope"
 LEAK = "asgibench.leak"
-Check = Callable[[Observed], Verdict]
+Check = Callable[[AsgiObserved], AsgiVerdict]
 
 
 def told(name: str, value: object) -> str:
@@ -35,7 +35,7 @@ def told(name: str, value: object) -> str:
 def is_exactly(name: str, *right: object) -> Check:
     """A key that must be there, with one of these values and its type."""
 
-    def judge(observed: Observed) -> Verdict:
+    def judge(observed: AsgiObserved) -> AsgiVerdict:
         if name not in observed.scope:
             return violates(f"{name} is missing")
         value = observed.scope[name]
@@ -48,7 +48,7 @@ def is_exactly(name: str, *right: object) -> Check:
 def is_optional(name: str, *right: object, absent: tuple[object, ...] = ()) -> Check:
     """A key that may be missing, or have a value that stands for that."""
 
-    def judge(observed: Observed) -> Verdict:
+    def judge(observed: AsgiObserved) -> AsgiVerdict:
         if name not in observed.scope:
             return allowed(f"{name} is missing")
         if observed.scope[name] in absent:
@@ -61,7 +61,7 @@ def is_optional(name: str, *right: object, absent: tuple[object, ...] = ()) -> C
 def path_is(path: str, raw: bytes | None = None) -> Check:
     """Whatever its raw_path is must be ``raw``, where there is one."""
 
-    def judge(observed: Observed) -> Verdict:
+    def judge(observed: AsgiObserved) -> AsgiVerdict:
         verdict = is_exactly("path", path)(observed)
         raw_path = observed.scope.get("raw_path")
         if verdict.judgement == "conforms" and raw is not None and raw_path not in (None, raw):
@@ -71,12 +71,12 @@ def path_is(path: str, raw: bytes | None = None) -> Check:
     return judge
 
 
-def _any_path(observed: Observed) -> Verdict:
+def _any_path(observed: AsgiObserved) -> AsgiVerdict:
     value = observed.scope.get("path")
     return (allowed if isinstance(value, str) else violates)(told("path", value))
 
 
-def _is_dict(observed: Observed) -> Verdict:
+def _is_dict(observed: AsgiObserved) -> AsgiVerdict:
     kind = observed.noted("scope")[0].more["kind"]
     keys = [key for key in observed.scope if not isinstance(key, str)]
     if kind != "dict" or keys:
@@ -84,7 +84,7 @@ def _is_dict(observed: Observed) -> Verdict:
     return conforms("a dict whose keys are texts")
 
 
-def _asgi_version(observed: Observed) -> Verdict:
+def _asgi_version(observed: AsgiObserved) -> AsgiVerdict:
     asgi = observed.scope.get("asgi")
     if not isinstance(asgi, dict):
         return violates(told("asgi", asgi))
@@ -95,7 +95,7 @@ def _asgi_version(observed: Observed) -> Verdict:
     return (conforms if is_known else violates)(told('asgi["version"]', version))
 
 
-def _spec_version(observed: Observed) -> Verdict:
+def _spec_version(observed: AsgiObserved) -> AsgiVerdict:
     asgi = observed.scope.get("asgi", {})
     if "spec_version" not in asgi:
         return allowed("it says none: that stands for 2.0")
@@ -104,47 +104,47 @@ def _spec_version(observed: Observed) -> Verdict:
     return (conforms if is_known else violates)(told('asgi["spec_version"]', version))
 
 
-def _method_case(observed: Observed) -> Verdict:
+def _method_case(observed: AsgiObserved) -> AsgiVerdict:
     method = observed.scope.get("method")
     if method == "PATCH":
         return conforms("the app sees PATCH")
     return violates(f"the app sees {method!r}, not uppercased")
 
 
-def headers_of(observed: Observed) -> list[tuple[Any, Any]]:
+def headers_of(observed: AsgiObserved) -> list[tuple[Any, Any]]:
     """Raises ValueError where they are no pairs."""
     return [(name, value) for name, value in observed.scope["headers"]]
 
 
-def values_of(observed: Observed, name: bytes) -> list[Any]:
+def values_of(observed: AsgiObserved, name: bytes) -> list[Any]:
     return [value for key, value in headers_of(observed) if key.lower() == name]
 
 
-def _header_types(observed: Observed) -> Verdict:
+def _header_types(observed: AsgiObserved) -> AsgiVerdict:
     wrong = [pair for pair in headers_of(observed) if any(type(one) is not bytes for one in pair)]
     return violates(f"not byte strings: {wrong!r:.160}") if wrong else conforms("pairs of byte strings")
 
 
-def _header_case(observed: Observed) -> Verdict:
+def _header_case(observed: AsgiObserved) -> AsgiVerdict:
     names = [name for name, _ in headers_of(observed)]
     upper = [name for name in names if name != name.lower()]
     return weak(f"not in small letters: {upper!r:.160}") if upper else conforms("names are in small letters")
 
 
 def header_is(name: bytes, *right: bytes) -> Check:
-    def judge(observed: Observed) -> Verdict:
+    def judge(observed: AsgiObserved) -> AsgiVerdict:
         values = values_of(observed, name)
         return (conforms if values == list(right) else violates)(told(name.decode(), values))
 
     return judge
 
 
-def _latin1(observed: Observed) -> Verdict:
+def _latin1(observed: AsgiObserved) -> AsgiVerdict:
     values = values_of(observed, b"x-latin")
     return (conforms if values == [b"caf\xe9"] else violates)(told("x-latin", values))
 
 
-def _order(observed: Observed) -> Verdict:
+def _order(observed: AsgiObserved) -> AsgiVerdict:
     names = [name.lower() for name, _ in headers_of(observed) if name.lower() in (b"x-b", b"x-a", b"x-c")]
     if sorted(names) != [b"x-a", b"x-b", b"x-c"]:
         return violates(f"the app sees {names!r}")
@@ -152,7 +152,7 @@ def _order(observed: Observed) -> Verdict:
     return conforms("in the order of the request") if in_order else allowed(f"in another order: {names!r}")
 
 
-def _end(name: str, observed: Observed, address: str, port: int) -> Verdict:
+def _end(name: str, observed: AsgiObserved, address: str, port: int) -> AsgiVerdict:
     value = observed.scope.get(name)
     if value is None:
         return allowed(f"{name} is not told")
@@ -163,15 +163,15 @@ def _end(name: str, observed: Observed, address: str, port: int) -> Verdict:
     return conforms(told(name, value)) if fits else violates(f"{told(name, value)}, not {address}:{port}")
 
 
-def _client(observed: Observed) -> Verdict:
+def _client(observed: AsgiObserved) -> AsgiVerdict:
     return _end("client", observed, *observed.exchange.client)
 
 
-def _server(observed: Observed) -> Verdict:
+def _server(observed: AsgiObserved) -> AsgiVerdict:
     return _end("server", observed, observed.exchange.place.address, observed.exchange.place.port)
 
 
-def _state(observed: Observed) -> Verdict:
+def _state(observed: AsgiObserved) -> AsgiVerdict:
     if "state" not in observed.scope:
         return allowed("there is none: the server does not support it")
     state = observed.scope["state"]
@@ -179,14 +179,14 @@ def _state(observed: Observed) -> Verdict:
     return (conforms if fits else violates)(told("state", state))
 
 
-def _ask_twice(exchange: Exchange) -> None:
+def _ask_twice(exchange: AsgiExchange) -> None:
     """The second on a connection of its own."""
     ask(exchange)
-    if "state" in Observed(exchange, exchange.notes()).scope:
+    if "state" in AsgiObserved(exchange, exchange.notes()).scope:
         _ask_again(exchange)
 
 
-def _ask_again(exchange: Exchange) -> None:
+def _ask_again(exchange: AsgiExchange) -> None:
     """On the same connection."""
     begin = len(exchange.wire.received)
     exchange.wire.send(exchange.further("second", [*READ, *ANSWER]))
@@ -194,10 +194,10 @@ def _ask_again(exchange: Exchange) -> None:
     exchange.facts["second"] = bytes(exchange.wire.received[begin:])
 
 
-def _state_copied(observed: Observed) -> Verdict:
+def _state_copied(observed: AsgiObserved) -> AsgiVerdict:
     if "state" not in observed.scope:
         return allowed("there is none: the server does not support it")
-    state = Observed(observed.exchange, observed.exchange.notes("second")).scope.get("state")
+    state = AsgiObserved(observed.exchange, observed.exchange.notes("second")).scope.get("state")
     if not isinstance(state, dict):
         return violates(f"the next request has the state {state!r:.120}")
     if LEAK in state:
@@ -205,13 +205,13 @@ def _state_copied(observed: Observed) -> Verdict:
     return conforms("what a request set is not in the state of the next one")
 
 
-def _mark_and_ask_again(exchange: Exchange) -> None:
+def _mark_and_ask_again(exchange: AsgiExchange) -> None:
     ask(exchange)
     _ask_again(exchange)
 
 
-def _own_scope(observed: Observed) -> Verdict:
-    second = Observed(observed.exchange, observed.exchange.notes("second"))
+def _own_scope(observed: AsgiObserved) -> AsgiVerdict:
+    second = AsgiObserved(observed.exchange, observed.exchange.notes("second"))
     if not second.is_reached:
         return violates("a second request on the connection does not reach the app")
     if MARK in second.scope:
@@ -219,7 +219,7 @@ def _own_scope(observed: Observed) -> Verdict:
     return conforms("each request has a scope of its own")
 
 
-def _extensions(observed: Observed) -> Verdict:
+def _extensions(observed: AsgiObserved) -> AsgiVerdict:
     if "extensions" not in observed.scope:
         return allowed("there are none")
     extensions = observed.scope["extensions"]
@@ -231,7 +231,7 @@ def _extensions(observed: Observed) -> Verdict:
     return violates(f"not dicts: {wrong!r}") if wrong else conforms(told("extensions", extensions))
 
 
-def _no_tls(observed: Observed) -> Verdict:
+def _no_tls(observed: AsgiObserved) -> AsgiVerdict:
     has_tls = "tls" in (observed.scope.get("extensions") or {})
     return (violates if has_tls else conforms)(
         "the extension is there without TLS" if has_tls else "no extension tls without TLS"

@@ -1,14 +1,17 @@
-"""WebSocket: the scope, the handshake, the messages, and the ways in which a connection ends."""
+"""WebSocket: the scope, the handshake, the messages, and the ways in which a connection ends.
+
+One table, which is longer than a module may be.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
 
-from remote.onhost.conformance.asgi.exchange import Asked, Exchange, Observed
+from remote.onhost.conformance.asgi.exchange import AsgiExchange, AsgiObserved, Asked
 from remote.onhost.conformance.asgi.probe import (
     AsgiProbe,
-    Verdict,
+    AsgiVerdict,
     allowed,
     ask,
     conforms,
@@ -33,7 +36,7 @@ from remote.onhost.conformance.asgi.websocket import (
     PING,
     PONG,
     TEXT,
-    Frame,
+    RawFrame,
     close_frame,
     connect,
     handshake,
@@ -60,18 +63,18 @@ SAY = {"type": "websocket.send", "text": "said"}
 END = {"type": "websocket.close"}
 
 
-def sent_by(observed: Observed, opcode: int) -> list[Frame]:
+def sent_by(observed: AsgiObserved, opcode: int) -> list[RawFrame]:
     return [one for one in server_frames(observed.exchange) if one.opcode == opcode]
 
 
-def is_open(observed: Observed) -> bool:
+def is_open(observed: AsgiObserved) -> bool:
     return observed.status == 101
 
 
 def opened(judge: Check) -> Check:
     """Where the handshake came to its end."""
 
-    def judge_open(observed: Observed) -> Verdict:
+    def judge_open(observed: AsgiObserved) -> AsgiVerdict:
         return judge(observed) if is_open(observed) else violates(f"no WebSocket: {outcome(observed)}")
 
     return judge_open
@@ -80,16 +83,16 @@ def opened(judge: Check) -> Check:
 # ---------------------------------------------------------------- clients
 
 
-def open_and_leave(exchange: Exchange) -> None:
+def open_and_leave(exchange: AsgiExchange) -> None:
     connect(exchange)
     exchange.wire.send(close_frame(1000).encoded)
     exchange.wire.read_for(0.3)
 
 
-def send_and_read(*frames: Frame, count: int = 1) -> Callable[[Exchange], None]:
+def send_and_read(*frames: RawFrame, count: int = 1) -> Callable[[AsgiExchange], None]:
     """Send these behind the handshake, read so many, and close."""
 
-    def client(exchange: Exchange) -> None:
+    def client(exchange: AsgiExchange) -> None:
         connect(exchange)
         for frame in frames:
             exchange.wire.send(frame.encoded)
@@ -100,15 +103,15 @@ def send_and_read(*frames: Frame, count: int = 1) -> Callable[[Exchange], None]:
     return client
 
 
-def await_close(exchange: Exchange) -> None:
+def await_close(exchange: AsgiExchange) -> None:
     """The server's close, which is answered."""
     connect(exchange)
     read_close(exchange)
     exchange.until_ended()
 
 
-def close_with(code: int | None, reason: str = "") -> Callable[[Exchange], None]:
-    def client(exchange: Exchange) -> None:
+def close_with(code: int | None, reason: str = "") -> Callable[[AsgiExchange], None]:
+    def client(exchange: AsgiExchange) -> None:
         connect(exchange)
         exchange.wire.send(close_frame(code, reason).encoded)
         exchange.wire.read_for(0.3)
@@ -117,13 +120,13 @@ def close_with(code: int | None, reason: str = "") -> Callable[[Exchange], None]
     return client
 
 
-def vanish(exchange: Exchange) -> None:
+def vanish(exchange: AsgiExchange) -> None:
     connect(exchange)
     go(exchange, reset=True)
     exchange.until_ended(3.0)
 
 
-def hold_handshake(exchange: Exchange) -> None:
+def hold_handshake(exchange: AsgiExchange) -> None:
     exchange.wire.send(exchange.request)
     exchange.wire.read_until(lambda received: b"\r\n\r\n" in received, 0.4)
     exchange.facts["early"] = b"\r\n\r\n" in exchange.wire.received
@@ -133,24 +136,24 @@ def hold_handshake(exchange: Exchange) -> None:
 # ---------------------------------------------------------------- judges
 
 
-def _connect_first(observed: Observed) -> Verdict:
+def _connect_first(observed: AsgiObserved) -> AsgiVerdict:
     first = observed.kinds[:1]
     return (conforms if first == ("websocket.connect",) else violates)(f"the first event is {first!r}")
 
 
-def _waits(observed: Observed) -> Verdict:
+def _waits(observed: AsgiObserved) -> AsgiVerdict:
     if observed.facts["early"]:
         return violates("the handshake is completed before the app accepts")
     return opened(lambda _: conforms("the handshake waits for the app"))(observed)
 
 
-def _accepted(observed: Observed) -> Verdict:
+def _accepted(observed: AsgiObserved) -> AsgiVerdict:
     values = () if observed.answer is None else observed.answer.values(b"sec-websocket-accept")
     return (conforms if values == (ACCEPT,) else violates)(f"101 with Sec-WebSocket-Accept {values!r}")
 
 
 def answer_has(name: bytes, *right: bytes) -> Check:
-    def judge(observed: Observed) -> Verdict:
+    def judge(observed: AsgiObserved) -> AsgiVerdict:
         values = () if observed.answer is None else observed.answer.values(name)
         return (conforms if values == right else violates)(f"the handshake has {name.decode()} {values!r}")
 
@@ -158,7 +161,7 @@ def answer_has(name: bytes, *right: bytes) -> Check:
 
 
 def refused_with(*right: int) -> Check:
-    def judge(observed: Observed) -> Verdict:
+    def judge(observed: AsgiObserved) -> AsgiVerdict:
         if observed.status in right:
             return conforms(outcome(observed))
         if not observed.status and not observed.ended:
@@ -172,7 +175,7 @@ def refused_with(*right: int) -> Check:
     return judge
 
 
-def _not_opened(observed: Observed) -> Verdict:
+def _not_opened(observed: AsgiObserved) -> AsgiVerdict:
     """Of an app that fails or leaves before it accepts: any end is right, but no connection."""
     if is_open(observed):
         return violates("the handshake is completed")
@@ -181,14 +184,14 @@ def _not_opened(observed: Observed) -> Verdict:
     return conforms(outcome(observed))
 
 
-def messages(observed: Observed) -> list[dict[str, Any]]:
+def messages(observed: AsgiObserved) -> list[dict[str, Any]]:
     return [one for one in observed.received if one.get("type") == "websocket.receive"]
 
 
 def receives(key: str, right: object) -> Check:
     """One message: ``right`` under ``key``, and nothing under the other."""
 
-    def judge(observed: Observed) -> Verdict:
+    def judge(observed: AsgiObserved) -> AsgiVerdict:
         found = messages(observed)
         other = {"text": "bytes", "bytes": "text"}[key]
         fits = len(found) == 1 and found[0].get(key) == right and found[0].get(other) is None
@@ -198,14 +201,14 @@ def receives(key: str, right: object) -> Check:
     return opened(judge)
 
 
-def _large(observed: Observed) -> Verdict:
+def _large(observed: AsgiObserved) -> AsgiVerdict:
     found = messages(observed)
     sizes = [one["bytes"].length for one in found if isinstance(one.get("bytes"), LongBytes)]
     return (conforms if sizes == [300_000] else violates)(f"the app receives {sizes or found!r:.160}")
 
 
 def echoed(opcode: int, payload: bytes) -> Check:
-    def judge(observed: Observed) -> Verdict:
+    def judge(observed: AsgiObserved) -> AsgiVerdict:
         found = sent_by(observed, opcode)
         fits = b"".join(one.payload for one in found) == payload
         return (conforms if fits else violates)(f"the client receives {found!r:.160}")
@@ -213,7 +216,7 @@ def echoed(opcode: int, payload: bytes) -> Check:
     return opened(judge)
 
 
-def _pong(observed: Observed) -> Verdict:
+def _pong(observed: AsgiObserved) -> AsgiVerdict:
     pongs = [one.payload for one in sent_by(observed, PONG)]
     if messages(observed):
         return violates(f"the app is given {messages(observed)!r:.120}")
@@ -221,7 +224,7 @@ def _pong(observed: Observed) -> Verdict:
 
 
 def disconnects(*codes: int, reason: str | None = None) -> Check:
-    def judge(observed: Observed) -> Verdict:
+    def judge(observed: AsgiObserved) -> AsgiVerdict:
         found = [one for one in observed.received if one.get("type") == "websocket.disconnect"]
         if not found:
             return violates("the app hears nothing of it")
@@ -236,7 +239,7 @@ def disconnects(*codes: int, reason: str | None = None) -> Check:
 
 
 def closes_with(*codes: int, reason: str = "") -> Check:
-    def judge(observed: Observed) -> Verdict:
+    def judge(observed: AsgiObserved) -> AsgiVerdict:
         found = sent_by(observed, CLOSE)
         if not found:
             return violates(
@@ -249,7 +252,7 @@ def closes_with(*codes: int, reason: str = "") -> Check:
     return opened(judge)
 
 
-def _ends(observed: Observed) -> Verdict:
+def _ends(observed: AsgiObserved) -> AsgiVerdict:
     """Of an app that left: the socket must be closed, in whichever way."""
     found = sent_by(observed, CLOSE)
     if found:
@@ -259,7 +262,7 @@ def _ends(observed: Observed) -> Verdict:
     return violates("the connection stays open")
 
 
-def _quiet(observed: Observed) -> Verdict:
+def _quiet(observed: AsgiObserved) -> AsgiVerdict:
     """What is sent behind the end: raised at or dropped, but not put on the wire."""
     if sent_by(observed, TEXT):
         return violates("it is sent behind the close")
@@ -273,13 +276,13 @@ def _quiet(observed: Observed) -> Verdict:
     return conforms(f"send() raises {observed.refusals[0]:.120}" if raised else "send() does nothing")
 
 
-def raises(observed: Observed) -> Verdict:
+def raises(observed: AsgiObserved) -> AsgiVerdict:
     if observed.refusals:
         return conforms(f"send() raises {observed.refusals[0]:.120}")
     return weak(f"it is accepted: {outcome(observed)}, {server_frames(observed.exchange)!r:.120}")
 
 
-def _early_send(observed: Observed) -> Verdict:
+def _early_send(observed: AsgiObserved) -> AsgiVerdict:
     if sent_by(observed, TEXT):
         return violates("it is sent before the app has accepted")
     return raises(observed)
@@ -295,7 +298,7 @@ DENIAL: list[Step] = [
 ]
 
 
-def _denied(observed: Observed) -> Verdict:
+def _denied(observed: AsgiObserved) -> AsgiVerdict:
     if "websocket.http.response" not in (observed.scope.get("extensions") or {}):
         return allowed("the extension is not there")
     answer = observed.answer
@@ -312,7 +315,7 @@ def row(
     title: str,
     judge: Check,
     steps: list[Step],
-    client: Callable[[Exchange], None],
+    client: Callable[[AsgiExchange], None],
     rule: str,
     asked: Asked | None = None,
     **more: Any,
@@ -335,7 +338,7 @@ def scope_row(name: str, title: str, judge: Check, asked: Asked | None = None, *
     return row(f"scope-{name}", title, judge, steps, open_and_leave, SCOPE, asked, **more)
 
 
-def _subprotocols(observed: Observed) -> Verdict:
+def _subprotocols(observed: AsgiObserved) -> AsgiVerdict:
     found = observed.scope.get("subprotocols", [])
     return (conforms if list(found) == ["one", "two"] else violates)(told("subprotocols", found))
 
@@ -345,7 +348,7 @@ def same_as_http(name: str) -> Check:
     return next(one.judge for one in HTTP_SCOPE if one.name == f"scope-{name}")
 
 
-HELLO = Frame(TEXT, b"hello")
+HELLO = RawFrame(TEXT, b"hello")
 ECHO: list[Step] = [*OPEN, ["echo", 2.0]]
 LISTEN: list[Step] = [*OPEN, ["disconnect", 1.5]]
 
@@ -431,19 +434,19 @@ PROBES = (
         "a binary message",
         receives("bytes", b"\x00\xff"),
         ECHO,
-        send_and_read(Frame(BINARY, b"\x00\xff")),
+        send_and_read(RawFrame(BINARY, b"\x00\xff")),
         RECEIVE,
     ),
-    row("empty", "an empty text", receives("text", ""), ECHO, send_and_read(Frame(TEXT, b"")), RECEIVE),
+    row("empty", "an empty text", receives("text", ""), ECHO, send_and_read(RawFrame(TEXT, b"")), RECEIVE),
     row(
         "fragments",
         "a message in three frames is one",
         receives("text", "one two three"),
         ECHO,
         send_and_read(
-            Frame(TEXT, b"one ", is_last=False),
-            Frame(CONTINUATION, b"two ", is_last=False),
-            Frame(CONTINUATION, b"three"),
+            RawFrame(TEXT, b"one ", is_last=False),
+            RawFrame(CONTINUATION, b"two ", is_last=False),
+            RawFrame(CONTINUATION, b"three"),
         ),
         "ASGI WebSocket",
     ),
@@ -452,7 +455,7 @@ PROBES = (
         "a message of 300,000 bytes",
         _large,
         LISTEN,
-        send_and_read(Frame(BINARY, bytes(300_000)), count=0),
+        send_and_read(RawFrame(BINARY, bytes(300_000)), count=0),
         RECEIVE,
     ),
     row(
@@ -460,7 +463,7 @@ PROBES = (
         "a text that the app sends",
         echoed(TEXT, "hällo".encode()),
         ECHO,
-        send_and_read(Frame(TEXT, "hällo".encode())),
+        send_and_read(RawFrame(TEXT, "hällo".encode())),
         SEND,
     ),
     row(
@@ -468,7 +471,7 @@ PROBES = (
         "bytes that the app sends",
         echoed(BINARY, b"\x00\xff"),
         ECHO,
-        send_and_read(Frame(BINARY, b"\x00\xff")),
+        send_and_read(RawFrame(BINARY, b"\x00\xff")),
         SEND,
     ),
     row(
@@ -476,7 +479,7 @@ PROBES = (
         "a ping is the server's to answer",
         _pong,
         LISTEN,
-        send_and_read(Frame(PING, b"are you there")),
+        send_and_read(RawFrame(PING, b"are you there")),
         "ASGI WebSocket",
     ),
     row(
