@@ -10,6 +10,7 @@ from session.commands import (
     calibrate,
     compare,
     completion_command,
+    conformance,
     develop,
     features,
     hosts,
@@ -24,7 +25,7 @@ from session.commands.command import Group
 ROOT = Path(__file__).resolve().parent
 GROUPS = (
     Group("Measuring", (bench.COMMAND, report.COMMAND, compare.COMMAND, calibrate.COMMAND)),
-    Group("Proving", (features.COMMAND, slow_clients.COMMAND, licences.COMMAND)),
+    Group("Proving", (features.COMMAND, conformance.COMMAND, slow_clients.COMMAND, licences.COMMAND)),
     Group("Hosts", (hosts.CHECK, hosts.TRUST, hosts.CLEAN)),
     Group("Lab", (lab.UP, lab.DOWN, lab.STATUS)),
     Group("Lists", (lists.SERVERS, lists.PROFILES, lists.RESULTS)),

@@ -93,6 +93,7 @@ class ProbeOrder:
     ready_seconds: float  # how long to wait for its first answer
     available: tuple[str, ...]  # every launch that this server can be started in
     log: str = ""  # the path of what the server prints
+    only: tuple[str, ...] = ()  # probes by name, one after the other; empty: all
 
 
 @dataclass(frozen=True, slots=True)

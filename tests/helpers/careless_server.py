@@ -1,13 +1,14 @@
 """A server that takes no care: ``python careless_server.py PORT MODULE:APP``. Probes must find it out.
 
-It serves enough HTTP/1.1 for probes to reach the app. What it does wrong is named in the environment variable
-CARELESS, separated by commas; without it, it does only this wrong: ``send`` never waits for the client.
+It serves enough HTTP/1.1 for probes to reach the app. ``send`` never waits for the client, ``receive`` never
+hears that it has gone, and an app that fails leaves it waiting. With CARELESS=scope the scope is wrong, too.
 """
 
 from __future__ import annotations
 
 import asyncio
 import importlib
+import os
 import sys
 from typing import Any
 
@@ -43,9 +44,10 @@ class Connection(asyncio.Protocol):
             "query_string": query.encode(),
             "headers": [(name.lower(), value.strip()) for name, _, value in pairs],
         }
-        await self._app(scope, self._receive, self._send)
+        await self._app(scope | wrong_keys(scope), self._receive, self._send)
 
     async def _receive(self) -> dict[str, Any]:
+        await asyncio.sleep(0.05)
         return {"type": "http.request", "body": b"", "more_body": False}
 
     async def _send(self, message: dict[str, Any]) -> None:
@@ -54,6 +56,27 @@ class Connection(asyncio.Protocol):
             self._transport.write(b"\r\n".join([*lines, b"", b""]))
         else:
             self._transport.write(message.get("body", b""))
+
+
+def wrong_keys(scope: dict[str, Any]) -> dict[str, Any]:
+    """Where CARELESS is "scope"."""
+    if os.environ.get("CARELESS") != "scope":
+        return {}
+    return {
+        "asgi": {"version": 3},
+        "http_version": b"1.1",
+        "method": scope["method"].lower(),
+        "scheme": "",
+        "path": f"{scope['path']}?{scope['query_string'].decode()}",
+        "raw_path": scope["path"],
+        "query_string": scope["query_string"].decode(),
+        "root_path": None,
+        "headers": [(name.title(), value) for name, value in dict(scope["headers"]).items()],
+        "client": ["127.0.0.1", "1"],
+        "server": ["127.0.0.1"],
+        "state": None,
+        "extensions": {"tls": {}, "other": 1},
+    }
 
 
 async def main(port: int, where: str) -> None:
