@@ -15,7 +15,13 @@ import msgspec
 
 from bench.environment.clocks import ClockReading
 from bench.environment.links import Links
-from bench.plan.placement import load_cores, load_on_server_cores, may_share, server_core_count
+from bench.plan.placement import (
+    load_cores,
+    load_on_server_cores,
+    may_share,
+    same_cores,
+    server_core_count,
+)
 from bench.plan.plan import Plan
 from bench.results.assemble import SERVER, run_result
 from bench.results.cell import Cell
@@ -200,13 +206,15 @@ def _cores_given(cell: Cell, begun: BegunServer, parties: Parties) -> CoresGiven
     placement = msgspec.structs.replace(parties.load.placement, server=begun.deployment.cores)
     server = parties.server.host
     load_facts = {one.guarded.host.name: one.guarded.facts for one in parties.load.hosts}
+    load = load_cores(placement, load_facts)
     return CoresGiven(
         server=placement.server or server.facts.cores_usable,
         server_fills=server_core_count(placement, server.facts, cell.workers),
         database_count=len(placement.database or parties.database.cores_usable),
-        load=load_cores(placement, load_facts),
+        load=load,
         load_workers_on_server=load_on_server_cores(placement, server.host.name),
         agent_on_server=may_share(parties.agents.cores_on(server.host.name), placement.server),
+        same_cores=same_cores(load, load_facts),
     )
 
 

@@ -175,10 +175,7 @@ def _environment(
             name: one.facts.with_clock(clocks[name].wall_offset, clocks[name].error)
             for name, one in fleet.hosts.items()
         },
-        versions={
-            name: {group: one.versions for group, one in found.environments.items()}
-            for name, found in provisioned.items()
-        },
+        versions={name: found.packages for name, found in provisioned.items()},
         controller={
             "host": platform.node(),
             "system": platform.platform(),

@@ -12,7 +12,7 @@ from bench.environment.hosts import Host, HostFacts, Inventory
 from bench.environment.readiness import Finding
 from bench.judge.reason import Reason
 from bench.judge.thresholds import CLOCK_LIMITS_SECONDS, CLOCK_REMARK_SECONDS
-from bench.plan.placement import Placement, share_physical_core, shared_cores
+from bench.plan.placement import Placement, load_cores, same_cores, share_physical_core, shared_cores
 from bench.plan.plan import Environment
 
 # Of Ethernet, and of nearly all networks.
@@ -30,6 +30,7 @@ def host_reasons(
         *_foreign_database(inventory),
         *_frequency_scaling(facts.values()),
         *_unlike_pythons(load),
+        *_one_machine(load_cores(placement, facts), facts),
     )
 
 
@@ -38,6 +39,7 @@ def environment_reasons(environment: Environment) -> tuple[Reason, ...]:
     facts = [environment.facts[host.name] for host in environment.hosts if host.name in environment.facts]
     return (
         *_shared_environment(environment),
+        *_one_machine_of(environment),
         *_frequency_scaling(facts),
         *_not_pinned(facts),
         *_clock_remark(facts),
@@ -143,6 +145,30 @@ def _unlike_pythons(load_hosts: Mapping[str, HostFacts]) -> Iterator[Reason]:
             f"the load hosts have unlike Pythons, so that their workers are not equally fast: {listed}",
             "Name the same Python in asgibench_python of every load host",
         )
+
+
+def _one_machine(load: Mapping[str, tuple[int, ...]], facts: Mapping[str, HostFacts]) -> Iterator[Reason]:
+    together = same_cores(load, facts)
+    if together:
+        cores = sorted({core for host in together for core in load[host]})
+        yield Reason(
+            "load_hosts_share_cores",
+            f"the load hosts {', '.join(together)} are one machine and have the same cores "
+            f"({', '.join(map(str, cores))}): together they make no more load than one of them, and what "
+            "each other’s load workers take counts as the load’s own",
+            "Name load hosts with cores of their own",
+        )
+
+
+def _one_machine_of(environment: Environment) -> Iterator[Reason]:
+    """By the cores that each load host may use, as hosts.json has them."""
+    facts = environment.facts
+    load = {
+        host.name: host.cores or facts[host.name].cores_usable
+        for host in environment.hosts
+        if host.name in environment.loadgen and host.name in facts
+    }
+    yield from _one_machine(load, facts)
 
 
 def _not_pinned(facts: Iterable[HostFacts]) -> Iterator[Reason]:

@@ -17,6 +17,7 @@ from bench.environment.hosts import Inventory
 from bench.errors import UsageError
 from bench.nearest import guess
 from bench.plan.endpoints import KnownEndpoints
+from bench.plan.load_clients import with_clients
 from bench.plan.locustfile import UserLocustfile, read_locustfile
 from bench.plan.plan import PLAN_VERSION, Plan, plan_runs
 from bench.plan.rate import parse_rates
@@ -122,6 +123,7 @@ def check_request(
     if request.locustfile is not None and request.rates:
         raise UsageError("a user's locustfile sets its own pace", remedy="Leave --rate out")
     profile = with_serving(_with_rates(_profile(request), request), request)
+    profile = with_clients(profile, request)
     profile = _with_workers(profile, request)
     specs = asked_servers(request, known)
     locustfile = None if request.locustfile is None else read_locustfile(request.locustfile, known.names)

@@ -137,6 +137,23 @@ def load_cores(placement: Placement, facts: Mapping[str, HostFacts]) -> dict[str
     }
 
 
+def same_cores(
+    load: Mapping[str, tuple[int, ...]], facts: Mapping[str, HostFacts]
+) -> dict[str, frozenset[str]]:
+    """By load host, the others that are the same machine and whose workers may run on its cores.
+
+    ``load`` are the cores of each load host's workers. A kernel that was started once is one machine,
+    whatever its hosts are called: containers and the hosts of a lab have that in common.
+    """
+
+    def share(one: str, other: str) -> bool:
+        is_one_machine = bool(facts[one].boot_id) and facts[one].boot_id == facts[other].boot_id
+        return one != other and is_one_machine and not set(load[one]).isdisjoint(load[other])
+
+    found = {one: frozenset(other for other in load if share(one, other)) for one in load}
+    return {host: others for host, others in found.items() if others}
+
+
 def _usable(wanted: Cores, facts: HostFacts) -> tuple[int, ...]:
     usable = facts.cores_usable
     chosen = usable if wanted is None else tuple(core for core in wanted if core in usable)

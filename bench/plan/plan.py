@@ -16,6 +16,7 @@ import msgspec
 
 from bench.clients import client_of
 from bench.environment.hosts import Host, HostFacts
+from bench.plan.load_clients import is_spoken
 from bench.plan.locustfile import UserLocustfile
 from bench.plan.rate import parse_rates
 from bench.plan.scaling import why_not_behind, why_not_workers
@@ -125,6 +126,9 @@ def _cells(
             for workers, served, load_on, client in product(
                 profile.server_workers, servings_of(profile, endpoint), profile.load_on, profile.clients
             ):
+                speaks = served.protocol in client_of(client).protocols
+                if not speaks and is_spoken(served.protocol, profile.clients):
+                    continue  # another client of the plan asks so
                 cell = Cell(
                     server.name,
                     endpoint.name,

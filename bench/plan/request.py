@@ -9,6 +9,7 @@ from typing import Annotated
 
 import msgspec
 
+from bench.clients import CLIENTS
 from bench.option import Option, Parameter, parameters, text_of
 from bench.served import HTTP_PROTOCOLS
 from bench.spec import VersionSet
@@ -77,9 +78,10 @@ class BenchRequest(msgspec.Struct, frozen=True):
     """What the user asked for.
 
     Empty ``servers``: the catalogue's defaults. Empty ``endpoints``: the usual ones. Empty ``rates``,
-    ``arrivals``, ``tls`` or ``protocols``: the profile's. Empty ``version_set``: the entries that ``servers``
-    name; else (current, paper, both) each of ``servers`` in that set. ``given`` names the fields that have a
-    word in the command, so that a default that was asked for differs from one that was not.
+    ``arrivals``, ``tls``, ``protocols`` or ``clients``: the profile's. Empty ``version_set``: the entries
+    that ``servers`` name; else (current, paper, both) each of ``servers`` in that set. ``given`` names the
+    fields that have a word in the command, so that a default that was asked for differs from one that was
+    not.
     """
 
     root: Path
@@ -144,6 +146,14 @@ class BenchRequest(msgspec.Struct, frozen=True):
             default="the profile's",
         ),
     ] = ()
+    clients: Annotated[
+        tuple[str, ...],
+        Option(
+            f"what makes the load, of {', '.join(CLIENTS)}",
+            example="engine,h2load",
+            default="the profile's, and what else a protocol takes",
+        ),
+    ] = ()
     workers: Annotated[
         tuple[str, ...],
         Option(
@@ -182,7 +192,7 @@ NOT_REPEATED = ("hosts", "profile", "seed", "name", "resume")
 """Fields without a word of their own in the command: three are always named, and --name would be taken."""
 SETTLED = (
     *("servers", "version_set", "endpoints", "profile", "seed", "rates", "arrivals"),
-    *("tls", "protocols", "workers", "balancers", "catalogue"),
+    *("tls", "protocols", "clients", "workers", "balancers", "catalogue"),
 )
 """Fields that a plan settles: with --resume they can only be what they were."""
 

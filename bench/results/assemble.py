@@ -322,14 +322,19 @@ def _host_use(evidence: RunEvidence, here: HostSamples, derived: Derived) -> Hos
 
 
 def _load_hosts(evidence: RunEvidence, hosts: Hosts) -> dict[str, HostUse]:
-    """What others took of each load host's cores. ``_host_use`` covers cores that are the server's too."""
+    """What others took of each load host's cores. ``_host_use`` covers cores that are the server's too.
+
+    Load hosts that are one machine and have the same cores are no others to each other.
+    """
     found: dict[str, HostUse] = {}
     for host, cores in evidence.cores.load.items():
         used = hosts[host].host_cpu(cores)
         workers = [worker for worker in evidence.load.window.workers if worker.host == host]
         if used is None or evidence.cores.load_workers_on_server & {worker.name for worker in workers}:
             continue
-        ours = sum(worker.cpu_share for worker in workers) + (hosts[host].agent_share() or 0.0)
+        together = {host, *evidence.cores.same_cores.get(host, ())}
+        ours = sum(worker.cpu_share for worker in evidence.load.window.workers if worker.host in together)
+        ours += sum(hosts[name].agent_share() or 0.0 for name in together)
         found[host] = HostUse(len(cores), used.busy, max(0.0, used.busy - ours), used.stolen, used.interrupts)
     return found
 

@@ -36,6 +36,9 @@ class CoresGiven(msgspec.Struct, frozen=True):
     load: dict[str, tuple[int, ...]]  # by load host
     load_workers_on_server: frozenset[str]  # names of the load workers that may run on the server's cores
     agent_on_server: bool  # the agent of the server's host may run on the server's cores
+    # By load host, other load hosts of the same machine whose workers may run on its cores: one kernel counts
+    # for all of them, so that what they took stands among what others took there.
+    same_cores: dict[str, frozenset[str]] = {}
 
 
 class BalancerEvidence(msgspec.Struct, frozen=True):

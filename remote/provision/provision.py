@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from remote.runner import Runner
 
 UV_GROUP = "uv"
+PROGRAMS_GROUP = "programs"
 # A wheel, its unpacked files, their bytecode; measured: 4.8 over all groups.
 DISK_PER_WHEEL_BYTE = 5
 
@@ -78,6 +79,13 @@ class Provisioned(msgspec.Struct, frozen=True):
     seconds: float
     pushed_bytes: int
     programs: dict[str, FoundProgram] = {}
+
+    @property
+    def packages(self) -> dict[str, dict[str, str]]:
+        """{group: {package: version}}; programs that are no Python packages are a group of their own."""
+        found = {group: one.versions for group, one in self.environments.items()}
+        programs = {name: one.title for name, one in self.programs.items()}
+        return found | ({PROGRAMS_GROUP: programs} if programs else {})
 
 
 class _Wanted(msgspec.Struct, frozen=True):

@@ -126,8 +126,10 @@ def _verdict(cell: CellSummary, against: str, tail: PairVerdict | None, *, in_co
         return f"did not keep up: {rate(achieved_rate(cell))} requests/s answered{ended}"
     if cell.is_open_loop:
         return tail_verdict(tail)
-    if not in_contest:
+    if not in_contest and cell.cell.is_of_method:
         return "valid, of server and load generator together"
+    if not in_contest:
+        return "valid; servers are ranked by our engine"
     return unranked_because(cell) or against or "valid"
 
 

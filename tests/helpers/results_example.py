@@ -438,7 +438,7 @@ def _facts(name: str, system: str) -> HostFacts:
         home="/root" if linux else "/Users/bench",
         workdir="/var/tmp/asgibench",
         disk_free_bytes=61_000_000_000,
-        boot_id="0d9a1c52" if linux else "1795512000",
+        boot_id=f"0d9a1c52-{name}" if linux else f"1795512000-{name}",
         cpu_frequency_scaling="powersave" if linux else None,
         open_files_limit=524_288 if linux else 256,
         clock_offset_seconds=0.00012,

@@ -26,7 +26,8 @@ def test_the_command_of_a_plan_has_every_option_that_is_not_at_its_default() -> 
         "hosts": "lab", "servers": "uvicorn,daphne", "endpoints": "orders", "profile": "review",
         "port": "9000", "rate": "500,70%", "arrivals": "poisson", "catalogue": "/own/my servers.toml",
         "results": "/elsewhere", "locustfile": "/own/locustfile.py", "set": "both",
-        "tls": "on", "protocols": "h2,http/1.1", "workers": "1,2", "balancer": "none,haproxy",
+        "tls": "on", "protocols": "h2,http/1.1", "clients": "h2load", "workers": "1,2",
+        "balancer": "none,haproxy",
     }  # fmt: skip
     fields = {"rate": "rates", "set": "version_set", "balancer": "balancers"}
     request = BenchRequest(
@@ -48,6 +49,7 @@ def test_the_command_of_a_plan_has_every_option_that_is_not_at_its_default() -> 
         version_set=given["set"],
         tls=given["tls"],
         protocols=("h2", "http/1.1"),
+        clients=("h2load",),
         workers=("1", "2"),
         balancers=("none", "haproxy"),
     )
@@ -82,6 +84,7 @@ def default_of(name: str) -> object:
         ("--endpoints orders", ("endpoints", "")),
         ("--set current", ("set", "")),
         ("--arrivals poisson", ("arrivals", "")),
+        ("--clients h2load", ("clients", "")),
         ("--catalogue mine.toml", ("catalogue", "")),
     ],
 )

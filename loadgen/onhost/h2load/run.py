@@ -12,14 +12,14 @@ from collections.abc import Callable
 
 from bench.wire.engine import SetUpRun
 from bench.wire.slices import Slice, Totals
-from loadgen.onhost.engine.load import EngineError
+from loadgen.onhost.engine.load import EngineError, body_of
 from loadgen.onhost.engine.poll import SECOND
 from loadgen.onhost.engine.tally import Ledger, SliceClock, Tally
 from loadgen.onhost.h2load.log import UNSEEN, LogError, LoggedRequest, RequestLog
 from loadgen.onhost.h2load.process import H2loadProcess
 from loadgen.onhost.h2load.program import Share, body_bytes_of, check_load_for_h2load, speaks
 from loadgen.onhost.h2load.summary import LoggedRun, differences, parse_summary, protocol_of
-from loadgen.onhost.h2load.usage import Usage, usage_of
+from loadgen.onhost.h2load.usage import Usage, sockets_of, usage_of
 
 # So much longer than planned: its end must not come before the word that ends the run.
 _LONGER_SECONDS = 0.25
@@ -29,7 +29,10 @@ _END_NANOSECONDS = 2 * SECOND
 # Locust starts its users within milliseconds of each other, and h2load takes their number at its start.
 _SETTLED_NANOSECONDS = 30_000_000
 _READS_AT_MOST = 64
+# From one look at its connections to the next; at its start it has them all after a few ms.
+_COUNT_NANOSECONDS = SECOND // 4
 _SHOWN_CHARACTERS = 500
+_TOLD_FROM_HEADS_BYTES = 500
 
 
 class H2loadRun:
@@ -62,6 +65,7 @@ class H2loadRun:
         self._own_cpu_seconds = time.process_time()
         self._right = self._unseen = self._failed_streams = 0
         self._answered_at = self._looked_at = self._meant_to_look_at = now
+        self._counted_at, self._missed_connections = now, 0
         self._stopping_at: int | None = None
         self.is_over = False
 
@@ -131,13 +135,15 @@ class H2loadRun:
         share = Share(self._order.index, self._order.workers, self._wanted, seconds)
         self._process = H2loadProcess(self._program, self._order, share)
         self._ledger.tally.connects += self._wanted
-        self._answered_at = self._looked_at = time.perf_counter_ns()
+        self._answered_at = self._looked_at = self._counted_at = time.perf_counter_ns()
         self._held(self._wanted)
 
     def _follow(self, process: H2loadProcess, now: int) -> None:
         if now > process.ends_at - SECOND // 4:
             # Of one that has ended there is nothing more to read.
             self._last_used = usage_of(process.pid).at_least(self._last_used)
+        elif now >= self._counted_at + _COUNT_NANOSECONDS:
+            self._count_connections(process, now)
         if self._take_log(process):
             self._take_end(process)
         elif self._stopping_at is None:
@@ -146,6 +152,23 @@ class H2loadRun:
             process.kill()
         elif now - self._stopping_at > _END_NANOSECONDS:
             raise EngineError("h2load has not ended, although its time is over")
+
+    def _count_connections(self, process: H2loadProcess, now: int) -> None:
+        """h2load neither tells of a connection that it has lost nor makes another one in its place.
+
+        One that the server has announced the end of is made anew at once: it is missed at one look at most.
+        """
+        held = sockets_of(process.pid)
+        self._counted_at = now
+        if held is None or held >= self._wanted:
+            self._missed_connections = 0
+            return
+        if self._missed_connections:
+            raise EngineError(
+                f"h2load has {held} of its {self._wanted} connections left, and makes none in place of those "
+                "that the server ended or refused: its load is not what was asked for"
+            )
+        self._missed_connections = self._wanted - held
 
     def _take_log(self, process: H2loadProcess) -> bool:
         """Whether it has ended, and its log with it."""
@@ -217,6 +240,20 @@ class H2loadRun:
         if self._looked_at < process.ends_at - SECOND // 10:
             raise EngineError(f"h2load ended before its time was over: {shown}")
 
+    def _bytes_received(self, tally: Tally, read_bytes: int) -> int:
+        """Without the bodies that it read of their file to send them, one for each answer.
+
+        Those of few bytes can't be told from the heads of the answers.
+        """
+        answered = sum(tally.histogram.values()) + sum(tally.failure_histogram.values())
+        sent, right = (
+            len(body_of(self._load)),
+            body_bytes_of(self._load, self._order.index, self._order.workers),
+        )
+        if not answered or sent < _TOLD_FROM_HEADS_BYTES or right is None:
+            return read_bytes
+        return read_bytes - answered * sent if read_bytes >= answered * (sent + right) else read_bytes
+
     def _as_slice(self, tally: Tally) -> Slice:
         before, own = self._used, time.process_time()
         process = self._process
@@ -225,7 +262,7 @@ class H2loadRun:
         elif process is not None:
             used = self._last_used._replace(cpu_seconds=process.cpu_seconds)
             self._used = used.at_least(before)
-        tally.bytes_received = self._used.read_bytes - before.read_bytes
+        tally.bytes_received = self._bytes_received(tally, self._used.read_bytes - before.read_bytes)
         one = tally.as_slice(
             0 if process is None else self._wanted,
             self._used.cpu_seconds - before.cpu_seconds + own - self._own_cpu_seconds,

@@ -29,6 +29,26 @@ def usage_of(pid: int) -> Usage:
     return Usage(_cpu_seconds(pid), _waited_seconds(pid), _read_bytes(pid))
 
 
+def sockets_of(pid: int) -> int | None:
+    """How many sockets it has open; None: it can't be told, or it has ended."""
+    if sys.platform != "linux":
+        return _portable_sockets(pid)
+    try:
+        held = [str(one.readlink()) for one in Path(f"/proc/{pid}/fd").iterdir()]
+    except OSError:  # one was closed meanwhile, or all
+        return None
+    return sum(target.startswith("socket:") for target in held)
+
+
+def _portable_sockets(pid: int) -> int | None:
+    import psutil
+
+    try:
+        return len(psutil.Process(pid).net_connections("inet"))
+    except psutil.Error:
+        return None
+
+
 def _cpu_seconds(pid: int) -> float:
     if sys.platform != "linux":
         return _portable_cpu_seconds(pid)
