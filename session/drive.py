@@ -12,6 +12,7 @@ import msgspec
 from bench.errors import LoadError
 from bench.judge.thresholds import CLOCK_LIMITS_SECONDS
 from bench.plan.plan import Plan
+from bench.results.cell import Cell
 from bench.spec import Profile
 from bench.wire.load import LoadSpec
 from loadgen.live import LiveSeconds
@@ -30,6 +31,7 @@ WATCH_SECONDS = 0.5
 SPARE_SECONDS = CLOCK_LIMITS_SECONDS
 # Of long bodies: to hash one takes the load worker as long as five to ten others.
 HASH_SAMPLE_EVERY = 1_000
+HELD_SHARE = 0.5
 LEAST_SAVED_SECONDS = 2.0
 """A load whose end is nearer is not ended early."""
 
@@ -44,6 +46,7 @@ class Driven(msgspec.Struct, frozen=True):
     epoch: float  # its second 0
     stopped: float  # when the load workers were told to stop
     collected: float  # when their data was in
+    held: tuple[float, float] | None = None  # as in Timeline
 
 
 def drive_load(
@@ -72,7 +75,8 @@ def drive_load(
     spec = _load_spec(attempt, plan, traffic, parties, clock_offsets, epoch)
     try:
         load.begin(attempt.label, spec, attempt.run.cell.connections, live.take)
-        _check_ramp(time.monotonic() - epoch, profile)
+        ramped = time.monotonic()
+        _check_ramp(ramped - epoch, profile)
         while (now := time.monotonic()) < end:
             parties.check(server)
             _show(live, parties, profile, now - epoch, progress)
@@ -86,7 +90,18 @@ def drive_load(
         load.abandon()
         raise
     ended_after = None if overload is None else overload.stop
-    return Driven(data, _measured(profile, overload), ended_after, epoch, stopped, time.monotonic())
+    # Handshakes last on after the workers have said that they hold so many: the second half is quiet.
+    hold_end = epoch + spec.hold_seconds
+    held = (max(ramped, (epoch + hold_end) / 2), hold_end)
+    return Driven(
+        data,
+        _measured(profile, overload),
+        ended_after,
+        epoch,
+        stopped,
+        time.monotonic(),
+        held if spec.hold_seconds and held[0] < hold_end else None,
+    )
 
 
 def _overload(attempt: Attempt, profile: Profile, live: LiveSeconds, left_seconds: float) -> range | None:
@@ -134,6 +149,7 @@ def _load_spec(
         closed,
         seconds=_load_seconds(plan.profile),
         protocol=cell.protocol,
+        hold_seconds=_hold_seconds(cell, plan.profile),
         tls=cell.tls,
         tls_certificate=certificate.certificate.decode() if certificate is not None and cell.tls else "",
     )
@@ -148,6 +164,15 @@ def _load_spec(
         seed=plan.seed + attempt.run.position,
         max_backlog=_max_backlog(rate, len(workers)),
     )
+
+
+def _hold_seconds(cell: Cell, profile: Profile) -> float:
+    """How much of the warm-up WebSockets rest open, so that their memory is seen; 0.0: they don't.
+
+    At a stated rate requests are due from the start.
+    """
+    is_held = cell.protocol == "websocket" and not cell.is_open_loop
+    return profile.warmup_seconds * HELD_SHARE if is_held else 0.0
 
 
 def _load_seconds(profile: Profile) -> float:

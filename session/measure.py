@@ -93,6 +93,7 @@ def measure_run(
         rested=rested,
         stopped=stopped,
         profile=load.profile,
+        held=load.held,
     )
     evidence = RunEvidence(
         planned=Planned(attempt.run, attempt.number, begun.server.deployment.spec, traffic.endpoint),

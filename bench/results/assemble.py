@@ -31,12 +31,13 @@ from bench.results.fixed_wait import peak_share
 from bench.results.proof import SettingProof
 from bench.results.prove import run_proof
 from bench.results.quota import QuotaUse
+from bench.results.reached import SocketMemory, socket_memory
 from bench.results.run import RESULT_VERSION, RunResult
 from bench.results.speed import MachineSpeed, machine_speed, per_request_by_second
 from bench.results.window import Window
 from bench.samples.by_second import cpu_by_second
 from bench.samples.cost import missed_share
-from bench.samples.memory import TreeBytes
+from bench.samples.memory import TreeBytes, memory_of
 from bench.samples.read import parse_samples
 from bench.samples.tree import Tree
 from bench.samples.view import HostSamples
@@ -147,6 +148,8 @@ def _result(evidence: RunEvidence, hosts: Hosts, derived: Derived, judgement: Ju
         network=_network(hosts),
         open_loop=load.open_loop,
         answers=derived.answers,
+        tls=load.tls,
+        sockets=_sockets(evidence, tree),
         worker_requests=server.worker_requests,
         balancer=derived.balancer,
     )
@@ -437,6 +440,14 @@ def _memory(here: HostSamples, timeline: Timeline, target: str = SERVER) -> Tree
         idle=(timeline.ready, timeline.load_began),
         after=(timeline.load_collected, timeline.rested),
     )
+
+
+def _sockets(evidence: RunEvidence, tree: Tree) -> SocketMemory | None:
+    timeline = evidence.timeline
+    if timeline.held is None:
+        return None
+    before = memory_of(tree, (timeline.ready, timeline.load_began))
+    return socket_memory(evidence.planned.run.cell.connections, before, memory_of(tree, timeline.held))
 
 
 def _present(found: Bytes | None) -> Bytes | None:

@@ -11,6 +11,7 @@ from bench.results.clocks import ClockEvidence
 from bench.results.figures import DatabaseCounters, OpenLoop, Second
 from bench.results.invariants import Contradiction
 from bench.results.latency import Latency
+from bench.results.reached import TlsUse
 from bench.results.speed import SpeedEvidence
 from bench.results.window import Window
 from bench.spec import Endpoint, Profile, ServerSpec
@@ -79,6 +80,7 @@ class LoadEvidence(msgspec.Struct, frozen=True):
     spool_requests: int  # as the load workers' own files counted them
     open_loop: OpenLoop | None  # None: closed loop
     contradictions: tuple[Contradiction, ...] = ()  # between figures that must be alike
+    tls: TlsUse | None = None  # None: without TLS, or the client doesn't tell
 
 
 class DatabaseEvidence(msgspec.Struct, frozen=True):
@@ -108,6 +110,8 @@ class Timeline(msgspec.Struct, frozen=True):
     rested: float
     stopped: float  # the server has gone and everything is fetched
     profile: Profile
+    # In which all connections were open and none had sent anything; None: there was no such time.
+    held: tuple[float, float] | None = None
 
     @property
     def window(self) -> tuple[float, float]:

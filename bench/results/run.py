@@ -26,6 +26,7 @@ from bench.results.growth import Growth
 from bench.results.latency import Latency, borne_by
 from bench.results.proof import SettingProof
 from bench.results.quota import QuotaUse
+from bench.results.reached import SocketMemory, TlsUse
 from bench.results.speed import MachineSpeed
 
 RESULT_VERSION = 1
@@ -82,6 +83,8 @@ class RunResult(msgspec.Struct, frozen=True):
     network: dict[str, NetworkUse] = {}  # by host, in the window
     open_loop: OpenLoop | None = None  # None: closed loop
     answers: AnswersSeen | None = None  # in the window; None: not known
+    tls: TlsUse | None = None  # None: without TLS, or the client doesn't tell
+    sockets: SocketMemory | None = None  # None: connections didn't rest open, or it was not sampled
     # That each of the server's processes counted in the whole run, those that answered none left out; (): not
     # known.
     worker_requests: tuple[int, ...] = ()

@@ -78,6 +78,8 @@ class LoadSpec:
     # to stop, and has something to say at its end, is started for so long.
     seconds: float | None = None
 
+    # All connections are opened at once, and rest until so long after the epoch; of a closed load.
+    hold_seconds: float = 0.0
     mode: LoadMode = "closed"
     # The rest is of an open load.
     # Requests per second of all workers together; request j of worker i of W is due at epoch + (jW + i)/rate.

@@ -7,7 +7,7 @@ short by its end.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 STALL_SECONDS = 0.25
 """The shortest time without a byte from the server that is counted as a stall."""
@@ -120,6 +120,9 @@ class Totals:
     unanswered_service: Pairs = ()
     quiet_seconds_max: float = 0.0  # the greatest of the slices'
     stalls: int = 0
+    # Connections by what TLS agreed on, version and cipher; empty without it, and of clients that don't tell.
+    tls: dict[str, int] = field(default_factory=dict)
+    tls_resumed: int = 0  # of these, whose session was resumed
 
     @property
     def answered(self) -> int:

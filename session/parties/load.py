@@ -16,6 +16,7 @@ from bench.results.cell import Cell
 from bench.results.evidence import LoadEvidence
 from bench.results.invariants import ReadSpool, contradictions, cut_seconds, window_contradictions
 from bench.results.latency import latency_of
+from bench.results.reached import tls_use
 from bench.spec import LoadPlace, Profile
 from bench.wire.load import LoadSpec
 from loadgen.cluster import (
@@ -175,6 +176,7 @@ class LoadParty:
             locust_requests=stopped.locust.requests,
             spool_requests=sum(one.totals.answered for one in spools.values()),
             open_loop=None if rate is None else open_loop_of(window, rate, ended_after_seconds),
+            tls=tls_use(stopped.totals.values()),
             contradictions=(
                 *contradictions(label, stopped.slices, stopped.totals, spools),
                 *cut_seconds(stopped.slices, range(first, first + profile.window_seconds)),

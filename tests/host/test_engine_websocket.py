@@ -173,3 +173,12 @@ def test_an_open_loop_keeps_its_rate_and_answers_pings_while_it_has_nothing_to_s
     assert totals.requests - 10 <= server.pongs <= totals.requests, (
         "a connection's last ping may meet its end"
     )
+
+
+def test_a_hold_opens_every_connection_and_sends_nothing_until_it_is_over() -> None:
+    with sockets(echo) as server:
+        totals, driven = driven_by(server, 5, hold_seconds=0.5)
+    assert (totals.failures, totals.connects) == ({}, 5)
+    assert totals.requests == server.messages > 100
+    (first, *_) = driven.slices
+    assert first.quiet_seconds_max > 0.3, "not a byte but the handshakes'"

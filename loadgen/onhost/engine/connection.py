@@ -12,7 +12,7 @@ import itertools
 import socket
 import ssl
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable
 
 from bench.wire.histogram import index_of
@@ -43,6 +43,8 @@ class RunState:
         "recogniser",
         "sent",
         "target",
+        "tls",
+        "tls_resumed",
         "watched",
     )
 
@@ -67,6 +69,8 @@ class RunState:
         self.countdown = 1 if target.load.expect.body_sha256 and not self.recogniser.compares else 0
         self.open_sockets = 0
         self.sent = 0
+        self.tls: Counter[str] = Counter()  # connections by what TLS agreed on
+        self.tls_resumed = 0
         self.idle: deque[HttpConnection] = deque()  # of an open load; some may be busy again
         self.leaving: set[HttpConnection] = set()  # those that end once they are answered
 
@@ -414,6 +418,9 @@ class HttpConnection(Watched):
             self.fail(failure_kind(error), time.perf_counter_ns())
         else:
             poller.modify(self.fd, READ)
+            cipher = sock.cipher()
+            self._run.tls[f"{sock.version()} {cipher[0] if cipher else ''}".rstrip()] += 1
+            self._run.tls_resumed += bool(sock.session_reused)
             self._connected(time.perf_counter_ns())
 
     def _connected(self, now: int) -> None:

@@ -6,6 +6,7 @@ request, and each call and each look-up that a cut would add is paid for in requ
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import socket
 import sys
@@ -78,6 +79,8 @@ class Run:
         self._backlog: deque[int] = deque()
         self._in_flight_at_stop = self._backlog_at_stop = 0
         self._give_up_at: int | None = None
+        self._holds = bool(load.hold_seconds) and not load.is_open
+        self._held_until = clock.epoch_nanoseconds + round(load.hold_seconds * SECOND)
         dues = due_times(load, clock.epoch_nanoseconds, self._begun_at, order.index, order.workers)
         self._due = dues if load.is_open else iter(())
         self._next_due = next(self._due, 0)
@@ -238,6 +241,8 @@ class Run:
         tally = self._ledger.roll(now)
         self._housekeeping_at = min(now + _HOUSEKEEPING_NANOSECONDS, tally.end_nanoseconds)
         timeout = round(self.load.timeout_seconds * SECOND)
+        if self._holds and now >= self._held_until:
+            self._let_go(now)
         for connection in self._connections():
             if connection.state == RESTING:
                 if now >= connection.rest_until:
@@ -247,6 +252,18 @@ class Run:
         if self._give_up_at is not None:
             self._housekeeping_at = now  # after each batch from here on
             self._end_when_drained(now)
+
+    def _let_go(self, now: int) -> None:
+        """The hold is over: connections begin, those that are still being made as soon as they are there."""
+        for one in self._slots:
+            if one.owes or one.state == RESTING:
+                continue
+            if one.state in (IDLE, UNCONNECTED):
+                one.begin_request(now, now)
+            else:
+                one.owes, one.started, one.begun, one.index = True, now, now, self._state.next_index()
+        self._state.idle.clear()
+        self._holds = False
 
     def _connections(self) -> tuple[HttpConnection, ...]:
         return (*self._slots, *self._state.leaving)
@@ -295,7 +312,7 @@ class Run:
         while len(self._slots) < count:
             connection = self._new_connection()
             self._slots.append(connection)
-            if not self.load.is_open:
+            if not (self.load.is_open or self._holds):
                 connection.begin_request(now, now)
             elif self.load.keep_alive:
                 connection.begun = now
@@ -337,12 +354,14 @@ class Run:
 
     def totals(self) -> Totals:
         """Complete once the run is over. What only Locust's process knows is 0 in it."""
-        return self._ledger.sums.totals(
+        totals = self._ledger.sums.totals(
             self._worker,
             sent=self._state.sent,
             in_flight=self._in_flight_at_stop,
             backlog=self._backlog_at_stop,
         )
+        state = self._state
+        return dataclasses.replace(totals, tls=dict(state.tls), tls_resumed=state.tls_resumed)
 
     # Open loop
 
