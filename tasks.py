@@ -17,13 +17,14 @@ from session.commands import (
     licences,
     lists,
     report,
+    slow_clients,
 )
 from session.commands.command import Group
 
 ROOT = Path(__file__).resolve().parent
 GROUPS = (
     Group("Measuring", (bench.COMMAND, report.COMMAND, compare.COMMAND, calibrate.COMMAND)),
-    Group("Proving", (features.COMMAND, licences.COMMAND)),
+    Group("Proving", (features.COMMAND, slow_clients.COMMAND, licences.COMMAND)),
     Group("Hosts", (hosts.CHECK, hosts.TRUST, hosts.CLEAN)),
     Group("Lab", (lab.UP, lab.DOWN, lab.STATUS)),
     Group("Lists", (lists.SERVERS, lists.PROFILES, lists.RESULTS)),

@@ -33,7 +33,9 @@ CLIENTS = {
     one.name: one
     for one in (
         # The usual one first: cells of it on the load hosts are what servers are ranked by.
-        ClientSpec("engine", "our engine", has_engine=True, is_light=True),
+        ClientSpec(
+            "engine", "our engine", has_engine=True, is_light=True, protocols=("http/1.1", "websocket")
+        ),
         ClientSpec(
             "h2load",
             "h2load",

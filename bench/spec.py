@@ -91,6 +91,8 @@ class Endpoint(msgspec.Struct, frozen=True):
         """For a reader: ``GET /api/shortbody``, ``POST /api/echo with 1,000 bytes``."""
         if self.is_users_own:
             return "the locustfile’s own"
+        if self.protocol == "websocket":
+            return f"WebSocket {self.path}, messages of {self.request_length_bytes:,} bytes"
         body = f" with {self.request_length_bytes:,} bytes" if self.request_length_bytes else ""
         return f"{self.method} {self.path}{body}"
 
@@ -132,6 +134,14 @@ class ProtocolSetup(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     unsupported_over: dict[Transport, str] = {}  # why it doesn't speak it there
 
 
+class FeatureSetup(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A way in which a server is started to prove a feature that it isn't measured with."""
+
+    flags: tuple[str, ...] = ()  # added to the command
+    wrapper: str = ""  # MODULE:CALLABLE of the server's package, which the app is wrapped in
+    config_file: str = ""  # in place of the server's own, unless empty
+
+
 class ServerSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One entry of servers.toml. Each setting is filled in somewhere or stands in ``unhonoured_settings``.
 
@@ -158,6 +168,9 @@ class ServerSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     listen: dict[Transport, tuple[str, ...]] = {}
     # By protocol: what it takes to speak it. HTTP/1.1 needs no table; another without one isn't spoken.
     protocols: dict[Wire, ProtocolSetup] = {}
+    # For `./invoke features` alone. ``proxy``: client and scheme are taken from the headers of a proxy on its
+    # own host, over plain HTTP/1.1; ``websocket_h2``: HTTP/2 over TLS together with WebSocket.
+    feature_setups: dict[Literal["proxy", "websocket_h2"], FeatureSetup] = {}
     access_log_on: tuple[str, ...] = ()  # words of the command
     access_log_off: tuple[str, ...] = ()  # words of the command
     # The logger of Python's logging that writes the access log where it has a handler. Empty: there is none,

@@ -12,20 +12,24 @@ from collections.abc import Iterator, Mapping
 
 import msgspec
 
-from bench.catalogue.command import APP, command_of, config_text
+from bench.catalogue.command import command_of, config_text
+from bench.catalogue.serving import group_for
 from bench.errors import ServerStartError
-from bench.spec import ServerSpec
+from bench.spec import USUAL_SERVING, ServerSpec, Serving
 from bench.wire.proving import NONCE_VARIABLE, WITNESS_VARIABLE
+from remote.certificate import Certificate, make_certificate
 from remote.guard_link import GuardRefusal
 from remote.guarded import GuardedHost
 from remote.provision.provision import Provisioned
 from remote.provision.ship import shipped_program
+from remote.server import MOST_SOCKET_BYTES
 
 PROBES_GROUP = "probes"
 """The environment of probe programs: client libraries of every protocol."""
 
 LOOPBACK = "127.0.0.1"
-STOP_GRACE_SECONDS = 5.0
+STOP_GRACE_SECONDS = 1.0
+"""Nothing that runs then is of use; a server may wait for connections that probes left open."""
 LOG_TAIL_BYTES = 2_000
 
 
@@ -34,9 +38,11 @@ class ProvenSetUp(msgspec.Struct, frozen=True):
 
     spec: ServerSpec
     app: str
+    serving: Serving = USUAL_SERVING
     workers: int = 1
     words: tuple[str, ...] = ()  # added to the command
     environment: dict[str, str] = {}  # for the app, and added to the server's own
+    certificate: Certificate | None = None  # with TLS; None: one is made at the start
 
 
 class StartedServer(msgspec.Struct, frozen=True):
@@ -46,12 +52,13 @@ class StartedServer(msgspec.Struct, frozen=True):
     pid: int  # its leader's
     command: tuple[str, ...]
     address: str
-    port: int  # 0 on a Unix socket
+    port: int  # that of its command; on a Unix socket nothing listens there
     socket: str  # "" without one
     certificate: str  # "" without TLS
     nonce: str  # the app has it from its environment
     witness: str  # the folder where the app notes what it saw
-    log: str
+    log: str  # below the work folder
+    log_path: str  # the same, absolute
 
     @property
     def process(self) -> str:
@@ -109,12 +116,29 @@ def _start(host: GuardedHost, provisioned: Provisioned, set_up: ProvenSetUp, slo
     home = f"{host.workdir}/{folder}"
     host.remove(folder)
     host.write(f"{folder}/witness/.keep", b"")
-    spec = set_up.spec
+    spec, serving = set_up.spec, set_up.serving
+    socket = f"{home}/socket" if serving.transport == "unix" else ""
+    if len(socket.encode()) > MOST_SOCKET_BYTES:
+        raise ServerStartError(
+            f"{host.host.name}: {socket} is too long for a Unix socket",
+            remedy="Give the host a shorter work folder with asgibench_workdir",
+        )
     port = host.free_port(LOOPBACK)
-    config = config_text(spec, host=LOOPBACK, port=port, workers=set_up.workers)
+    certificate = _certificate(host, set_up, folder)
+    config = config_text(
+        spec,
+        host=LOOPBACK,
+        port=port,
+        workers=set_up.workers,
+        serving=serving,
+        app=set_up.app,
+        certificate=certificate,
+        key=f"{home}/key.pem",
+        socket=socket,
+    )
     if config:
         host.write(f"{folder}/config.toml", config.encode())
-    environment = provisioned.environments[spec.group]
+    environment = provisioned.environments[group_for(spec, serving)]
     command = command_of(
         spec,
         host=LOOPBACK,
@@ -122,17 +146,17 @@ def _start(host: GuardedHost, provisioned: Provisioned, set_up: ProvenSetUp, slo
         workers=set_up.workers,
         config_path=f"{home}/config.toml",
         program_directory=f"{environment.directory}/bin",
+        serving=serving,
+        app=set_up.app,
+        certificate=certificate,
+        key=f"{home}/key.pem",
+        socket=socket,
     )
-    command = (*(set_up.app if word == APP else word for word in command), *set_up.words)
+    command = (*command, *set_up.words)
     nonce = secrets.token_hex(8)
-    variables = {
-        "PATH": f"{environment.directory}/bin:/usr/local/bin:/usr/bin:/bin",
-        "PYTHONPATH": str(provisioned.shipped),
-        "PYTHONUNBUFFERED": "1",
+    variables = _variables(set_up, environment.directory, str(provisioned.shipped)) | {
         WITNESS_VARIABLE: f"{home}/witness",
         NONCE_VARIABLE: nonce,
-        **spec.environment_variables,
-        **set_up.environment,
     }
     try:
         pid = host.start(
@@ -149,9 +173,30 @@ def _start(host: GuardedHost, provisioned: Provisioned, set_up: ProvenSetUp, slo
         command=command,
         address=LOOPBACK,
         port=port,
-        socket="",
-        certificate="",
+        socket=socket,
+        certificate=certificate,
         nonce=nonce,
         witness=f"{home}/witness",
         log=f"{folder}/server.log",
+        log_path=f"{home}/server.log",
     )
+
+
+def _certificate(host: GuardedHost, set_up: ProvenSetUp, folder: str) -> str:
+    """Its path on the host, where its key is written too; "" without TLS."""
+    if set_up.serving.transport != "tls":
+        return ""
+    made = set_up.certificate or make_certificate([LOOPBACK])
+    host.write(f"{folder}/certificate.pem", made.certificate)
+    host.write(f"{folder}/key.pem", made.key)
+    return f"{host.workdir}/{folder}/certificate.pem"
+
+
+def _variables(set_up: ProvenSetUp, environment: str, shipped: str) -> dict[str, str]:
+    return {
+        "PATH": f"{environment}/bin:/usr/local/bin:/usr/bin:/bin",
+        "PYTHONPATH": shipped,
+        "PYTHONUNBUFFERED": "1",
+        **set_up.spec.environment_variables,
+        **set_up.environment,
+    }

@@ -23,7 +23,8 @@ from typing import TYPE_CHECKING, cast
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
-from starlette.routing import Route
+from starlette.routing import BaseRoute, Route, WebSocketRoute
+from starlette.websockets import WebSocket
 
 from testapp.counts import AnswerCounts
 from testapp.pool import Database
@@ -31,7 +32,7 @@ from testapp.process import describe_process
 from testapp.workloads import WORKLOADS
 
 if TYPE_CHECKING:
-    from testapp.workload import Answerer
+    from testapp.workload import Answerer, Talker, Workload
 
 DEFAULT_POOL_SIZE = 10
 
@@ -70,6 +71,18 @@ def _counted_later(answer: Handler, counts: AnswerCounts, slot: int) -> Handler:
     return handler
 
 
+def _route(workload: Workload, database: Database, counts: AnswerCounts, slot: int) -> BaseRoute:
+    if workload.protocol != "websocket":
+        answer = cast("Answerer", workload.answerer(database))
+        return Route(workload.path, counted(answer, counts, slot), methods=[workload.method])
+    talk = cast("Talker", workload.answerer(database))
+
+    async def handler(socket: WebSocket) -> None:
+        await talk(socket, lambda: counts.add(slot))
+
+    return WebSocketRoute(workload.path, handler)
+
+
 def create_app(environment: Mapping[str, str]) -> Starlette:
     """The application for these variables. Raises ValueError for a pool size that is no number above 0."""
     pool_size = int(environment.get("ASGIBENCH_POOL_SIZE") or DEFAULT_POOL_SIZE)
@@ -102,10 +115,7 @@ def create_app(environment: Mapping[str, str]) -> Starlette:
             }
         )
 
-    routes = [
-        Route(one.path, counted(one.answerer(database), counts, slot), methods=[one.method])
-        for slot, one in enumerate(WORKLOADS.values())
-    ]
+    routes = [_route(one, database, counts, slot) for slot, one in enumerate(WORKLOADS.values())]
     return Starlette(routes=[*routes, Route("/api/process", process)], lifespan=lifespan)
 
 

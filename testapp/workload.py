@@ -14,11 +14,15 @@ from typing import TYPE_CHECKING, ClassVar
 if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.responses import Response
+    from starlette.websockets import WebSocket
 
     from testapp.pool import Database
 
     Answerer = Callable[[Request], Response | Awaitable[Response]]
     """Answers one request. A plain function answers in the event loop and must not wait for anything."""
+
+    Talker = Callable[[WebSocket, Callable[[], None]], Awaitable[None]]
+    """Talks over one WebSocket until it is closed, and calls the function given for each message answered."""
 
 PLAIN_TEXT = "text/plain; charset=utf-8"
 
@@ -40,6 +44,7 @@ class Workload(ABC):
     headers: ClassVar[tuple[tuple[str, str], ...]] = ()
     request_length_bytes: ClassVar[int] = 0  # of its body
     rotates_tokens: ClassVar[bool] = False  # each request carries the bearer token of the next user
+    # "http/1.1", or "websocket": a request is then one message over an open connection, its body the message.
     protocol: ClassVar[str] = "http/1.1"
 
     # The right answer. Status, length and framing of every answer are checked, and its body byte for byte:
@@ -65,5 +70,8 @@ class Workload(ABC):
         """The body of the right answer; with ``rotates_tokens`` that of each user, by user index."""
 
     @abstractmethod
-    def answerer(self, database: Database) -> Answerer:
-        """What answers a request in the app, which counts the answers itself. Starlette is there."""
+    def answerer(self, database: Database) -> Answerer | Talker:
+        """What answers a request in the app, which counts the answers itself. Starlette is there.
+
+        Of a workload over WebSocket it is a Talker.
+        """

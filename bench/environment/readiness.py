@@ -58,8 +58,14 @@ class Finding(msgspec.Struct, frozen=True):
     remedy: str = ""
 
 
+FRAME_HEADER_BYTES = 4
+"""Of a message that a server sends, of 126 to 65,535 bytes (RFC 6455, 5.2)."""
+
+
 def response_bytes(endpoint: Endpoint, body_bytes: int) -> int:
-    """An answer's length with the headers that every server sends."""
+    """An answer's length with the headers that every server sends, of a message with its frame's."""
+    if endpoint.protocol == "websocket":
+        return FRAME_HEADER_BYTES + body_bytes
     head = (
         f"HTTP/1.1 200 OK\r\ndate: {DATE}\r\nserver: uvicorn\r\ncontent-length: {body_bytes}\r\n"
         f"content-type: {endpoint.content_type}\r\n\r\n"

@@ -39,6 +39,7 @@ LAUNCH_TITLES = {
     "h2c": "set up for HTTP/2 without TLS",
     "h3": "set up for HTTP/3",
     "proxy": "set up behind a proxy",
+    "websocket_h2": "set up for WebSocket and HTTP/2",
 }
 
 
@@ -52,7 +53,9 @@ def merged_findings(reports: Mapping[str, ProbeReport], refused: Mapping[str, st
     found: dict[str, list[ProbeFinding]] = {name: [] for name in known}
     for report in reports.values():
         for one in report.findings:
-            found[one.feature].append(one)
+            # Launches that are one start have one report.
+            if one not in found[one.feature]:
+                found[one.feature].append(one)
     return {
         name: _merged(several) if several else _unprobed(known[name], refused)
         for name, several in found.items()
@@ -105,3 +108,12 @@ def verdicts_of(findings: Mapping[str, Findings]) -> dict[str, dict[str, object]
 def features_of(findings: Mapping[str, Findings]) -> dict[str, str]:
     """``{feature: title}`` of all that some server was probed for, in the probes' order."""
     return {name: one.title for found in findings.values() for name, one in found.items()}
+
+
+def unprobed(findings: Mapping[str, Findings]) -> dict[str, str]:
+    """{server: why} of those of which nothing could be probed: they were never ready."""
+    return {
+        server: next((one.reason for one in found.values()), "no probe was run")
+        for server, found in findings.items()
+        if all(one.verdict == "untested" for one in found.values())
+    }

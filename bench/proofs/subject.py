@@ -24,6 +24,7 @@ class Subject(msgspec.Struct, frozen=True):
     host: str  # its name in the inventory
     measured_at: str  # ISO 8601, UTC
     family: str = ""  # the entry of today's versions that it stands beside, or its own name
+    package: str = ""  # whose version counts as the server's
 
     @property
     def identity(self) -> tuple[object, ...]:
@@ -50,4 +51,5 @@ def subject_of(
         host=facts.host,
         measured_at=measured_at,
         family=spec.family or spec.name,
+        package=spec.package,
     )

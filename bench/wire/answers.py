@@ -16,6 +16,7 @@ class AnswerRequest:
     method: str = "GET"
     headers: dict[str, str] = field(default_factory=dict)
     body: str = ""  # base64
+    protocol: str = "http/1.1"  # or "websocket": the body is sent as one message, and its echo is the answer
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,25 +1,25 @@
 """Proofs on a running server: what the app is told to do, what it saw, what is asked of probes and found.
 
-A probe sends its request with a Script in the query (``?script=``, base64url of one line), and the app does
-what it says (testapp/proving/app.py). What the app saw it adds to the file ``ORDER.witness/TOKEN``, a line
-for each Seen; so a probe has both sides of the story, whatever became of the connection.
+A probe writes a Script beside the app, ``ORDER.witness/TOKEN.script``, and names it in its request's query,
+``?script=TOKEN``; the app does what it says (testapp/proving/app.py). What the app saw it adds to the file
+``ORDER.witness/TOKEN``, a line for each Seen; so a probe has both sides of the story, whatever became of the
+connection.
 """
 
 from __future__ import annotations
 
-import base64
 from dataclasses import dataclass, field
 from typing import Literal
-
-from bench.wire.codec import decode_line, encode_line
 
 Verdict = Literal["works", "absent", "advertised", "untested"]
 """``advertised``: the app finds it in its scope, and on the wire it does not work."""
 
 WITNESS_VARIABLE = "ASGIBENCH_WITNESS"
 NONCE_VARIABLE = "ASGIBENCH_NONCE"
+WRAPPER_VARIABLE = "ASGIBENCH_WRAPPER"
 LIFESPAN_TOKEN = "lifespan"
 STATE_KEY = "asgibench_nonce"
+SCRIPT_KEY = "script"
 SHOWN_BYTES = 1_500
 """Of one piece of evidence."""
 
@@ -31,12 +31,12 @@ class Step:
     ``require``: a scope of the message's ``type``; where it is another, the app answers with 200 and that
     other type, and does no more. ``receive``: one event. ``drain``: events until the body is whole or the
     client has gone. ``send``: a message, in which the texts of headers, links, body and bytes stand for
-    latin-1 bytes, and ``file`` is a path that is opened. ``echo``: a WebSocket's messages, until it is
-    closed. ``remember``: keys of the scope's state are set. ``raise``: an exception. What a send raises is
-    noted, and the script goes on.
+    latin-1 bytes, and ``file`` is a path that is opened; ``otherwise``: the same, if the send before it
+    raised. ``echo``: a WebSocket's messages, until it is closed. ``remember``: keys of the scope's state are
+    set. ``raise``: an exception. What a send raises is noted, and the script goes on.
     """
 
-    do: Literal["require", "receive", "drain", "send", "echo", "remember", "raise"]
+    do: Literal["require", "receive", "drain", "send", "otherwise", "echo", "remember", "raise"]
     message: dict[str, object] = field(default_factory=dict)
 
 
@@ -49,15 +49,23 @@ class Script:
 
     @property
     def query(self) -> str:
-        return "script=" + base64.urlsafe_b64encode(encode_line(self)).decode().rstrip("=")
+        """Of the request that asks for it."""
+        return f"{SCRIPT_KEY}={self.token}"
 
-    @classmethod
-    def of_query(cls, query: str) -> Script | None:
-        """None where the query has none. Raises WireError."""
-        name, _, text = query.partition("=")
-        if name != "script":
-            return None
-        return decode_line(cls, base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
+    @property
+    def file_name(self) -> str:
+        return script_file(self.token)
+
+
+def token_of(query: str) -> str | None:
+    """None where the query names no script."""
+    name, _, token = query.partition("=")
+    return token if name == SCRIPT_KEY and token.replace("-", "").isalnum() else None
+
+
+def script_file(token: str) -> str:
+    """In the folder where the app notes what it saw."""
+    return f"{token}.script"
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +74,7 @@ class Seen:
 
     what: Literal["scope", "received", "sent", "raised", "end"]
     detail: dict[str, object] = field(default_factory=dict)
+    at: float = 0.0  # on the host's monotonic clock, in seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +84,7 @@ class ProbeOrder:
     launches: tuple[str, ...]  # the names of the ways it was started in
     pid: int  # the server's leader: once it has gone, there is nothing to wait for
     address: str  # an IPv6 address without brackets
-    port: int  # 0: on a Unix socket alone
+    port: int  # that of its command; where it has a Unix socket, nothing is to listen there
     socket: str  # the path of its Unix socket, "" where it has none
     tls: bool
     certificate: str  # the path of what its certificate is signed by, "" without TLS
@@ -83,6 +92,7 @@ class ProbeOrder:
     witness: str  # the folder where the app notes what it saw
     ready_seconds: float  # how long to wait for its first answer
     available: tuple[str, ...]  # every launch that this server can be started in
+    log: str = ""  # the path of what the server prints
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,8 @@ import time
 from bench.wire.answers import AnswerRequest, ReadyOrder, ServerReady, TakenAnswer
 from bench.wire.codec import decode_line, encode_line
 from bench.wire.observation import Configuration
+from bench.wire.websocket import WebSocketError
+from remote.onhost.echo import echo
 from remote.onhost.observe import observe
 from remote.onhost.reach import connect
 
@@ -113,6 +115,8 @@ def merged(found: dict[int, Configuration]) -> Configuration:
 
 def take_answer(order: ReadyOrder, request: AnswerRequest) -> TakenAnswer:
     """Raises NoAnswer."""
+    if request.protocol == "websocket":
+        return take_echo(order, request)
     status, fields, body = ask(
         order,
         request.path,
@@ -127,6 +131,16 @@ def take_answer(order: ReadyOrder, request: AnswerRequest) -> TakenAnswer:
         length=len(body),
         sha256=hashlib.sha256(body).hexdigest(),
     )
+
+
+def take_echo(order: ReadyOrder, request: AnswerRequest) -> TakenAnswer:
+    """Over a WebSocket of its own. Raises NoAnswer."""
+    try:
+        with connect(order, ONE_ANSWER_SECONDS) as peer:
+            body = echo(peer, f"{order.address}:{order.port}", request)
+    except (OSError, WebSocketError) as error:
+        raise NoAnswer(f"{request.path} over WebSocket: {error}") from error
+    return TakenAnswer(101, "", "", len(body), hashlib.sha256(body).hexdigest())
 
 
 def main() -> int:

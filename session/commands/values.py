@@ -55,6 +55,12 @@ def releases(root: Path) -> tuple[str, ...]:
     return tuple(RELEASES)
 
 
+def slow_probes(root: Path) -> tuple[str, ...]:
+    from bench.proofs.slow_clients import TITLES
+
+    return tuple(TITLES)
+
+
 KINDS: Mapping[str, Callable[[Path], tuple[str, ...]]] = {
     "servers": servers,
     "profiles": profiles,
@@ -62,4 +68,5 @@ KINDS: Mapping[str, Callable[[Path], tuple[str, ...]]] = {
     "inventories": inventories,
     "endpoints": endpoints,
     "releases": releases,
+    "slow_probes": slow_probes,
 }

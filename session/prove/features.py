@@ -2,19 +2,43 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from bench.proofs.features import FEATURES, Findings, merged_findings
-from bench.spec import ServerSpec
+from bench.spec import ServerSpec, Serving
 from bench.wire.codec import decode_line
-from bench.wire.proving import ProbeReport
-from session.prove.prove import NotProbed, ProofKind, ProofLaunch
+from bench.wire.proving import WRAPPER_VARIABLE, ProbeReport
+from session.prove.prove import NotProbed, ProofKind, ProofLaunch, variants_of
 
-ALL_LAUNCHES = (ProofLaunch("plain"),)
+EVERY_SERVER = (
+    ProofLaunch("plain"),
+    ProofLaunch("tls", Serving("tls")),
+    ProofLaunch("unix", Serving("unix")),
+    ProofLaunch("websocket", Serving("tcp", "websocket")),
+    ProofLaunch("h2", Serving("tls", "h2")),
+    ProofLaunch("h2c", Serving("tcp", "h2")),
+    ProofLaunch("h3", Serving("tls", "h3")),
+)
 
 
 def _launches(spec: ServerSpec) -> Sequence[ProofLaunch]:
-    return ALL_LAUNCHES
+    return (*EVERY_SERVER, *_of_its_own(spec))
+
+
+def _of_its_own(spec: ServerSpec) -> Iterator[ProofLaunch]:
+    for name, setup in spec.feature_setups.items():
+        yield ProofLaunch(
+            name,
+            serving=Serving("tls", "h2") if name == "websocket_h2" else Serving(),
+            words=setup.flags,
+            config_file=setup.config_file,
+            environment={WRAPPER_VARIABLE: setup.wrapper} if setup.wrapper else {},
+        )
+
+
+def variants(spec: ServerSpec) -> Iterator[ServerSpec]:
+    """The entry as it is started in other environments than its own."""
+    return variants_of(spec, _launches(spec))
 
 
 def _findings(spec: ServerSpec, answers: Mapping[str, ProbeReport | NotProbed]) -> Findings:

@@ -6,6 +6,7 @@ import contextlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -13,6 +14,7 @@ from bench.catalogue.own_lock import OwnLock, with_app, with_own_locks
 from bench.catalogue.read import load_catalogue
 from bench.catalogue.versions import for_version, read_lock
 from bench.environment.hosts import Inventory
+from bench.errors import ProvisionError
 from bench.plan.make import LOCK_FILE
 from bench.proofs.request import ProveRequest
 from bench.proofs.subject import Subject, subject_of
@@ -28,6 +30,9 @@ from remote.provision.provision import Provisioned, check_wheels, provision, rea
 from remote.provision.ship import travelling_files
 from remote.ssh.ask import terminal
 from session.locks import LOCKS_FOLDER
+
+if TYPE_CHECKING:
+    from packaging.pylock import Pylock
 
 Report = Callable[[str], None]
 Variants = Callable[[ServerSpec], Iterable[ServerSpec]]
@@ -84,14 +89,27 @@ def ground(
     inventory = read_inventory(request.hosts, root=request.root)
     with _held(inventory, purpose, report) as fleet:
         host = fleet.server
-        groups = [*beside, *(one.group for several in every.values() for one in several)]
-        provisioned = _provision(host, groups, own, request.root, report)
+        wanted = {name: tuple(one.group for one in several) for name, several in every.items()}
+        locks = _locks([beside, *wanted.values()], own, request.root)
+        wanted = _with_wheels(wanted, host, locks, report, must=bool(request.servers))
+        check_wheels(host.facts, beside, locks)
+        groups = dict.fromkeys([*beside, *(group for several in wanted.values() for group in several)])
+        provisioned = provision(
+            host,
+            host.facts,
+            tuple(groups),
+            root=request.root,
+            files=travelling_files(),
+            locks=locks,
+            report=lambda text: report(f"{host.host.name}: {text}"),
+        )
         now = datetime.now(UTC).isoformat(timespec="seconds")
+        ready = {spec.name: spec for spec in specs if spec.name in wanted}
         subjects = {}
-        for spec in specs:
+        for spec in ready.values():
             packages = provisioned.environments[spec.group].versions
             subjects[spec.name] = subject_of(spec, packages[spec.package], packages, host.facts, now)
-        yield Ground(fleet, host, provisioned, {spec.name: spec for spec in specs}, subjects)
+        yield Ground(fleet, host, provisioned, ready, subjects)
 
 
 def _locks_of_variants(
@@ -102,26 +120,39 @@ def _locks_of_variants(
     return own_locks(wanted, [request.results_root / LOCKS_FOLDER], request.root)
 
 
-def _provision(
-    host: GuardedHost, groups: Iterable[str], own: Sequence[OwnLock], root: Path, report: Report
-) -> Provisioned:
-    locks_of_own: Mapping[str, object] = {one.group: one for one in own}
-    wanted = list(dict.fromkeys(groups))
-    locks = {
-        **read_locks(sorted(set(wanted) - locks_of_own.keys()), root),
-        **{one.group: one.pylock for one in own},
-    }
-    check_wheels(host.facts, wanted, locks)
-    name = host.host.name
-    return provision(
-        host,
-        host.facts,
-        wanted,
-        root=root,
-        files=travelling_files(),
-        locks=locks,
-        report=lambda text: report(f"{name}: {text}"),
-    )
+def _locks(wanted: Iterable[Iterable[str]], own: Sequence[OwnLock], root: Path) -> dict[str, Pylock]:
+    theirs = {one.group: one.pylock for one in own}
+    groups = {group for several in wanted for group in several} - theirs.keys()
+    return {**read_locks(sorted(groups), root), **theirs}
+
+
+def _with_wheels(
+    wanted: Mapping[str, tuple[str, ...]],
+    host: GuardedHost,
+    locks: Mapping[str, Pylock],
+    report: Report,
+    *,
+    must: bool,
+) -> dict[str, tuple[str, ...]]:
+    """The servers that the host has every wheel for.
+
+    One that it lacks some for is left out and reported, where all servers were asked for. Raises
+    ProvisionError where it was named (``must``), and where none is left.
+    """
+    found: dict[str, tuple[str, ...]] = {}
+    missing: ProvisionError | None = None
+    for name, groups in wanted.items():
+        try:
+            check_wheels(host.facts, groups, locks)
+            found[name] = groups
+        except ProvisionError as error:
+            if must:
+                raise
+            report(f"{name} is left out: {error.message}")
+            missing = error
+    if not found and missing is not None:
+        raise missing
+    return found
 
 
 @contextlib.contextmanager

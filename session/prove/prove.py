@@ -11,13 +11,15 @@ from typing import Generic, TypeVar
 
 import msgspec
 
+from bench.catalogue.command import command_of, config_text
+from bench.catalogue.serving import for_serving, group_for, why_not
 from bench.errors import CommandFailed, ServerStartError
 from bench.proofs.kept import PROOFS_VERSION, Proofs
 from bench.proofs.request import ProveRequest
-from bench.spec import ServerSpec
+from bench.spec import USUAL_SERVING, ServerSpec, Serving
 from bench.wire.proving import ProbeOrder
 from remote.parallel import prompt_pool, wait_for_all
-from remote.proving import ProvenSetUp, StartedServer, log_of, run_probes, started
+from remote.proving import LOOPBACK, ProvenSetUp, StartedServer, log_of, run_probes, started
 from session.prove.ground import Ground, Report
 
 AT_ONCE = 2
@@ -31,7 +33,9 @@ class ProofLaunch(msgspec.Struct, frozen=True):
     """One way in which a server is started for a proof."""
 
     name: str
+    serving: Serving = USUAL_SERVING
     words: tuple[str, ...] = ()  # added to the command
+    config_file: str = ""  # in place of the server's own, unless empty
     environment: dict[str, str] = {}  # added to the app's
 
 
@@ -51,7 +55,8 @@ class ProofKind(Generic[Answer, Finding]):
     program: str  # the shipped module that probes; it takes a ProbeOrder and prints an Answer
     answer_of: Callable[[bytes], Answer]  # what the program printed
     finding: type[Finding]
-    launches: Callable[[ServerSpec], Sequence[ProofLaunch]]  # those that the server can be started in
+    # Those that are wanted of a server: what it can't serve (``why_not``) is left out, and told as NotProbed.
+    launches: Callable[[ServerSpec], Sequence[ProofLaunch]]
     findings: Callable[[ServerSpec, Mapping[str, Answer | NotProbed]], Finding]  # by launch
     timeout_seconds: float = 60.0  # for the program
 
@@ -95,19 +100,58 @@ def _answers(
     kind: ProofKind[Answer, Finding], ground: Ground, spec: ServerSpec, slot: str
 ) -> dict[str, Answer | NotProbed]:
     """By launch. Launches that amount to one command are one start."""
-    launches = kind.launches(spec)
-    found: dict[str, Answer | NotProbed] = {}
-    for same in _alike(spec, launches):
+    wanted = kind.launches(spec)
+    reasons = {one.name: why_not(spec, one.serving) for one in wanted}
+    found: dict[str, Answer | NotProbed] = {
+        name: NotProbed(reason) for name, reason in reasons.items() if reason is not None
+    }
+    launches = [one for one in wanted if one.name not in found]
+    for same in _alike(spec, kind.app, launches):
         answer = _answer(kind, ground, spec, slot, same, tuple(one.name for one in launches))
         found |= {one.name: answer for one in same}
     return found
 
 
-def _alike(spec: ServerSpec, launches: Iterable[ProofLaunch]) -> Iterator[tuple[ProofLaunch, ...]]:
+def variants_of(spec: ServerSpec, launches: Iterable[ProofLaunch]) -> Iterator[ServerSpec]:
+    """The entry as it is started in these, for the environments that it needs."""
+    for one in launches:
+        if why_not(spec, one.serving) is None:
+            yield for_serving(spec, one.serving)
+
+
+def _as_launched(spec: ServerSpec, launch: ProofLaunch) -> ServerSpec:
+    return msgspec.structs.replace(spec, config_file=launch.config_file) if launch.config_file else spec
+
+
+def _alike(spec: ServerSpec, app: str, launches: Iterable[ProofLaunch]) -> Iterator[tuple[ProofLaunch, ...]]:
     by_start: dict[bytes, list[ProofLaunch]] = {}
-    for launch in launches:
-        key = msgspec.json.encode((launch.words, launch.environment))
-        by_start.setdefault(key, []).append(launch)
+    for one in launches:
+        command = command_of(
+            spec,
+            host=LOOPBACK,
+            port=1,
+            workers=1,
+            config_path="f",
+            program_directory="p",
+            serving=one.serving,
+            app=app,
+            certificate="c",
+            key="k",
+            socket="s",
+        )
+        config = config_text(
+            _as_launched(spec, one),
+            host=LOOPBACK,
+            port=1,
+            workers=1,
+            serving=one.serving,
+            app=app,
+            certificate="c",
+            key="k",
+            socket="s",
+        )
+        start = (command, config, group_for(spec, one.serving), one.words, one.environment)
+        by_start.setdefault(msgspec.json.encode(start), []).append(one)
     yield from map(tuple, by_start.values())
 
 
@@ -120,7 +164,13 @@ def _answer(
     available: tuple[str, ...],
 ) -> Answer | NotProbed:
     first = launches[0]
-    set_up = ProvenSetUp(spec=spec, app=kind.app, words=first.words, environment=first.environment)
+    set_up = ProvenSetUp(
+        spec=_as_launched(spec, first),
+        app=kind.app,
+        serving=first.serving,
+        words=first.words,
+        environment=first.environment,
+    )
     try:
         with started(ground.host, ground.provisioned, set_up, slot) as server:
             order = _order(server, launches, available)
@@ -154,4 +204,5 @@ def _order(
         witness=server.witness,
         ready_seconds=READY_SECONDS,
         available=available,
+        log=server.log_path,
     )

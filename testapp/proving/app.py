@@ -13,10 +13,8 @@ from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from pathlib import Path
 from typing import Any
 
-from bench.wire.proving import LIFESPAN_TOKEN, NONCE_VARIABLE, STATE_KEY, Script, Step
-from testapp.proving.witness import note
-
-WRAPPER_VARIABLE = "ASGIBENCH_WRAPPER"
+from bench.wire.proving import LIFESPAN_TOKEN, NONCE_VARIABLE, STATE_KEY, WRAPPER_VARIABLE, Step, token_of
+from testapp.proving.witness import note, script_of
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -32,17 +30,22 @@ async def scripted(scope: MutableMapping[str, Any], receive: Receive, send: Send
     if scope["type"] == "lifespan":
         await _lifespan(scope, receive, send)
         return
-    script = Script.of_query(scope.get("query_string", b"").decode("latin-1"))
-    if script is None:
+    token = token_of(scope.get("query_string", b"").decode("latin-1"))
+    if token is None:
         await _usual(scope, receive, send)
         return
+    script = script_of(token)
     note(script.token, "scope", scope)
     try:
+        raised = False
         for step in script.steps:
             if step.do == "require" and step.message["type"] != scope["type"]:
                 await _answer(str(scope["type"]), send)
                 break
-            await _do(step, script.token, scope, receive, send)
+            if step.do == "send" or (step.do == "otherwise" and raised):
+                raised = await _send(sendable(step.message), script.token, send)
+            else:
+                await _do(step, script.token, scope, receive, send)
     except BaseException as error:
         note(script.token, "raised", {"error": repr(error)})
         raise
@@ -79,13 +82,11 @@ async def _answer(text: str, send: Send) -> None:
 
 
 async def _do(step: Step, token: str, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
-    if step.do == "send":
-        await _send(sendable(step.message), token, send)
-    elif step.do == "remember":
+    if step.do == "remember":
         scope["state"].update(step.message)
     elif step.do == "raise":
         raise ScriptedFailure(str(step.message.get("text", "")))
-    elif step.do != "require":
+    elif step.do in ("receive", "drain", "echo"):
         while True:
             message = await receive()
             note(token, "received", message)
@@ -98,13 +99,15 @@ async def _do(step: Step, token: str, scope: MutableMapping[str, Any], receive: 
                 return
 
 
-async def _send(message: Message, token: str, send: Send) -> None:
+async def _send(message: Message, token: str, send: Send) -> bool:
+    """Whether it raised."""
     try:
         await send(message)
     except Exception as error:
         note(token, "sent", {**message, "raised": repr(error)})
-    else:
-        note(token, "sent", message)
+        return True
+    note(token, "sent", message)
+    return False
 
 
 def sendable(message: Mapping[str, object]) -> Message:

@@ -4,15 +4,22 @@ from __future__ import annotations
 
 import hashlib
 import os
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
 
-from bench.wire.codec import encode_line
-from bench.wire.proving import WITNESS_VARIABLE, Seen
+from bench.wire.codec import decode_line, encode_line
+from bench.wire.proving import WITNESS_VARIABLE, Script, Seen, script_file
 
 WHOLE_BYTES = 200
 """Of a body that is noted as it is."""
+
+
+def script_of(token: str) -> Script:
+    """What a probe has written for the app to do. Raises OSError, WireError."""
+    folder = Path(os.environ.get(WITNESS_VARIABLE, "."))
+    return decode_line(Script, (folder / script_file(token)).read_bytes())
 
 
 def note(token: str, what: Literal["scope", "received", "sent", "raised", "end"], detail: object) -> None:
@@ -21,7 +28,7 @@ def note(token: str, what: Literal["scope", "received", "sent", "raised", "end"]
     if not folder or not token.replace("-", "").isalnum():
         return
     plain = plain_value(detail)
-    line = encode_line(Seen(what, plain if isinstance(plain, dict) else {"value": plain}))
+    line = encode_line(Seen(what, plain if isinstance(plain, dict) else {"value": plain}, time.monotonic()))
     with (Path(folder) / token).open("ab") as file:
         file.write(line)
 

@@ -21,6 +21,7 @@ LIBRARIES: dict[str, set[str]] = {
     "remote/onhost/": set(),
     "remote/onhost/agent": {"psutil"},
     "remote/onhost/proving/": {"h11", "h2", "wsproto", "aioquic"},
+    "remote/onhost/slow_clients/": {"psutil"},
     "remote/onhost/features/": {"h11", "h2", "wsproto", "aioquic"},
     "loadgen/onhost/": set(),
     "loadgen/onhost/h2load/usage.py": {"psutil"},

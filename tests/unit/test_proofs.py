@@ -20,7 +20,17 @@ from bench.proofs.kept import (
 )
 from bench.proofs.subject import Subject
 from bench.results.summarise import summarise
-from bench.wire.proving import Exhibit, KnownFeature, ProbeFinding, ProbeReport, Script, Step, Verdict
+from bench.wire.codec import decode_line, encode_line
+from bench.wire.proving import (
+    Exhibit,
+    KnownFeature,
+    ProbeFinding,
+    ProbeReport,
+    Script,
+    Step,
+    Verdict,
+    token_of,
+)
 from reports.page.html import page_html
 from reports.page.report import report_page
 from reports.results import results_of
@@ -62,10 +72,11 @@ def test_evidence_is_bytes_that_can_be_read_and_had_back() -> None:
     assert Exhibit.of("sent", content, shown_bytes=4) == Exhibit("sent", "GET ", len(content) - 4)
 
 
-def test_a_script_travels_in_a_query() -> None:
+def test_a_script_is_named_in_a_query() -> None:
     script = Script("abc", (Step("drain"), Step("send", {"type": "x", "body": "\xff"})))
-    assert Script.of_query(script.query) == script
-    assert Script.of_query("") is None
+    assert token_of(script.query) == "abc"
+    assert decode_line(Script, encode_line(script)) == script
+    assert token_of("") is None and token_of("script=../x") is None
     assert sendable(script.steps[1].message) == {"type": "x", "body": b"\xff"}
 
 

@@ -101,11 +101,11 @@ def test_the_apps_count_is_that_of_the_endpoint_or_of_all_that_a_locustfile_aske
 
 
 def test_a_workload_whose_protocol_no_client_speaks_is_skipped_with_the_reason() -> None:
-    other = msgspec.structs.replace(ENDPOINTS[0], protocol="websocket")
+    other = msgspec.structs.replace(ENDPOINTS[0], protocol="h3")
     runs, skipped = plan_runs(SERVERS[:1], [ENDPOINTS[1], other], QUICK, "lab", seed=1)
     assert {run.cell.endpoint for run in runs} == {"longbody"}
     assert [(one.cell.endpoint, one.reason) for one in skipped] == [
-        ("shortbody", "our engine does not speak WebSocket")
+        ("shortbody", "our engine does not speak HTTP/3")
     ]
 
 

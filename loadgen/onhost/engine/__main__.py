@@ -16,9 +16,8 @@ import socket
 import sys
 
 from loadgen.onhost.engine.engine import Engine
-from loadgen.onhost.engine.exchange import LoadProtocol
-from loadgen.onhost.engine.http1 import HTTP1
 from loadgen.onhost.engine.poll import make_poller
+from loadgen.onhost.engine.protocols import PROTOCOLS
 
 
 def _die_with(parent: int) -> None:
@@ -44,12 +43,12 @@ def parse_arguments(arguments: list[str] | None) -> int:
     return int(options.control_fd)
 
 
-def main(arguments: list[str] | None = None, protocol: LoadProtocol = HTTP1) -> None:
+def main(arguments: list[str] | None = None) -> None:
     control_fd = parse_arguments(arguments)
     gc.collect()
     gc.freeze()
     gc.disable()  # collected once a slice instead, when there is time
-    Engine(socket.socket(fileno=control_fd), make_poller(), protocol).serve()
+    Engine(socket.socket(fileno=control_fd), make_poller(), PROTOCOLS).serve()
 
 
 if __name__ == "__main__":

@@ -245,8 +245,8 @@ class HttpConnection(Watched):
             exchange.digest = KeptBody()
         try:
             complete = exchange.feed(data) == len(data) if data else exchange.end()
-        except FramingError:
-            self.fail("bad_framing", now)
+        except FramingError as error:
+            self.fail(error.kind, now)
             return
         if exchange.complete and complete:
             self._settle(data, now)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import socket
+from collections.abc import Mapping
 
 from bench.wire.engine import (
     ConnectionsSet,
@@ -26,9 +27,9 @@ from loadgen.onhost.engine.run import Run
 class Engine:
     """Obeys until the channel closes."""
 
-    def __init__(self, sock: socket.socket, poller: Poller, protocol: LoadProtocol) -> None:
+    def __init__(self, sock: socket.socket, poller: Poller, protocols: Mapping[str, LoadProtocol]) -> None:
         self._poller = poller
-        self._protocol = protocol
+        self._protocols = protocols
         self._watched: dict[int, Watched] = {}
         self._channel = Channel(sock, poller, self._obey)
         self._watched[sock.fileno()] = self._channel
@@ -60,7 +61,10 @@ class Engine:
         match order:
             case SetUpRun():
                 self._abandon()
-                self._run = Run(order, self._poller, self._watched, self._emit, self._protocol)
+                protocol = self._protocols.get(order.spec.protocol)
+                if protocol is None:
+                    raise EngineError(f"this engine doesn't speak {order.spec.protocol}: use another client")
+                self._run = Run(order, self._poller, self._watched, self._emit, protocol)
                 self._channel.send(EngineReady())
             case SetConnections() if self._run is not None:
                 self._run.set_connections(order.connections)

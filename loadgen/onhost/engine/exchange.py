@@ -1,9 +1,9 @@
 """What the engine asks of a protocol: how requests become bytes, and how bytes become answers.
 
 A connection has one exchange at a time: a request is sent whole, and its answer is read to the end before the
-next one is sent. http1.py is the protocol that there is; another one is another LoadProtocol, given to
-__main__.main. The hot loop recognises answers by their bytes without asking the protocol: only those whose
-``head`` and length an exchange has reported.
+next one is sent. protocols.py has the protocols that there are; another one is another LoadProtocol there.
+The hot loop recognises answers by their bytes without asking the protocol: only those whose ``head`` and
+length an exchange has reported.
 """
 
 from __future__ import annotations
@@ -17,6 +17,8 @@ from bench.wire.load import LoadSpec
 
 class FramingError(Exception):
     """What came is not of the protocol, or not the answer to this request."""
+
+    kind = "bad_framing"  # of the failure that it is counted as
 
 
 class Digest(Protocol):
@@ -52,6 +54,25 @@ class Exchange(Protocol):
         """The connection has ended: is the answer complete?"""
 
 
+class Opening(Protocol):
+    """A handshake that opens one connection, after TLS."""
+
+    request: bytes
+
+    def feed(self, data: bytes) -> bool:
+        """Take bytes of its answer; whether the connection is open. Raises FramingError."""
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """Of a protocol whose connections are opened by a handshake of their own."""
+
+    opening: Callable[[LoadSpec], Opening]  # a new one for each connection
+    # What an exchange owes the server besides requests (an answer to its ping), each time once.
+    reply_of: Callable[[Exchange], bytes]
+    farewell: bytes  # sent before a connection is closed
+
+
 @dataclass(frozen=True, slots=True)
 class LoadProtocol:
     """A protocol that the engine can drive."""
@@ -61,3 +82,4 @@ class LoadProtocol:
     encode: Callable[[LoadSpec], tuple[bytes, ...]]
     # An exchange for one connection.
     new_exchange: Callable[[LoadSpec], Exchange]
+    opened: Opened | None = None  # None: a connection is there once it is connected

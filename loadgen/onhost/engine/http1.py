@@ -21,9 +21,7 @@ _HEAD_END = re.compile(rb"\n\r?\n")
 def build_requests(load: LoadSpec) -> tuple[bytes, ...]:
     """The bytes of each distinct request, in rotation's order. Raises EngineError for unsendable text."""
     body = body_of(load)
-    host = load.server_name or (f"[{load.host}]" if ":" in load.host else load.host)
-    default_port = 443 if load.tls else 80
-    headers = {"host": ("Host", host if load.port == default_port else f"{host}:{load.port}")}
+    headers = {"host": ("Host", host_header(load))}
     headers |= {name.lower(): (name, value) for name, value in load.headers.items()}
     if body or load.method in ("POST", "PUT", "PATCH"):
         headers["content-length"] = ("Content-Length", str(len(body)))
@@ -31,6 +29,12 @@ def build_requests(load: LoadSpec) -> tuple[bytes, ...]:
         headers["connection"] = ("Connection", "close")
     values: tuple[str | None, ...] = load.rotate.values if load.rotate else (None,)
     return tuple(_request_bytes(load, headers, value) + body for value in values)
+
+
+def host_header(load: LoadSpec) -> str:
+    host = load.server_name or (f"[{load.host}]" if ":" in load.host else load.host)
+    default_port = 443 if load.tls else 80
+    return host if load.port == default_port else f"{host}:{load.port}"
 
 
 def _request_bytes(load: LoadSpec, headers: dict[str, tuple[str, str]], value: str | None) -> bytes:

@@ -30,6 +30,7 @@ from loadgen.onhost.engine.connection import (
 )
 from loadgen.onhost.engine.exchange import LoadProtocol
 from loadgen.onhost.engine.http1 import HTTP1
+from loadgen.onhost.engine.opened import OpenedConnection
 from loadgen.onhost.engine.poll import SECOND, BusyPoll, Poller, PreciseWait, Watched
 from loadgen.onhost.engine.tally import Ledger, SliceClock, Tally, Waiting
 from loadgen.onhost.engine.target import allow_open_files, find_target
@@ -292,7 +293,7 @@ class Run:
             self._slots.pop().retire()
         now = time.perf_counter_ns()
         while len(self._slots) < count:
-            connection = HttpConnection(self._state)
+            connection = self._new_connection()
             self._slots.append(connection)
             if not self.load.is_open:
                 connection.begin_request(now, now)
@@ -301,6 +302,10 @@ class Run:
                 connection.connect(now)
             else:
                 self._state.idle.append(connection)
+
+    def _new_connection(self) -> HttpConnection:
+        opened = self._state.target.protocol.opened
+        return HttpConnection(self._state) if opened is None else OpenedConnection(self._state, opened)
 
     def stop(self) -> None:
         """Send nothing any more, wait for what is in flight; ``serve`` returns when that is done."""

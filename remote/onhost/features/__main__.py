@@ -13,6 +13,7 @@ from remote.onhost.features.probes import all_features
 from remote.onhost.proving.ready import why_not_ready
 
 AT_ONCE = 6
+REASON_CHARACTERS = 300
 
 
 def probe_all(order: ProbeOrder) -> ProbeReport:
@@ -21,11 +22,11 @@ def probe_all(order: ProbeOrder) -> ProbeReport:
     problem = why_not_ready(order)
     if problem:
         return ProbeReport(problem, (), known)
+    # Of several launches that are this one start, the first that a feature is probed in.
     wanted = [
-        (feature, launch)
+        (feature, launches[0])
         for feature in features
-        for launch in order.launches
-        if feature.is_for(launch, order.available)
+        if (launches := [one for one in order.launches if feature.is_for(one, order.available)])
     ]
     with ThreadPoolExecutor(AT_ONCE) as pool:
         found = tuple(pool.map(lambda one: finding(order, *one), wanted))
@@ -38,8 +39,11 @@ def finding(order: ProbeOrder, feature: Feature, launch: str) -> ProbeFinding:
         found = feature.probe(order)
     except Exception as error:
         found = broken(f"the probe failed: {type(error).__name__}: {error}")
+    reason = " ".join(found.reason.split())
+    if len(reason) > REASON_CHARACTERS:
+        reason = f"{reason[:REASON_CHARACTERS]}…"
     return ProbeFinding(
-        feature.name, feature.title, feature.reference, launch, found.verdict, found.reason, found.evidence
+        feature.name, feature.title, feature.reference, launch, found.verdict, reason, found.evidence
     )
 
 

@@ -116,9 +116,12 @@ def open_connection(
     *,
     alpn: Sequence[str] = (),
     version: ssl.TLSVersion | None = None,
+    any_cipher: bool = False,
     plain: bool = False,
 ) -> RecordedConnection:
-    """Connect as the order says. ``alpn`` and ``version`` are of TLS alone; ``plain`` leaves TLS out.
+    """Connect as the order says.
+
+    ``alpn``, ``version`` and ``any_cipher`` (old ones too) are of TLS alone; ``plain`` leaves TLS out.
 
     Raises OSError; ssl.SSLError is one.
     """
@@ -131,9 +134,10 @@ def open_connection(
         peer.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     if order.tls and not plain:
         try:
-            return RecordedConnection(
-                tls_context(order, alpn, version).wrap_socket(peer, server_hostname=order.address)
-            )
+            context = tls_context(order, alpn, version)
+            if any_cipher:
+                context.set_ciphers("ALL:@SECLEVEL=0")
+            return RecordedConnection(context.wrap_socket(peer, server_hostname=order.address))
         except BaseException:
             peer.close()
             raise

@@ -9,6 +9,7 @@ import h11
 
 from bench.wire.proving import ProbeOrder, Script
 from remote.onhost.proving.connection import ANSWER_SECONDS, NotAnswered, RecordedConnection
+from remote.onhost.proving.witness import query_of
 
 Header = tuple[str, str]
 
@@ -45,7 +46,7 @@ def request(
     version: str = "HTTP/1.1",
 ) -> bytes:
     """A request whose app does what ``script`` says. No header is added but Host."""
-    target = path if script is None else f"{path}?{script.query}"
+    target = path if script is None else f"{path}?{query_of(order, script)}"
     lines = [f"{method} {target} {version}", f"Host: {host_of(order)}"]
     lines += [f"{name}: {value}" for name, value in headers]
     return "\r\n".join([*lines, "", ""]).encode() + body

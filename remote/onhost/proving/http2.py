@@ -16,7 +16,9 @@ import h2.settings
 from bench.wire.proving import Exhibit, ProbeOrder, Script
 from remote.onhost.proving.connection import ANSWER_SECONDS, NotAnswered, RecordedConnection
 from remote.onhost.proving.http1 import Header, host_of
+from remote.onhost.proving.witness import query_of
 
+ENABLE_PUSH = 0x2
 ENABLE_CONNECT_PROTOCOL = 0x8
 """RFC 8441, 3."""
 
@@ -182,7 +184,7 @@ def new_connection() -> h2.connection.H2Connection:
 
 def get(order: ProbeOrder, script: Script | None, *headers: Header, method: str = "GET") -> list[Header]:
     """The headers of a request."""
-    path = "/" if script is None else f"/?{script.query}"
+    path = "/" if script is None else f"/?{query_of(order, script)}"
     return [
         (":method", method),
         (":scheme", "https" if order.tls else "http"),

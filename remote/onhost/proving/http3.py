@@ -19,8 +19,8 @@ from remote.onhost.proving.connection import ANSWER_SECONDS
 from remote.onhost.proving.http1 import Header
 from remote.onhost.proving.http2 import get
 
-SILENT_SECONDS = 1.5
-"""How long a handshake may take: nothing answers on most servers' UDP port."""
+SILENT_SECONDS = 0.8
+"""How long is waited for a server that isn't set up for QUIC."""
 
 
 @dataclass(slots=True)
@@ -64,7 +64,8 @@ class _Protocol(QuicConnectionProtocol):
             self.story.alpn = event.alpn_protocol or ""
             self.story.notes.append(f"handshake completed, ALPN {self.story.alpn!r}")
         if isinstance(event, ConnectionTerminated):
-            self.story.problem = f"terminated: {event.error_code} {event.reason_phrase}".strip()
+            if not self.story.ended:
+                self.story.problem = f"terminated: {event.error_code} {event.reason_phrase}".strip()
             self.done.set()
         if self.h3 is not None:
             for one in self.h3.handle_event(event):
@@ -101,9 +102,11 @@ def http3_get(
     try:
         asyncio.run(asyncio.wait_for(_ask(order, script, headers, alpn, port, story), ANSWER_SECONDS * 2))
     except TimeoutError:
-        story.problem = story.problem or "no handshake: nothing answered over QUIC"
+        story.problem = story.problem or "no handshake"
     except (OSError, ConnectionError) as error:
         story.problem = story.problem or f"no handshake: {type(error).__name__} {error}".strip()
+    if not story.datagrams:
+        story.problem = "nothing answers over QUIC"
     return story
 
 
@@ -119,7 +122,7 @@ async def _ask(
         is_client=True, alpn_protocols=list(alpn), server_name=order.address, verify_mode=ssl.CERT_REQUIRED
     )
     configuration.load_verify_locations(cafile=order.certificate)
-    configuration.idle_timeout = SILENT_SECONDS
+    configuration.idle_timeout = ANSWER_SECONDS if "h3" in order.launches else SILENT_SECONDS
 
     def protocol(*given: object, **named: object) -> _Protocol:
         made = _Protocol(*given, **named)  # type: ignore[arg-type]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from bench.wire.codec import decode_line, encode_line
@@ -19,6 +19,7 @@ class Story:
     """All that the app noted of one request, in its order; nothing where the request did not reach it."""
 
     lines: tuple[Seen, ...]
+    asked: Script | None = None  # what the app was told to do
 
     @property
     def scope(self) -> dict[str, object]:
@@ -51,14 +52,27 @@ class Story:
                 return str(one.detail["raised"])
         return ""
 
-    def evidence(self, label: str = "the app saw") -> Exhibit:
-        text = b"\n".join(encode_line(one).rstrip() for one in self.lines) or b"(nothing)"
-        return Exhibit.of(label, text)
+    @property
+    def first_at(self) -> float:
+        """When the app saw the first of it; only to be compared."""
+        return min((one.at for one in self.lines), default=0.0)
+
+    def exhibit(self, label: str = "the app saw") -> Exhibit:
+        """With what the app was told to do first."""
+        told = [] if self.asked is None else [b"told to " + encode_line(self.asked).rstrip()]
+        seen = [encode_line(one).rstrip() for one in self.lines] or [b"(nothing)"]
+        return Exhibit.of(label, b"\n".join([*told, *seen]))
 
 
 def script(*steps: Step) -> Script:
     """With a token of its own."""
     return Script(secrets.token_hex(8), steps)
+
+
+def query_of(order: ProbeOrder, asked: Script) -> str:
+    """The query of a request for it; from now on the app finds it there."""
+    (Path(order.witness) / asked.file_name).write_bytes(encode_line(asked))
+    return asked.query
 
 
 def answer(
@@ -72,7 +86,7 @@ def answer(
 
 def story(order: ProbeOrder, asked: Script, seconds: float = WAIT_SECONDS) -> Story:
     """What the app saw of ``asked``, once it has ended; what there is of it after ``seconds``."""
-    return story_of(order, asked.token, seconds)
+    return replace(story_of(order, asked.token, seconds), asked=asked)
 
 
 def story_of(order: ProbeOrder, token: str, seconds: float = WAIT_SECONDS) -> Story:

@@ -40,7 +40,7 @@ def probe(order: ProbeOrder) -> Found:
         other.read_for()
     evidence = (
         *wire.evidence(),
-        story(order, asked).evidence(),
+        story(order, asked).exhibit(),
         *control.evidence("control, with its length"),
         *other.evidence("a client of HTTP/1.0"),
     )

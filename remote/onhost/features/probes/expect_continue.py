@@ -37,7 +37,7 @@ def probe(order: ProbeOrder) -> Found:
     saw = story(order, reads)
     evidence = (
         *wire.evidence(),
-        saw.evidence(),
+        saw.exhibit(),
         *early.evidence("an app that does not read the body"),
         *control.evidence("control, without Expect"),
     )

@@ -23,7 +23,7 @@ def probe(order: ProbeOrder) -> Found:
         other.send(b"PRI * HTTP/2.0\r\n\r\nXX\r\n\r\n" + b"\0\0\0\4\0\0\0\0\0")
         other.read_for()
     saw = story(order, asked)
-    evidence = (*client.evidence(), saw.evidence(), *other.evidence("control, a preface that is none"))
+    evidence = (*client.evidence(), saw.exhibit(), *other.evidence("control, a preface that is none"))
     if other.received[3:4] == b"\4" and not other.ended:
         return broken("the control fails: a wrong preface opens a connection of HTTP/2", *evidence)
     if got.status != 200 or bytes(got.body) != b"over h2" or saw.scope.get("http_version") != "2":

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bench.wire.proving import ProbeOrder
 from remote.onhost.features.probe import Feature, Found, absent, broken, works
-from remote.onhost.proving.connection import open_connection
+from remote.onhost.proving.connection import NotAnswered, open_connection
 from remote.onhost.proving.http1 import read_answers, request
 from remote.onhost.proving.http2 import Http2Client, new_connection
 from remote.onhost.proving.witness import answer, script, story
@@ -34,14 +34,18 @@ def probe(order: ProbeOrder) -> Found:
             return absent(
                 f"the answer is {first_line(head)}",
                 *wire.evidence(),
-                story(order, asked, seconds=0.5).evidence(),
+                story(order, asked, seconds=0.5).exhibit(),
                 *other.evidence("control, without Upgrade"),
             )
         client = Http2Client(wire, upgraded=upgraded)
         client.begin_reading_at(head.index(b"\r\n\r\n") + 4)
-        got = client.answer(1)
+        try:
+            got = client.answer(1)
+        except NotAnswered:
+            saw = story(order, asked, seconds=0.5)
+            return absent("101, and no answer on stream 1", *client.evidence(), saw.exhibit())
     saw = story(order, asked)
-    evidence = (*client.evidence(), saw.evidence(), *other.evidence("control, without Upgrade"))
+    evidence = (*client.evidence(), saw.exhibit(), *other.evidence("control, without Upgrade"))
     if control.status != 200 or control.body != b"not upgraded":
         return broken("the control fails: a request without Upgrade is not answered by HTTP/1.1", *evidence)
     if got.status != 200 or bytes(got.body) != b"upgraded" or saw.scope.get("http_version") != "2":

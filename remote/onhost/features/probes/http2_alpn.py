@@ -22,7 +22,7 @@ def probe(order: ProbeOrder) -> Found:
                 f"offered h2 and http/1.1, the server chose {selected or 'none'}",
                 offered(wire),
                 *wire.evidence(),
-                story(order, plain).evidence(),
+                story(order, plain).exhibit(),
             )
         client = Http2Client(wire)
         got = client.answer(client.request(get(order, asked)))
@@ -34,9 +34,9 @@ def probe(order: ProbeOrder) -> Found:
     evidence = (
         Exhibit.of("ALPN", b"offered h2 and http/1.1, chosen h2"),
         *client.evidence(),
-        saw.evidence(),
+        saw.exhibit(),
         *other.evidence("control, http/1.1 alone is offered"),
-        control.evidence("control: the app saw"),
+        control.exhibit("control: the app saw"),
     )
     if other_selected == "h2" or old.body != b"over 1.1" or control.scope.get("http_version") != "1.1":
         return broken("the control fails: a client of HTTP/1.1 alone is not served by it", *evidence)

@@ -6,11 +6,13 @@ from bench.wire.proving import ProbeOrder
 from remote.onhost.features.probe import Feature, Found, absent, broken, works
 from remote.onhost.proving.connection import open_connection
 from remote.onhost.proving.http1 import read_answers, request
-from remote.onhost.proving.http3 import http3_get
 from remote.onhost.proving.witness import answer, script, story
 
 
 def probe(order: ProbeOrder) -> Found:
+    # Importing it takes as long as all other probes together, and most starts don't need it.
+    from remote.onhost.proving.http3 import http3_get
+
     asked, plain, unknown = script(*answer("over h3")), script(*answer("over TCP")), script(*answer())
     got = http3_get(order, asked)
     with open_connection(order) as other:
@@ -22,15 +24,15 @@ def probe(order: ProbeOrder) -> Found:
             got.problem or f"status {got.status}",
             *got.evidence(),
             *other.evidence("control, the same port over TCP"),
-            control.evidence("control: the app saw"),
+            control.exhibit("control: the app saw"),
         )
     refused = http3_get(order, unknown, alpn=("none-such",))
     saw = story(order, asked)
     evidence = (
         *got.evidence(),
-        saw.evidence(),
+        saw.exhibit(),
         *refused.evidence("control, a protocol that there is none of"),
-        control.evidence("control over TCP: the app saw"),
+        control.exhibit("control over TCP: the app saw"),
     )
     if refused.status or control.scope.get("http_version") != "1.1":
         return broken("the control fails: a protocol that there is none of is served", *evidence)

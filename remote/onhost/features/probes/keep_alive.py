@@ -30,8 +30,8 @@ def probe(order: ProbeOrder) -> Found:
         other.read_for()
     evidence = (
         *wire.evidence(),
-        seen[0].evidence("the app saw of the first"),
-        seen[1].evidence("the app saw of the second"),
+        seen[0].exhibit("the app saw of the first"),
+        seen[1].exhibit("the app saw of the second"),
         *other.evidence("control, Connection: close"),
     )
     if len(other.received) > begin or story(order, late, seconds=0.1).reached:

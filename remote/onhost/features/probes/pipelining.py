@@ -17,20 +17,20 @@ def probe(order: ProbeOrder) -> Found:
             one, two = read_answers(wire, "GET", "GET")
         except NotAnswered as error:
             return absent(f"two requests in one piece are not both answered: {error}", *wire.evidence())
-    last, ignored = script(*answer("one")), script(*answer("two"))
+    # Not with Connection: close in the first: what comes behind that ends a worker of hypercorn 0.16 on trio.
+    alone = script(*answer("one"))
     with open_connection(order) as other:
-        other.send(request(order, last, ("Connection", "close")) + request(order, ignored))
+        other.send(request(order, alone))
         read_answers(other)
         other.read_for()
     evidence = (
         *wire.evidence(),
-        story(order, first).evidence("the app saw of the first"),
-        story(order, second).evidence("the app saw of the second"),
-        *other.evidence("control, the first says Connection: close"),
+        story(order, first).exhibit("the app saw of the first"),
+        story(order, second).exhibit("the app saw of the second"),
+        *other.evidence("control, one request alone"),
     )
-    if b"two" in other.received.partition(b"one")[2]:
-        # RFC 9112, 9.6: a server that has got the close option does not process further requests.
-        return broken("the control fails: a request behind Connection: close is answered", *evidence)
+    if other.received.count(b"HTTP/1.1 200") != 1:
+        return broken("the control fails: one request has not one answer", *evidence)
     if (one.body, two.body) != (b"one", b"two"):
         return absent(f"the answers are {one.body!r} and {two.body!r}", *evidence)
     return works("two requests in one piece, answered in order", *evidence)

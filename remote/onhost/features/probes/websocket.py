@@ -17,7 +17,7 @@ def probe(order: ProbeOrder) -> Found:
         if opened.status != 101:
             wire.read_for(0.1)
             saw = story(order, asked, seconds=0.3)
-            return absent(f"the handshake is answered with {opened.status}", *wire.evidence(), saw.evidence())
+            return absent(f"the handshake is answered with {opened.status}", *wire.evidence(), saw.exhibit())
         client = WebSocketClient.over(opened)
         client.send_text("häh?")
         client.send(BytesMessage(data=b"\0\xff"))
@@ -34,9 +34,9 @@ def probe(order: ProbeOrder) -> Found:
     evidence = (
         *wire.evidence(),
         client.evidence(),
-        saw.evidence(),
+        saw.exhibit(),
         *refused.connection.evidence("control, version 7"),
-        control.evidence("control: the app saw"),
+        control.exhibit("control: the app saw"),
     )
     if refused.status == 101:
         return broken("the control fails: version 7 of WebSocket is accepted", *evidence)

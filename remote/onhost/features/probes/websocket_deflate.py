@@ -39,7 +39,7 @@ def probe(order: ProbeOrder) -> Found:
         plain.expect(lambda: plain.texts == [TEXT], "echo without compression")
         plain_frames = bytes(other.received[without.head_bytes :])
     saw = story(order, asked)
-    evidence = (*wire.evidence(), saw.evidence(), *other.evidence("control, nothing offered"))
+    evidence = (*wire.evidence(), saw.exhibit(), *other.evidence("control, nothing offered"))
     if plain_frames[0] == COMPRESSED or len(plain_frames) < len(TEXT):
         return broken("the control fails: compressed without an offer", *evidence)
     if frames[0] != COMPRESSED or len(frames) >= len(TEXT):

@@ -21,6 +21,8 @@ def probe(order: ProbeOrder) -> Found:
         *CONNECT,
         Step("send", dict(START)),
         Step("send", {"type": "websocket.http.response.body", "body": "teapot"}),
+        # A server that passes over what it doesn't know would leave the client waiting.
+        Step("send", {"type": "websocket.close", "code": 1000}),
     )
     closes = script(*CONNECT, Step("send", {"type": "websocket.close", "code": 1000}))
     opened = handshake(order, denies)
@@ -32,7 +34,7 @@ def probe(order: ProbeOrder) -> Found:
     saw, control = story(order, denies), story(order, closes)
     evidence = (
         *wire.evidence(),
-        saw.evidence(),
+        saw.exhibit(),
         *other.connection.evidence("control, a plain close before the accept"),
     )
     is_in_scope = EXTENSION in saw.extensions
