@@ -16,6 +16,7 @@ from typing import Any
 import msgspec
 
 from bench.errors import InventoryError
+from inventory.duplicates import refuse_duplicates
 from inventory.programs import PROGRAM, TIMEOUT_SECONDS, installed_programs, run_program
 
 IMPLIED_GROUPS = ("all", "ungrouped")
@@ -46,6 +47,7 @@ def list_inventory(path: Path) -> Listing:
             remedy=_remedy(done.stderr),
             detail="" if cause else done.stderr[-4000:],
         ) from AnsibleSaid(done.stderr[-4000:])
+    refuse_duplicates(done.stderr)
     skipped = re.search(r"Skipping (unexpected key .*|key .*|'.*)", done.stderr)
     if skipped:
         raise InventoryError(

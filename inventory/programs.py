@@ -56,7 +56,7 @@ def ansible_environment(environ: Mapping[str, str]) -> dict[str, str]:
         **environ,
         "ANSIBLE_INVENTORY_ANY_UNPARSED_IS_FAILED": "1",
         "ANSIBLE_INVENTORY_UNPARSED_FAILED": "1",
-        "ANSIBLE_DUPLICATE_YAML_DICT_KEY": "error",
+        "ANSIBLE_DUPLICATE_YAML_DICT_KEY": "warn",  # an error would refuse what a merge says anew
         "ANSIBLE_INVENTORY_EXPORT": "0",
         "ANSIBLE_NOCOLOR": "1",
         "ANSIBLE_FORCE_COLOR": "0",

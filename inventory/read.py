@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import ipaddress
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -29,12 +30,16 @@ def read_inventory(hosts: str, *, root: Path) -> Inventory:
     path = find_inventory(name, root=root)
     listing = choose_group(path, list_inventory(path), group)
     wanted = dict.fromkeys(name for role in ROLES for name in listing.groups.get(role, ()))
-    return build_inventory(path, fill_in(path, listing, tuple(wanted)), group=group)
+    return build_inventory(path, fill_in(path, listing, tuple(wanted)), group=group, typed=hosts)
 
 
-def build_inventory(path: Path, listing: Listing, *, group: str = "") -> Inventory:
-    """The roles' hosts of ``listing``; nothing is read but key files' permissions. Raises InventoryError."""
-    members = {role: _members(path, listing, role) for role in ROLES}
+def build_inventory(path: Path, listing: Listing, *, group: str = "", typed: str = "") -> Inventory:
+    """The roles' hosts of ``listing``; nothing is read but key files' permissions. Raises InventoryError.
+
+    ``typed`` is what the user gave as --hosts, for remedies.
+    """
+    file = typed.removesuffix(f":{group}") if group else typed
+    members = {role: _members(path, listing, role, file or path.stem) for role in ROLES}
     names = dict.fromkeys(name for role in ROLES for name in members[role])
     variables = {name: HostVariables(path, name, listing.variables.get(name, {})) for name in names}
     hosts = {name: read_host(variables[name], _groups_of(name, listing)) for name in names}
@@ -43,6 +48,7 @@ def build_inventory(path: Path, listing: Listing, *, group: str = "") -> Invento
         name=f"{path.stem}-{group}" if group else path.stem,
         group=group,
         path=str(path),
+        typed=typed,
         server=hosts[members["server"][0]],
         loadgen=tuple(hosts[name] for name in members["loadgen"]),
         database=hosts[database[0]] if database else None,
@@ -58,7 +64,7 @@ def build_inventory(path: Path, listing: Listing, *, group: str = "") -> Invento
     return inventory
 
 
-def _members(path: Path, listing: Listing, role: str) -> tuple[str, ...]:
+def _members(path: Path, listing: Listing, role: str, typed: str) -> tuple[str, ...]:
     names = listing.groups.get(role, ())
     if not names and (role in listing.groups or role != "database"):
         raise InventoryError(
@@ -67,16 +73,16 @@ def _members(path: Path, listing: Listing, role: str) -> tuple[str, ...]:
     if role != "loadgen" and len(names) > 1:
         raise InventoryError(
             f"{path}: group {role}: {len(names)} hosts ({', '.join(names)}), and there must be exactly one",
-            remedy=_choice(path, listing)
+            remedy=_choice(typed, listing)
             or "Leave one in it, or put the hosts of each environment into a group of its own",
         )
     return names
 
 
-def _choice(path: Path, listing: Listing) -> str:
+def _choice(typed: str, listing: Listing) -> str:
     groups = environment_groups(listing)
     return (
-        f"Choose one environment: --hosts {' or '.join(f'{path.stem}:{one}' for one in groups)}"
+        f"Choose one environment: --hosts {' or '.join(shlex.quote(f'{typed}:{one}') for one in groups)}"
         if groups
         else ""
     )

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 
 import msgspec
@@ -47,12 +47,16 @@ def name_or_address(variables: HostVariables, key: str) -> str | None:
 
 
 def python(variables: HostVariables, key: str) -> str | None:
-    """A path; in its place Ansible's interpreter counts, if it is one."""
+    """A path, or a name on PATH; in its place Ansible's interpreter counts, if it is one."""
     own = variables.text(key)
     if own is not None:
         return own
     ansible = variables.text("ansible_python_interpreter")
-    return None if ansible is None or ansible.startswith("auto") else ansible
+    if ansible is None or ansible.startswith("auto"):
+        return None
+    words = ansible.split()
+    # `/usr/bin/env python3` is the name alone: it is looked for on PATH.
+    return words[1] if len(words) == 2 and PurePosixPath(words[0]).name == "env" else ansible
 
 
 def folder(variables: HostVariables, key: str) -> str | None:

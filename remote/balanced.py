@@ -93,7 +93,7 @@ def start_balanced(
     except BaseException:
         stop_balanced(host, names)
         raise
-    seen = _together([one.seen for one in running])
+    seen = together([one.seen for one in running])
     return BalancedServer(
         RunningServer(
             pid=running[0].pid,
@@ -201,7 +201,7 @@ def _through_balancer(
     )
 
 
-def _together(seen: Sequence[ServerSeen]) -> ServerSeen:
+def together(seen: Sequence[ServerSeen]) -> ServerSeen:
     """What several processes were seen to do, as of one server: what any of them does otherwise shows."""
     first = seen[0]
     accepting = [one.accepting_pids for one in seen]

@@ -35,7 +35,7 @@ from remote.provision.debian import cannot_send, find_program
 from remote.runner import Runner
 from remote.ssh.ask import outcomes_asking, terminal
 from remote.ssh.connect import connect
-from remote.ssh.opening import host_keys_of
+from remote.ssh.hop import host_keys_of
 
 CONDITION_SECONDS = 60.0
 

@@ -20,7 +20,7 @@ from remote.provision.ship import travelling_files
 from remote.runner import HostConnection
 from remote.ssh.ask import outcomes_asking, terminal
 from remote.ssh.connect import connect
-from remote.ssh.opening import HostKeys, host_keys_of
+from remote.ssh.hop import HostKeys, host_keys_of
 
 # A guard that has given its host back still has to end.
 PATIENCE_SECONDS = 3.0

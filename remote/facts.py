@@ -101,7 +101,10 @@ def _answer(host: Host, output: bytes) -> dict[str, Any]:
     for line in reversed(output.splitlines()):
         if line.strip() == NO_PYTHON:
             tried = (
-                f"asgibench_python ({host.python}) is no Python" if host.python else "there is no Python 3"
+                f"{host.python}, which the inventory names (asgibench_python or ansible_python_interpreter), "
+                "is no Python there"
+                if host.python
+                else "there is no Python 3"
             )
             raise HostUnsuitable(f"{host.name}: {tried}", remedy=PYTHON_REMEDY)
         if line.startswith(b'{"asgibench_probe"'):

@@ -21,7 +21,7 @@ from remote.parallel import on_all, outcomes
 from remote.runner import HostConnection
 from remote.ssh.ask import Ask, outcomes_asking
 from remote.ssh.connect import connect
-from remote.ssh.opening import HostKeys, host_keys_of
+from remote.ssh.hop import HostKeys, host_keys_of
 
 CONTROLLER = "(controller)"  # a name that no host of an inventory can have
 # Less than the lease: what runs on the host has not been stopped by then.

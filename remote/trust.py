@@ -8,9 +8,10 @@ from typing import Any
 
 from bench.errors import HostKeyError
 from inventory.read import read_inventory
+from remote.ssh.hop import HostKeys, host_keys_of
 from remote.ssh.jumps import way_to
-from remote.ssh.known_hosts import fingerprint, pin, scan_host_key
-from remote.ssh.opening import HostKeys, close_way, host_keys_of, open_jumps, unopened
+from remote.ssh.known_hosts import alias_of, fingerprint, pin, scan_host_key
+from remote.ssh.opening import close_way, open_jumps, unopened
 
 SCAN_SECONDS = 10.0
 
@@ -62,4 +63,5 @@ def _pin(
         say(f"{name} ({address}:{port})  {key.get_name()}  {fingerprint(key)}")
     if not confirm(f"Are these the keys of {name}? Compare them with what its owner gives you."):
         raise HostKeyError(f"{name}: not pinned", remedy="Nothing runs on a host whose key is not known")
-    pin(keys.files[0], address, port, shown)
+    alias = alias_of(connection.client)
+    pin(keys.files[0], alias or address, None if alias else port, shown)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import dataclass, replace
 
 import msgspec
@@ -65,10 +66,13 @@ class Inventory(msgspec.Struct, frozen=True):
     controller_cores: tuple[int, ...] | None = None
     group: str = ""  # of the environment, where one file has several; "": the whole file
     existing_database: ExistingDatabase | None = None
+    typed: str = ""  # what the user gave as --hosts
 
     @property
     def wanted(self) -> str:
-        """What --hosts takes for it where the file stands in the folder inventory."""
+        """What --hosts takes for it, as it is typed into a shell: what the user gave, else its name."""
+        if self.typed:
+            return shlex.quote(self.typed)
         return f"{self.name.removesuffix(f'-{self.group}')}:{self.group}" if self.group else self.name
 
     @property

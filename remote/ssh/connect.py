@@ -22,7 +22,8 @@ from bench.environment.hosts import Host
 from bench.errors import ConnectionLost
 from remote.local import LocalConnection
 from remote.runner import Completed, HostCommand, HostConnection, Stream, too_slow
-from remote.ssh.opening import CONNECT_TIMEOUT_SECONDS, HostKeys, close_way, opened
+from remote.ssh.hop import CONNECT_TIMEOUT_SECONDS, HostKeys
+from remote.ssh.opening import close_way, opened
 
 CHUNK_BYTES = 1 << 18
 

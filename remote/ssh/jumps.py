@@ -1,12 +1,10 @@
 """Jump hosts, as OpenSSH goes through them: the first one named is connected to first, the last one leads on.
 
-Fabric reads ProxyJump out of ~/.ssh/config too, but goes through several in the opposite order, and checks no
-jump host's key; so the chain is made here.
+Fabric goes through several in the opposite order, and checks no jump host's key; so the chain is made here.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import fabric
@@ -14,17 +12,17 @@ import fabric
 from bench.environment.hosts import Host
 from bench.errors import InventoryError
 from inventory.ssh_arguments import NO_JUMP, split_jump
+from remote.ssh.hop import Hop, HostKeys, jump_hop
 
 DEEPEST = 8
 
 
-def add_jumps(connection: Any, host: Host, options: Mapping[str, Any]) -> None:
-    """Give Fabric's unopened ``connection`` its gateways: those of the inventory, else of ~/.ssh/config.
+def add_jumps(hop: Hop, host: Host, keys: HostKeys) -> None:
+    """Give ``hop``, which is the host's own, its gateways: the inventory's jump hosts, else those of ssh.
 
-    ``options`` are connect_kwargs for each of them; keys and users of a jump host are ~/.ssh/config's, as
-    with ssh. Raises InventoryError for jump hosts that lead to each other.
+    Raises InventoryError for jump hosts that lead to each other, or that ssh has no settings for.
     """
-    _add(connection, host.proxy_jump, host, options, 1)
+    _add(hop, host.proxy_jump, host, keys, 1)
 
 
 def way_to(connection: Any) -> list[Any]:
@@ -34,28 +32,30 @@ def way_to(connection: Any) -> list[Any]:
     return [*before, connection]
 
 
-def _add(connection: Any, wanted: str | None, host: Host, options: Mapping[str, Any], depth: int) -> None:
+def _add(hop: Hop, wanted: str | None, host: Host, keys: HostKeys, depth: int) -> None:
+    connection = hop.connection
     if depth > DEEPEST:
         raise InventoryError(
             f"host {host.name}: its jump hosts lead to each other ({connection.host})",
             remedy="See ProxyJump in ~/.ssh/config",
         )
-    text = wanted if wanted is not None else connection.ssh_config.get("proxyjump", "")
-    connection.gateway = connection.ssh_config.get("proxycommand") if wanted is None and not text else None
+    if wanted is not None:
+        connection.gateway = None  # a ProxyCommand of ssh's own settings doesn't count then
+    text = hop.settings.proxy_jump if wanted is None else wanted
     if text.lower() in ("", NO_JUMP):
         return
     previous: Any = None
-    for hop in text.split(","):
-        user, address, port = split_jump(hop)
-        one = fabric.Connection(address, user=user, port=port, gateway=False, connect_kwargs=dict(options))
-        if _is_same(one, connection):
+    for step in text.split(","):
+        user, address, port = split_jump(step)
+        one = jump_hop(address, user, port, host, keys)
+        if _is_same(one.connection, connection):
             # `Host *` with a ProxyJump means the jump host too; ssh takes no notice of it there.
             return
         if previous is None:
-            _add(one, None, host, options, depth + 1)
+            _add(one, None, host, keys, depth + 1)
         else:
-            one.gateway = previous
-        previous = one
+            one.connection.gateway = previous
+        previous = one.connection
     connection.gateway = previous
 
 

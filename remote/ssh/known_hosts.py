@@ -52,13 +52,14 @@ class KnownHosts(paramiko.HostKeys):  # type: ignore[misc]
     read first, wins over an old line elsewhere.
     """
 
-    def __init__(self, lines: Sequence[KnownKey]) -> None:
+    def __init__(self, lines: Sequence[KnownKey], alias: str = "") -> None:
         super().__init__()
         self._lines = tuple(lines)
+        self.alias = alias.lower()
 
     def lookup(self, hostname: str) -> _Keys | None:
         """The host's keys by type, or None if it has none."""
-        matching = [line for line in self._lines if line.matches(hostname.lower())]
+        matching = [line for line in self._lines if line.matches(self._name(hostname))]
         revoked = {line.blob for line in matching if line.marker == "@revoked"}
         keys: dict[str, paramiko.PKey] = {}
         for line in matching:
@@ -70,9 +71,12 @@ class KnownHosts(paramiko.HostKeys):  # type: ignore[misc]
 
     def is_revoked(self, hostname: str, key: paramiko.PKey) -> bool:
         return any(
-            line.marker == "@revoked" and line.blob == key.asbytes() and line.matches(hostname.lower())
+            line.marker == "@revoked" and line.blob == key.asbytes() and line.matches(self._name(hostname))
             for line in self._lines
         )
+
+    def _name(self, hostname: str) -> str:
+        return self.alias or hostname.lower()
 
 
 class _Keys(dict[str, Any]):
@@ -103,22 +107,25 @@ class RejectWithRemedy(paramiko.MissingHostKeyPolicy):  # type: ignore[misc]
         )
 
 
-def known_hosts_files(inventory: Path) -> tuple[Path, ...]:
-    """The files to be read, in order of precedence; ``hosts.trust`` writes to the first one."""
-    return (
-        inventory.parent / "known_hosts",
-        Path("~/.ssh/known_hosts").expanduser(),
-        Path("/etc/ssh/ssh_known_hosts"),
-    )
+def inventory_known_hosts(inventory: Path) -> Path:
+    """The file beside the inventory: what it says counts first, and ``hosts.trust`` writes to it."""
+    return inventory.parent / "known_hosts"
 
 
-def load_known_hosts(client: Any, files: Sequence[Path]) -> None:
+def load_known_hosts(client: Any, files: Sequence[Path], alias: str = "") -> None:
     """Make the paramiko ``client`` check keys against ``files``; those that don't exist hold no keys.
 
+    With an ``alias`` (ssh's HostKeyAlias) the host is looked up by that, without its port.
     Raises HostKeyError for a file that can't be read.
     """
     # paramiko has no public way to bring a HostKeys of one's own; the tests go through a real connection.
-    client._system_host_keys = read_known_hosts(files)
+    client._system_host_keys = read_known_hosts(files, alias)
+
+
+def alias_of(client: Any) -> str:
+    """By what known_hosts calls the host of a client that ``load_known_hosts`` was given; empty: its name."""
+    known = _known_hosts_of(client)
+    return "" if known is None else known.alias
 
 
 def reject_unknown_keys(client: Any, host: Host, inventory: str) -> None:
@@ -137,13 +144,13 @@ def changed_key_error(host: Host, error: paramiko.BadHostKeyException, inventory
     )
 
 
-def read_known_hosts(files: Sequence[Path]) -> KnownHosts:
+def read_known_hosts(files: Sequence[Path], alias: str = "") -> KnownHosts:
     """Raises HostKeyError for a file that is there and can't be read. As with ssh, damaged lines count for
     nothing."""
     lines: list[KnownKey] = []
     for file in files:
         lines += [line for text in _read_lines(file) if (line := parse_line(text)) is not None]
-    return KnownHosts(lines)
+    return KnownHosts(lines, alias)
 
 
 def parse_line(text: str) -> KnownKey | None:

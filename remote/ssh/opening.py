@@ -8,55 +8,28 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import fabric
-import msgspec
 import paramiko
 
-from bench.environment.hosts import Host, Inventory
+from bench.environment.hosts import Host
+from remote.ssh.hop import HostKeys, host_hop
 from remote.ssh.jumps import add_jumps, way_to
-from remote.ssh.known_hosts import known_hosts_files, load_known_hosts, reject_unknown_keys
 from remote.ssh.refusals import key_files, translated
 
-CONNECT_TIMEOUT_SECONDS = 10.0
 KEEP_ALIVE_SECONDS = 5
-TIMEOUTS = {"timeout": CONNECT_TIMEOUT_SECONDS, "banner_timeout": CONNECT_TIMEOUT_SECONDS}
-
-
-class HostKeys(msgspec.Struct, frozen=True):
-    """The known_hosts files that count, and the inventory whose hosts `hosts.trust` would pin."""
-
-    files: tuple[Path, ...]
-    inventory: str
-
-
-def host_keys_of(inventory: Inventory) -> HostKeys:
-    return HostKeys(known_hosts_files(Path(inventory.path)), inventory.wanted)
 
 
 def unopened(host: Host, keys: HostKeys) -> Any:
-    """Fabric's connection to the host, with ~/.ssh/config applied and jump hosts as its chain of gateways;
-    every host key on the way will be checked when it is opened."""
-    options: dict[str, Any] = {**TIMEOUTS}
-    if host.ssh_key_file:
-        options["key_filename"] = host.ssh_key_file
-    if host.ssh_password:
-        options["password"] = host.ssh_password
-    if host.ssh_key_passphrase:
-        options["passphrase"] = host.ssh_key_passphrase
-    connection = fabric.Connection(
-        host.ssh_host, user=host.ssh_user, port=host.ssh_port, gateway=False, connect_kwargs=options
-    )
-    add_jumps(connection, host, TIMEOUTS)
-    for one in way_to(connection):
-        load_known_hosts(one.client, keys.files)
-        reject_unknown_keys(one.client, host, keys.inventory)
-    return connection
+    """Fabric's connection to the host, as OpenSSH would make it, with jump hosts as its chain of gateways;
+    every host key on the way will be checked when it is opened. Raises InventoryError."""
+    hop = host_hop(host, keys)
+    add_jumps(hop, host, keys)
+    return hop.connection
 
 
 def opened(host: Host, keys: HostKeys) -> Any:
     """Fabric's connection to the host, open, by way of its jump hosts.
 
-    Raises HostUnreachable, HostKeyError or AuthenticationError.
+    Raises InventoryError, HostUnreachable, HostKeyError or AuthenticationError.
     """
     connection = unopened(host, keys)
     try:
@@ -94,7 +67,8 @@ def _agents_key(connection: Any) -> Iterator[None]:
     try:
         held = [key for key in agent.get_keys() if key.asbytes() in wanted]
         if held:
-            connection.connect_kwargs["pkey"] = held[0]
+            # A key with a certificate of its own comes first.
+            connection.connect_kwargs.setdefault("pkey", held[0])
         yield
     finally:
         agent.close()

@@ -118,7 +118,5 @@ def _locked_key(connection: Any) -> str:
 
 
 def key_files(connection: Any) -> list[Path]:
-    """Those named in the inventory and in ~/.ssh/config; where none is, ssh's own."""
-    named = connection.connect_kwargs.get("key_filename") or connection.ssh_config.get("identityfile") or []
-    files = [Path(one).expanduser() for one in ([named] if isinstance(named, str) else named)]
-    return files or [Path("~/.ssh").expanduser() / f"id_{kind}" for kind in ("ed25519", "ecdsa", "rsa")]
+    """Those named in the inventory and by ssh's settings, as far as they are there."""
+    return [Path(one) for one in connection.connect_kwargs.get("key_filename", ())]

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from bench.results.scaling import ScalingCurve, ScalingPoint
 from bench.results.summary import CellSummary
-from reports.tables.table import Table, TableRow, group, numbers, tone, words
+from reports.tables.table import Table, TableRow, group, named, numbers, tone, words
 from reports.words.balancers import name_of
 from reports.words.numbers import MISSING, megabytes, microseconds, rate, times
 from reports.words.scaling import efficiency_text, imbalance_text
@@ -63,22 +63,7 @@ def _row(point: ScalingPoint) -> TableRow:
 
 def balancer_table(cells: Sequence[CellSummary]) -> Table | None:
     """What the balancer took in each cell behind one; None without any."""
-    rows = tuple(
-        TableRow(
-            (
-                f"{cell.server} on {cell.endpoint}",
-                f"{cell.workers}",
-                MISSING if used.core_share is None else f"{used.core_share:.2f}",
-                "its own" if used.is_apart else "the server’s",
-                microseconds(used.cpu_seconds_per_request),
-                microseconds(cell.cpu_seconds_per_request),
-                megabytes(used.rss_bytes),
-                megabytes(used.pss_bytes),
-            )
-        )
-        for cell in cells
-        if cell.valid and (used := cell.balancer_figures) is not None
-    )
+    rows = tuple(_balancer_row(cell) for cell in cells if cell.balancer)
     if not rows:
         return None
     columns = (
@@ -90,3 +75,21 @@ def balancer_table(cells: Sequence[CellSummary]) -> Table | None:
         ),
     )
     return Table("What the balancer took", columns, rows, "Its CPU and memory are in no figure of a server.")
+
+
+def _balancer_row(cell: CellSummary) -> TableRow:
+    name, used = f"{named(cell)} on {cell.endpoint}", cell.balancer_figures
+    if used is None or not cell.valid:
+        return TableRow((name, f"{cell.workers}", *((MISSING,) * 6)), tone(cell))
+    return TableRow(
+        (
+            name,
+            f"{cell.workers}",
+            MISSING if used.core_share is None else f"{used.core_share:.2f}",
+            "its own" if used.is_apart else "the server’s",
+            microseconds(used.cpu_seconds_per_request),
+            microseconds(cell.cpu_seconds_per_request),
+            megabytes(used.rss_bytes),
+            megabytes(used.pss_bytes),
+        )
+    )

@@ -160,6 +160,48 @@ def test_variables_beside_the_inventory_count(tmp_path: Path) -> None:
     assert read(file).loadgen[1].ssh_user == "other"
 
 
+MERGED = """
+all:
+  vars:
+    site: &site
+      ansible_user: deploy
+      ansible_port: 22
+server:
+  hosts:
+    w1:
+      <<: *site
+      ansible_port: 2222
+loadgen:
+  hosts:
+    l1: {ansible_host: other}
+"""
+
+
+def test_what_a_merge_key_says_anew_is_no_duplicate(tmp_path: Path) -> None:
+    server = read(written(tmp_path, "lab.yml", MERGED)).server
+    assert (server.ssh_port, server.ssh_user) == (2222, "deploy")
+    twice = MERGED.replace("ansible_port: 2222", "ansible_port: 2222\n      ansible_port: 2223")
+    with pytest.raises(InventoryError, match=r"line 12: duplicate mapping key 'ansible_port'"):
+        read(written(tmp_path, "lab.yml", twice))
+
+
+def test_a_duplicate_beside_the_inventory_is_refused_by_its_own_file(tmp_path: Path) -> None:
+    file = written(tmp_path, "lab.yml", YAML)
+    beside = written(tmp_path, "host_vars/l2.yml", "ansible_user: one\nansible_user: two\n")
+    with pytest.raises(InventoryError, match="line 2: duplicate mapping key 'ansible_user'") as caught:
+        read(file)
+    assert str(beside) in caught.value.message
+
+
+def test_the_users_ansible_cfg_does_not_change_how_answers_are_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = written(tmp_path, "ansible.cfg", "[defaults]\ncallback_result_format = yaml\n")
+    monkeypatch.setenv("ANSIBLE_CONFIG", str(settings))
+    text = "server:\n  hosts:\n    w1: {ansible_user: \"{{ 'a' ~ 'b' }}\"}\nloadgen:\n  hosts:\n    l1:\n"
+    assert read(written(tmp_path, "lab.yml", text)).server.ssh_user == "ab"
+
+
 @pytest.mark.parametrize(
     ("name", "text", "message"),
     [
@@ -348,6 +390,11 @@ def test_own_python_comes_before_ansibles_and_auto_is_none() -> None:
     assert built({"ansible_python_interpreter": "auto_silent"}).server.python is None
 
 
+def test_an_interpreter_by_env_is_the_name_alone() -> None:
+    assert built({"ansible_python_interpreter": "/usr/bin/env python3"}).server.python == "python3"
+    assert built({"asgibench_python": "/opt/my python"}).server.python == "/opt/my python"
+
+
 def test_key_file_is_relative_to_the_inventory_and_must_be_readable(tmp_path: Path) -> None:
     listing = Listing(
         {"server": ("web",), "loadgen": ("load",)}, {"web": {"ansible_private_key_file": "keys/k"}}
@@ -483,7 +530,14 @@ def test_what_names_no_cores_is_refused(value: object) -> None:
         ("-J a,ssh://b@c:2200/ -J d", "a,b@c:2200", ()),
         ("-C -o ControlMaster=auto -o ControlPersist=60s -J gate", "gate", ()),
         ("-J ssh://gate:2200/", "gate:2200", ()),
-        ("-o ProxyCommand='ssh -W %h:%p gate' -v", None, ("ProxyCommand", "-v")),
+        ("-o ProxyCommand='nc gate %h %p' -v", None, ("ProxyCommand", "-v")),
+        ("-o ProxyCommand='ssh -W %h:%p gate' -v", "gate", ("-v",)),
+        ('-o ProxyCommand="ssh -W %h:%p -q user@gate" -C', "user@gate", ()),
+        ("-o proxycommand='/usr/bin/ssh -q -p 2200 -l ops -W%h:%p gate'", "ops@gate:2200", ()),
+        ("-o ProxyCommand='ssh -p 7 fd00::1 -W %h:%p'", "[fd00::1]:7", ()),
+        ("-o ProxyCommand='ssh -i key -W %h:%p gate'", None, ("ProxyCommand",)),
+        ("-o ProxyCommand='ssh gate nc %h %p'", None, ("ProxyCommand",)),
+        ("-o ProxyCommand=none", "none", ()),
     ],
 )
 def test_only_jump_hosts_are_read_from_ssh_arguments(

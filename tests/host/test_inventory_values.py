@@ -86,7 +86,7 @@ def test_a_group_chooses_one_of_several_environments(tmp_path: Path) -> None:
     prod, staging = read(f"{file}:prod"), read(f"{file}:staging")
     assert [host.name for host in prod.hosts] == ["p1", "p3", "p2"]
     assert [host.name for host in staging.hosts] == ["s1", "s2", "s3"]
-    assert (prod.name, prod.wanted, prod.path) == ("cloud-prod", "cloud:prod", str(file))
+    assert (prod.name, prod.wanted, prod.path) == ("cloud-prod", f"{file}:prod", str(file))
     assert staging.database is None
     assert {host.ssh_user for host in staging.hosts} == {"stage"}
 
@@ -95,7 +95,7 @@ def test_of_several_environments_none_is_taken_by_itself(tmp_path: Path) -> None
     file = written(tmp_path, "cloud.yml", SEVERAL)
     error = refused(str(file))
     assert "group server: 2 hosts (p1, s1)" in error.message
-    assert error.remedy == "Choose one environment: --hosts cloud:prod or cloud:staging"
+    assert error.remedy == f"Choose one environment: --hosts {file}:prod or {file}:staging"
 
 
 @pytest.mark.parametrize(

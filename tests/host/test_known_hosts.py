@@ -18,16 +18,16 @@ from cryptography.hazmat.primitives.asymmetric import ed25519
 from bench.environment.hosts import Host
 from bench.errors import HostKeyError, HostUnreachable
 from remote.ssh.connect import connect
+from remote.ssh.hop import HostKeys
 from remote.ssh.known_hosts import (
     fingerprint,
-    known_hosts_files,
+    inventory_known_hosts,
     lookup_name,
     parse_line,
     pin,
     read_known_hosts,
     scan_host_key,
 )
-from remote.ssh.opening import HostKeys
 
 PASSWORD = "let me in"
 TIMEOUT_SECONDS = 10.0
@@ -356,10 +356,9 @@ def test_pin_without_keys_is_refused(tmp_path: Path) -> None:
     assert not (tmp_path / "known_hosts").exists()
 
 
-def test_inventorys_own_file_comes_first() -> None:
-    files = known_hosts_files(Path("/somewhere/inventory/lab.yml"))
-    assert files[0] == Path("/somewhere/inventory/known_hosts")
-    assert files[1:] == (Path("~/.ssh/known_hosts").expanduser(), Path("/etc/ssh/ssh_known_hosts"))
+def test_keys_are_pinned_beside_the_inventory() -> None:
+    file = inventory_known_hosts(Path("/somewhere/inventory/lab.yml"))
+    assert file == Path("/somewhere/inventory/known_hosts")
 
 
 def test_names_carry_ports_other_than_22() -> None:

@@ -28,7 +28,7 @@ from remote.local import LocalConnection
 from remote.parallel import on_all, outcomes, wait_for_all
 from remote.provision.ship import ship
 from remote.runner import Completed, HostCommand
-from remote.ssh.opening import HostKeys
+from remote.ssh.hop import HostKeys
 from tests.helpers.facts import facts_of_this_machine
 
 pytestmark = pytest.mark.alone

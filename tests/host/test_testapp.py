@@ -212,7 +212,13 @@ def test_a_connection_is_kept_for_thousands_of_requests(server: RunningServer) -
     connection.connect()
     first = connection.sock
     for _ in range(1_100):
-        assert ask_over(connection, "/api/shortbody").headers.get("connection") != "close"
+        connection.request("GET", "/api/shortbody")
+        if sys.platform == "linux":
+            # hypercorn 0.16 leaves TCP_NODELAY off: else each answer waits 40 ms for our acknowledgement.
+            first.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
+        answer = connection.getresponse()
+        assert (answer.status, answer.read()) == (200, shortbody.BODY)
+        assert answer.getheader("connection") != "close"
     assert connection.sock is first
     connection.close()
 

@@ -277,10 +277,14 @@ def test_an_existing_database_by_url_is_used_and_its_password_kept_nowhere(lab: 
 
 
 def test_jump_hosts_of_the_users_own_ssh_config_are_gone_through_in_its_order(lab: Lab, home: Path) -> None:
+    # All that OpenSSH takes: an included file, comments behind values, a key file of another machine.
+    (home / ".ssh/more").write_text(
+        f"Host hop   # Bob's server\n  HostName {lab.address(SERVER)}\n  User bench  # not root\n"
+    )
     (home / ".ssh/config").write_text(
-        f"Host hop\n  HostName {lab.address(SERVER)}\n  User bench\n"
+        f"Include {home}/.ssh/more\n"
         f"Host {lab.address(LOAD)}\n  ProxyJump hop,bench@{lab.address(DATABASE)}\n"
-        f"Match all\n  IdentityFile {lab.key}\n"
+        f"Match final all\n  IdentityFile ~/.ssh/of_the_other_machine\n  IdentityFile {lab.key}\n"
     )
     inventory = lab.inventory("config", database={"absent": ""})
     env = {"HOME": str(home), "SSH_AUTH_SOCK": ""}

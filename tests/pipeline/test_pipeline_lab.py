@@ -16,7 +16,7 @@ from bench.judge.judge import MACHINE_REASONS
 from bench.wire.links import PROBE_AT_LIMIT
 from inventory.read import read_inventory
 from remote.ssh.connect import connect
-from remote.ssh.opening import host_keys_of
+from remote.ssh.hop import host_keys_of
 from tests.helpers.own_lab import PORT, USER_ID, Lab, own_lab
 from tests.helpers.program import BRIEF_PROFILE, ROOT, Finished, command, ended_well, run, run_results
 from tests.helpers.waiting import until

@@ -6,6 +6,7 @@ import csv
 import io
 import math
 import re
+from dataclasses import replace
 from statistics import fmean
 
 import msgspec
@@ -13,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench.balancers import haproxy_config
+from bench.balancers import haproxy_config, version_in
 from bench.errors import UsageError
 from bench.judge.figures import CpuUse, HostUse, LoadUse, RunFigures
 from bench.judge.judge import Judgement, judge
@@ -24,9 +25,14 @@ from bench.results.balancer import balancer_figures
 from bench.results.cell import Cell
 from bench.results.imbalance import imbalance_of
 from bench.results.pairs import PairRatio
+from bench.results.proof import SettingProof
+from bench.results.prove import prove
 from bench.results.scaling import Efficiency, ScalingCurve, over_workers, scaling_curves
 from bench.results.summarise import summarise
+from bench.spec import Serving
 from bench.verdicts.contest import contests
+from bench.wire.observation import Configuration, ServerSeen
+from remote.balanced import together
 from reports.exporters.csv import EXPORTER
 from reports.page.html import page_html
 from reports.page.report import report_page
@@ -435,3 +441,63 @@ def test_daphnes_claim_falls_with_workers_of_its_own() -> None:
     plan = msgspec.structs.replace(plan, runs=planned)
     results = Results(plan, made.environment, summarise(plan, alone), alone)
     assert verdicts(results)[2][0] == REFUTED
+
+
+# ---------------------------------------------------------------- what is proven of processes on Unix sockets
+
+TOLD: Configuration = {
+    "pid": 7,
+    "scheme": "http",
+    "backlog": None,
+    "backlog_limit": 4096,
+    "tcp_nodelay": None,
+}
+SEEN = ServerSeen(
+    configurations=(TOLD,),
+    accepting_pids=(7,),
+    status_line="HTTP/1.1 200 OK",
+    header_lines=("content-length: 2",),
+    head_bytes=60,
+    kept_alive=True,
+    idle_seconds=0.05,
+    requests=10,
+    log_lines=0,
+    log_bytes=100,
+    unix_backlog=2048,
+)
+
+
+def proven(seen: ServerSeen, workers: int = 2) -> dict[str, SettingProof]:
+    found = prove(SERVERS[0], workers, seen, serving=Serving("unix"))
+    return {one.setting: one for one in found}
+
+
+def test_a_unix_sockets_backlog_is_held_against_the_settings() -> None:
+    assert proven(SEEN)["backlog"].verdict == "proven"
+    assert proven(replace(SEEN, unix_backlog=100))["backlog"].verdict == "contradicted"
+    assert proven(replace(SEEN, unix_backlog=None))["backlog"].verdict == "not_observable"
+
+
+def test_several_processes_are_seen_as_one_server_and_what_one_does_otherwise_shows() -> None:
+    other = replace(
+        SEEN,
+        configurations=({**TOLD, "pid": 5},),
+        accepting_pids=(5,),
+        kept_alive=False,
+        log_lines=9,
+        unix_backlog=100,
+    )
+    seen = together([SEEN, other])
+    assert [one["pid"] for one in seen.configurations] == [5, 7]
+    assert (seen.accepting_pids, seen.kept_alive, seen.unix_backlog) == ((5, 7), False, 100)
+    assert (seen.requests, seen.log_lines, seen.log_bytes) == (20, 9, 200)
+    assert proven(seen)["backlog"].verdict == proven(seen)["keep_alive"].verdict == "contradicted"
+    assert proven(seen)["workers"].verdict == "proven"
+    assert proven(seen, workers=3)["workers"].verdict == "contradicted"
+    assert together([SEEN, replace(other, accepting_pids=None)]).accepting_pids is None
+
+
+def test_haproxys_version_is_read_from_its_words() -> None:
+    words = "HAProxy version 2.6.12-1+deb12u4 2025/10/01 - https://haproxy.org/"
+    assert version_in(words) == "2.6.12-1+deb12u4"
+    assert version_in("something else") == "something else"
