@@ -154,7 +154,7 @@ def _begin(cell: Cell, endpoint: Endpoint, parties: Parties) -> BegunRun:
     for more in (parties.database.targets(), parties.load.targets()):
         for host, pids in more.items():
             targets[host] = {**targets.get(host, {}), **pids}
-    also = {host: {SERVER: server.result().further_pids}}
+    also = {parties.server.host.host.name: {SERVER: server.result().further_pids}}
     return BegunRun(server.result(), counters.result(), targets, also, clocks.result())
 
 

@@ -283,7 +283,7 @@ def _what_made(ours: _Ours, server: str, cells: Sequence[CellSummary]) -> str:
     """What our engine gets out of the same server beside what Locust's clients get: a sentence."""
     known = [cell for cell in cells if cell.valid and cell.requests_per_second.median]
     engines = [cell for cell in known if client_of(cell.client).has_engine]
-    others = [cell for cell in known if not client_of(cell.client).has_engine]
+    others = [cell for cell in known if not client_of(cell.client).is_light]
     if not engines or not others:
         lacking = "our engine" if not engines else "Locust’s own clients"
         return f"{server}: who made its figures can’t be told, since none by {lacking} counts."

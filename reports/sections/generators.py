@@ -14,11 +14,12 @@ from reports.tables.table import Table, TableRow, numbers, words
 from reports.words.generators import (
     Beside,
     protocols_beside,
+    rate_shown,
     ratio_shown,
     second_opinions,
     which_is_more,
 )
-from reports.words.numbers import MISSING, capital, counted, microseconds, milliseconds, rate
+from reports.words.numbers import MISSING, capital, counted, microseconds, milliseconds
 
 
 def _parts(results: Results) -> tuple[Part, ...]:
@@ -61,8 +62,8 @@ def _second_opinion(opinions: Sequence[Beside]) -> tuple[Part, ...]:
                     (
                         one.one.server,
                         _asked(one.one),
-                        rate(one.one.requests_per_second.median),
-                        f"{rate(one.other.requests_per_second.median)} by {_client(one.other)}",
+                        rate_shown(one.one),
+                        f"{rate_shown(one.other)} by {_client(one.other)}",
                         ratio_shown(one.ratio),
                         verdict,
                     )
@@ -106,10 +107,12 @@ def _protocols(protocols: Sequence[Beside]) -> tuple[Part, ...]:
 
 
 def _figures(cell: CellSummary) -> tuple[str, ...]:
+    if not cell.valid:
+        return (rate_shown(cell), MISSING, MISSING, MISSING)
     cpu, rss = cell.cpu_seconds_per_request, cell.rss_bytes.median
     latency = cell.latency_seconds
     return (
-        rate(cell.requests_per_second.median),
+        rate_shown(cell),
         MISSING if cpu is None else microseconds(cpu),
         milliseconds(None if latency is None else latency.p50),
         MISSING if rss is None else f"{rss / 1e6:.1f}",

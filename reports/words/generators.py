@@ -12,11 +12,11 @@ from bench.results.run import RunResult
 from bench.results.summary import CellSummary, Summary
 from bench.served import USUAL_PROTOCOL
 from bench.verdicts.pair import LEVEL_MARGIN
-from reports.words.numbers import MISSING, times
+from reports.words.numbers import MISSING, rate, times
 
 
 class Beside(msgspec.Struct, frozen=True):
-    """Two valid cells that are alike but for one thing."""
+    """Two cells that are alike but for one thing; without a valid run of either there is no ratio."""
 
     one: CellSummary
     other: CellSummary
@@ -42,7 +42,7 @@ def _pairs(
     one: str,
     others: Sequence[str] | dict[str, None],
 ) -> Iterator[Beside]:
-    found = {cell.cell: cell for cell in cells if cell.valid and not cell.is_open_loop}
+    found = {cell.cell: cell for cell in cells if not cell.is_open_loop}
     for cell, summarised in found.items():
         if getattr(cell, what) != one:
             continue
@@ -61,10 +61,15 @@ def ratio_shown(ratio: PairRatio) -> str:
     return f"{times(ratio.mean)} ({times(ratio.low)} to {times(ratio.high)})"
 
 
+def rate_shown(cell: CellSummary) -> str:
+    """In requests/s; of a cell that says nothing of its server that it is refused."""
+    return rate(cell.requests_per_second.median) if cell.valid else "refused"
+
+
 def which_is_more(ratio: PairRatio, one: str, other: str, level: str) -> str:
     """What the interval says. ``level`` stands for a ratio that surely is within LEVEL_MARGIN of 1."""
     if ratio.mean is None:
-        return "no block has a maximum of both"
+        return "no block has a maximum of both: see all runs"
     if ratio.low is None or ratio.high is None:
         return "one block: no interval"
     if ratio.low >= 1 / LEVEL_MARGIN and ratio.high <= LEVEL_MARGIN:

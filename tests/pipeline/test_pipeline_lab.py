@@ -124,6 +124,32 @@ def test_a_locustfile_of_the_users_own_is_run_by_every_load_host(whole: Finished
     assert 0 <= counts["server"] - counts["engine"] <= counts["in_flight_at_stop"]
 
 
+def test_load_hosts_without_h2load_are_sent_it_and_drive_it(whole: Finished, lab: Lab) -> None:
+    words = ("--servers", "uvicorn", "--endpoints", "shortbody", "--clients", "h2load")
+    done = run(*lab.bench("--name", "h2load", *words))
+    assert ended_well(done, lab.results / "h2load"), done.stderr
+    (one,) = run_results(lab.results / "h2load")
+    assert {worker["host"] for worker in one["load_workers"] if worker["requests"]} == {
+        "pipe-load-1",
+        "pipe-load-2",
+    }
+    counts = one["counts"]
+    assert counts["engine"] == counts["locust"] == counts["spool"] > 0
+    assert 0 <= counts["server"] - counts["engine"] <= counts["in_flight_at_stop"]
+    versions = msgspec.json.decode((lab.results / "h2load" / "hosts.json").read_bytes())["versions"]
+    for name in ("pipe-load-1", "pipe-load-2"):
+        assert "Debian's nghttp2-client_" in versions[name]["programs"]["h2load"]
+        sent = lab.hosts[name].root / "home/bench/.local/share/asgibench/debian"
+        (folder,) = sent.iterdir()
+        assert (folder / "bin/h2load").exists()
+        # What the host has by itself is not sent: OpenSSL came with its Python.
+        libraries = {path.name for path in (folder / "lib").iterdir()}
+        assert "libnghttp2.so.14" in libraries
+        assert not any(name.startswith(("libssl", "libc.so")) for name in libraries)
+    # The load hosts are one machine with the same cores, which the report says.
+    assert "pipe-load-1, pipe-load-2 are one machine and have the same cores" in done.stderr
+
+
 def test_a_lost_load_worker_voids_the_run_and_it_is_run_again(whole: Finished, lab: Lab) -> None:
     words = lab.bench("--name", "lost", "--servers", "uvicorn", "--endpoints", "shortbody")
     process = subprocess.Popen(

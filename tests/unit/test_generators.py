@@ -14,6 +14,7 @@ from bench.plan.load_clients import with_clients
 from bench.plan.placement import same_cores
 from bench.plan.plan import plan_runs
 from bench.plan.request import BenchRequest
+from bench.results.answers import AnswersSeen
 from bench.results.run import RunResult
 from bench.results.summarise import summarise
 from bench.spec import ProtocolSetup
@@ -22,6 +23,7 @@ from reports.page.page import Page
 from reports.page.section import Section
 from reports.results import Results
 from reports.sections.generators import SECTION
+from reports.words.bodies import bodies_checked
 from reports.words.generators import protocols_beside, second_opinions, which_is_more
 from tests.helpers.endpoints import ENDPOINTS
 from tests.helpers.results_example import QUICK, REVIEW, SERVERS, Example, environment, example
@@ -161,3 +163,18 @@ def test_the_report_says_that_load_hosts_are_one_machine() -> None:
     (found,) = [one for one in environment_reasons(together) if one.code == "load_hosts_share_cores"]
     assert "lab-load-1, lab-load-2 are one machine and have the same cores (0, 1)" in found.text
     assert not found.invalidates
+
+
+def test_bodies_that_no_client_looked_at_are_not_called_checked() -> None:
+    once = example(msgspec.structs.replace(BOTH, blocks=1))
+    seen = AnswersSeen(100, 100, 0, 0, (), None, None)
+    unseen = msgspec.structs.replace(seen, bodies_checked=0)
+    runs = [
+        msgspec.structs.replace(run, answers=seen if run.cell.client == "engine" else unseen)
+        for run in once.runs
+        if (run.cell.server, run.cell.endpoint) == ("uvicorn", "shortbody")
+    ]
+    ((_, text),) = bodies_checked(runs)
+    assert text == (
+        "all 100 bodies compared byte for byte, none wrong; of the 100 answers to h2load no body was"
+    )
