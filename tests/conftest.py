@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
@@ -11,9 +12,14 @@ import pytest
 from hypothesis import settings
 
 from session.commands.develop import COUNTS_VARIABLE, TestCounts
+from tests.helpers.program import work_folder
 
-ALONE = ("tests/lab/", "tests/pipeline/")
-"""Folders of what measures, or is measured: nothing runs beside it."""
+ALONE = ("tests/lab/test_hosts_lab.py", "tests/lab/test_link_down.py", "tests/pipeline/")
+"""What measures, or is measured: nothing runs beside it. Other modules say so themselves by the mark."""
+
+
+BY_SERVER = ("tests/host/test_testapp.py",)
+"""Modules whose servers are started one by one, so that several workers may share them."""
 
 
 def pytest_configure() -> None:
@@ -32,10 +38,26 @@ def restore_signals() -> None:
             signal.signal(number, signal.SIG_DFL)
 
 
+@pytest.fixture(scope="session")
+def shared_work_folder() -> Iterator[Path]:
+    """For benchmarks of this machine: the environments that one has made there are found by the next."""
+    with work_folder() as folder:
+        yield folder
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.nodeid.startswith(ALONE):
             item.add_marker("alone")
+        item.add_marker(pytest.mark.xdist_group(_group(item)))
+
+
+def _group(item: pytest.Item) -> str:
+    """What one worker of xdist does: a module, or what a module tests with one server."""
+    module = item.nodeid.partition("::")[0]
+    call = getattr(item, "callspec", None)
+    by_server = call.params.get("server", call.params.get("name", "")) if call is not None else ""
+    return f"{module}::{by_server}" if by_server and module.endswith(BY_SERVER) else module
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

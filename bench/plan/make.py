@@ -144,6 +144,8 @@ def chosen_servers(
     side by side. Raises UsageError for a name that the set has nothing for.
     """
     wanted = dict.fromkeys(names or catalogue.defaults)
+    if not names and version_set in ("paper", "both"):
+        wanted = dict.fromkeys(_name_in_sets(name, catalogue) for name in catalogue.defaults)
     if not version_set:
         return tuple(catalogue.server(name) for name in wanted)
     sets = _named(VERSION_SETS, version_set, "set of versions")
@@ -162,10 +164,18 @@ def chosen_servers(
     return tuple(found.values())
 
 
+def _name_in_sets(name: str, catalogue: Catalogue) -> str:
+    """Of a default server: the name by which --set finds its package's versions; its own if there is none."""
+    families = {one.family: one.package for one in catalogue.servers if one.family}
+    package = catalogue.server(name).package
+    return name if name in families else next((one for one in families if families[one] == package), name)
+
+
 def _sets_remedy(spec: ServerSpec, catalogue: Catalogue) -> str:
     if spec.family:
         return f"Name {spec.family}, which --set finds in either set, or leave --set out"
-    paper = [one.family or one.name for one in catalogue.servers if one.version_set == "paper"]
+    members = [one for one in catalogue.servers if one.version_set == "paper"]
+    paper = [one.family or one.name for one in sorted(members, key=lambda one: not one.family)]
     return f"The set paper has {', '.join(paper)}; name others without --set"
 
 

@@ -7,11 +7,12 @@ from reports.results import Results
 from reports.sections import SECTIONS
 from reports.words.numbers import counted, listed
 from reports.words.sentences import headline
+from reports.words.set_ups import with_set_ups
 
 
 def report_page(results: Results) -> Page:
     plan = results.plan
-    line = headline(results.contests)
+    line = headline(with_set_ups(results.contests, plan.servers))
     sections = (spec.of(results) for spec in SECTIONS)
     return Page(
         title=f"asgibench: {line}",

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import product
 from pathlib import Path
 
 import msgspec
 
 from bench.catalogue.observable import ONLY_LINUX, unobservable
 from bench.catalogue.read import load_catalogue, load_profiles
+from bench.catalogue.serving import ALL_TRANSPORTS, ALL_WIRES, why_not
 from bench.catalogue.versions import Lock, read_lock
 from bench.errors import ResultError, UsageError
 from bench.plan.dry_run import hours_and_minutes
@@ -17,7 +19,7 @@ from bench.plan.make import LOCK_FILE, OVERHEAD_GUESS_SECONDS, chosen_servers
 from bench.plan.plan import plan_runs
 from bench.plan.request import Catalogue, Debug, Results
 from bench.results.store import RUN, Store, result_names
-from bench.spec import Profile, ServerSpec
+from bench.spec import WIRE_TITLES, Profile, ServerSpec, Serving
 from session.commands.command import Command, Example
 
 
@@ -34,7 +36,7 @@ def servers(options: CatalogueOptions) -> int:
     catalogue = load_catalogue(known_endpoints().names, options.catalogue)
     lock = read_lock(options.root / LOCK_FILE)
     print_table(
-        ("server", "version", "loop", "HTTP parser", "licence", "set"),
+        ("server", "version", "loop", "HTTP parser", "licence", "set-up"),
         [_server_row(one, lock, one.name in catalogue.defaults) for one in catalogue.servers],
     )
     print("\n* is measured if --servers names none. A server of your own: docs/catalogue.md")
@@ -43,7 +45,24 @@ def servers(options: CatalogueOptions) -> int:
     print("\n".join(wrapped(proven, "", "", columns)))
     for line in _unobservable_lines(catalogue.servers):
         print("\n".join(wrapped(line, "  ", "    ", columns)))
+    print("All serve HTTP/1.1 over TCP, TLS and a Unix socket, WebSocket, HTTP/2 and HTTP/3, except:")
+    for line in _unserved_lines(catalogue.servers):
+        print("\n".join(wrapped(line, "  ", "    ", columns)))
     return 0
+
+
+def _unserved_lines(specs: Sequence[ServerSpec]) -> Iterator[str]:
+    """What servers can't serve, each reason once with the servers that it is of."""
+    found: dict[tuple[str, str], list[str]] = {}
+    for spec, protocol in product(specs, ALL_WIRES):
+        places = [one for one in ALL_TRANSPORTS if protocol != "h3" or one == "tls"]
+        reasons = {place: why_not(spec, Serving(place, protocol)) for place in places}
+        for reason in dict.fromkeys(filter(None, reasons.values())):
+            where = [place for place in places if reasons[place] == reason]
+            over = "" if len(where) == len(places) else f" over {' and '.join(where)}"
+            found.setdefault((f"{WIRE_TITLES[protocol]}{over}", reason), []).append(spec.name)
+    for (what, reason), names in found.items():
+        yield f"no {what}: {', '.join(names)}: {reason}"
 
 
 def _unobservable_lines(specs: Sequence[ServerSpec]) -> Iterator[str]:
@@ -61,7 +80,7 @@ def _server_row(spec: ServerSpec, lock: Lock, is_default: bool) -> tuple[str, ..
         spec.unhonoured_settings.get("loop", spec.settings.loop),
         spec.unhonoured_settings.get("http_parser", spec.settings.http_parser),
         spec.licence,
-        spec.version_set,
+        spec.set_up if spec.version_set == "current" else f"{spec.set_up} (paper)".strip(),
     )
 
 

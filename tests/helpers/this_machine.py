@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -44,11 +45,40 @@ class ThisMachine(msgspec.Struct, frozen=True):
         )  # fmt: skip
 
 
+PROVISIONED = ("envs", "uv", "wheels")
+"""What of a work folder is the same for everybody, and takes some ten seconds to make."""
+
+
 @contextlib.contextmanager
-def this_machine(folder: Path, catalogue: str, inventory: str = LOCAL_INVENTORY) -> Iterator[ThisMachine]:
-    """``inventory`` has a place for ``{workdir}``; the work folder goes at the end."""
-    with work_folder() as outside:
-        found = ThisMachine(folder, outside / "w")
+def provisioned(shared: Path) -> Iterator[Path]:
+    """A work folder in ``shared`` as new ones are, but for the environments that others have made there."""
+    workdir = shared / "w"
+    try:
+        yield workdir
+    finally:
+        for path in workdir.iterdir() if workdir.is_dir() else ():
+            if path.name in PROVISIONED or path.name.startswith(".asgibench"):
+                continue
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path)
+            else:
+                path.unlink()
+
+
+@contextlib.contextmanager
+def this_machine(
+    folder: Path, catalogue: str, inventory: str = LOCAL_INVENTORY, shared: Path | None = None
+) -> Iterator[ThisMachine]:
+    """``inventory`` has a place for ``{workdir}``. The work folder goes at the end.
+
+    In ``shared``, which is of the whole run of the tests (fixture shared_work_folder), environments stay.
+    """
+    with contextlib.ExitStack() as stack:
+        if shared is None:
+            workdir = stack.enter_context(work_folder()) / "w"
+        else:
+            workdir = stack.enter_context(provisioned(shared))
+        found = ThisMachine(folder, workdir)
         found.inventory.write_text(inventory.format(workdir=found.workdir))
         found.catalogue.write_text(catalogue)
         yield found

@@ -54,8 +54,8 @@ def told(plan: Plan, costs: KnownCosts) -> str:
 @pytest.mark.parametrize(
     ("names", "version_set", "expected"),
     [
-        ("", "", "uvicorn daphne hypercorn"),
-        ("", "current", "uvicorn daphne hypercorn"),
+        ("", "", "uvicorn daphne hypercorn-uvloop"),
+        ("", "current", "uvicorn daphne hypercorn-uvloop"),
         ("", "paper", "uvicorn-paper daphne-paper hypercorn-paper"),
         ("uvicorn daphne", "both", "uvicorn uvicorn-paper daphne daphne-paper"),
         ("uvicorn", "paper", "uvicorn-paper"),

@@ -37,8 +37,8 @@ access_log = "it has none"
 
 
 @pytest.fixture
-def machine(tmp_path: Path) -> Iterator[ThisMachine]:
-    with this_machine(tmp_path, BRIEF_PROFILE) as found:
+def machine(tmp_path: Path, shared_work_folder: Path) -> Iterator[ThisMachine]:
+    with this_machine(tmp_path, BRIEF_PROFILE, shared=shared_work_folder) as found:
         yield found
 
 

@@ -88,13 +88,14 @@ def filled(text: str, **words: str) -> str:
 
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
+def place(tmp_path_factory: pytest.TempPathFactory, shared_work_folder: Path) -> Iterator[Place]:
     folder = tmp_path_factory.mktemp("configuration")
     pairs = BRIEF_PROFILE.replace("brief", "pairs") + "server_workers = [1, 2]\n"
     changing = filled(CHANGING, FOLDER=str(folder))
     backlog = changing.replace("NAME", "changes-backlog").replace("BACKLOG", "64").replace("LOGS", "False")
     logs = changing.replace("NAME", "logs-late").replace("BACKLOG", "2048").replace("LOGS", "True")
-    with this_machine(folder, BRIEF_PROFILE + pairs + WRONG_LOOP + backlog + logs) as machine:
+    catalogue = BRIEF_PROFILE + pairs + WRONG_LOOP + backlog + logs
+    with this_machine(folder, catalogue, shared=shared_work_folder) as machine:
         yield Place(machine)
 
 

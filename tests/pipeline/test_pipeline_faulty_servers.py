@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -56,11 +57,13 @@ class Bench:
 
 
 @pytest.fixture(scope="module")
-def bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
+def bench(tmp_path_factory: pytest.TempPathFactory, shared_work_folder: Path) -> Iterator[Bench]:
     profiles = PROFILE.format(name="one", workers=1) + PROFILE.format(name="two", workers=2)
     names = (*ALONE, *OF_USERS, OF_TWO)
     servers = "".join(SERVER.format(name=name, folder=ROOT / "tests" / "helpers") for name in names)
-    with this_machine(tmp_path_factory.mktemp("faulty"), profiles + servers) as machine:
+    with this_machine(
+        tmp_path_factory.mktemp("faulty"), profiles + servers, shared=shared_work_folder
+    ) as machine:
         yield Bench(machine)
 
 

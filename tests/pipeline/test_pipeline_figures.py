@@ -37,8 +37,8 @@ BRIEFLY = ("--profile", "brief", "--servers", "uvicorn", "--endpoints", "shortbo
 
 
 @pytest.fixture(scope="module")
-def machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ThisMachine]:
-    with this_machine(tmp_path_factory.mktemp("figures"), BRIEF_PROFILE) as found:
+def machine(tmp_path_factory: pytest.TempPathFactory, shared_work_folder: Path) -> Iterator[ThisMachine]:
+    with this_machine(tmp_path_factory.mktemp("figures"), BRIEF_PROFILE, shared=shared_work_folder) as found:
         yield found
 
 

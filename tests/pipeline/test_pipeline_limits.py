@@ -77,13 +77,14 @@ class Place(msgspec.Struct, frozen=True):
 
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
+def place(tmp_path_factory: pytest.TempPathFactory, shared_work_folder: Path) -> Iterator[Place]:
     if sys.platform != "linux" or (os.cpu_count() or 1) < 2:
         pytest.skip("processes must be pinned to one of two cores: Linux")
     cores = '          asgibench_workdir: {workdir}\n          asgibench_cores: "0-1"\n'
     inventory = LOCAL_INVENTORY.replace("          asgibench_workdir: {workdir}\n", cores)
     sleepers = [SLEEPER.format(milliseconds=wait, unsettable=UNSETTABLE) for wait in (20, 40)]
-    with this_machine(tmp_path_factory.mktemp("limits"), "".join([PROFILE, *sleepers]), inventory) as machine:
+    folder, catalogue = tmp_path_factory.mktemp("limits"), "".join([PROFILE, *sleepers])
+    with this_machine(folder, catalogue, inventory, shared=shared_work_folder) as machine:
         yield Place(machine)
 
 

@@ -30,8 +30,8 @@ from tests.helpers.program import (
     processes_naming,
     run,
     run_results,
-    work_folder,
 )
+from tests.helpers.this_machine import provisioned
 from tests.helpers.waiting import until
 
 pytestmark = [pytest.mark.pipeline, pytest.mark.timeout(600)]
@@ -69,11 +69,11 @@ class Place(msgspec.Struct, frozen=True):
 
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
+def place(tmp_path_factory: pytest.TempPathFactory, shared_work_folder: Path) -> Iterator[Place]:
     folder = tmp_path_factory.mktemp("local")
     (folder / "here.yml").write_text("")
-    with work_folder() as outside:
-        workdir = outside / "w"
+    with provisioned(shared_work_folder) as workdir:
+        workdir = workdir
         (folder / "here.yml").write_text(LOCAL_INVENTORY.format(workdir=workdir))
         pairs = BRIEF_PROFILE.replace("brief", "pairs") + "server_workers = [1, 2]\n"
         clients = BRIEF_PROFILE.replace("brief", "clients") + f"clients = {CLIENTS}\n"

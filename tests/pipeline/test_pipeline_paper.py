@@ -17,8 +17,8 @@ from tests.helpers.program import (
     processes_naming,
     run,
     run_results,
-    work_folder,
 )
+from tests.helpers.this_machine import provisioned
 
 pytestmark = [pytest.mark.pipeline, pytest.mark.timeout(600)]
 
@@ -50,17 +50,17 @@ class Made(msgspec.Struct, frozen=True):
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Made]:
+def made(tmp_path_factory: pytest.TempPathFactory, shared_work_folder: Path) -> Iterator[Made]:
     folder = tmp_path_factory.mktemp("paper")
-    with work_folder() as outside:
-        (folder / "here.yml").write_text(LOCAL_INVENTORY.format(workdir=outside / "w"))
+    with provisioned(shared_work_folder) as workdir:
+        (folder / "here.yml").write_text(LOCAL_INVENTORY.format(workdir=workdir))
         (folder / "own.toml").write_text(METHOD_PROFILE)
         done = run(
             "bench", "--hosts", str(folder / "here.yml"), "--catalogue", str(folder / "own.toml"),
             "--profile", "method", "--servers", "uvicorn", "--endpoints", "shortbody,orders",
             "--results", str(folder / "results"), "--port", str(free_port()), "--name", "paper",
         )  # fmt: skip
-        yield Made(done, folder / "results" / "paper", outside / "w")
+        yield Made(done, folder / "results" / "paper", workdir)
 
 
 def test_every_client_is_measured_on_the_papers_version(made: Made) -> None:

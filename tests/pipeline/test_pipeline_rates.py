@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -35,8 +36,8 @@ TRIES = ("twice", "again", "once-more")
 
 
 @pytest.fixture(scope="module")
-def machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ThisMachine]:
-    with this_machine(tmp_path_factory.mktemp("rates"), PROFILES) as found:
+def machine(tmp_path_factory: pytest.TempPathFactory, shared_work_folder: Path) -> Iterator[ThisMachine]:
+    with this_machine(tmp_path_factory.mktemp("rates"), PROFILES, shared=shared_work_folder) as found:
         yield found
 
 

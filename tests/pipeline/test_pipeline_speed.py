@@ -6,6 +6,7 @@ import os
 import shutil
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import msgspec
 import pytest
@@ -43,8 +44,8 @@ class Here(msgspec.Struct, frozen=True):
 
 
 @pytest.fixture(scope="module")
-def here(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Here]:
-    with this_machine(tmp_path_factory.mktemp("speed"), PROFILE) as machine:
+def here(tmp_path_factory: pytest.TempPathFactory, shared_work_folder: Path) -> Iterator[Here]:
+    with this_machine(tmp_path_factory.mktemp("speed"), PROFILE, shared=shared_work_folder) as machine:
         yield Here(machine)
 
 

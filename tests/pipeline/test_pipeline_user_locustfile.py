@@ -23,8 +23,8 @@ from tests.helpers.program import (
     processes_naming,
     run,
     run_results,
-    work_folder,
 )
+from tests.helpers.this_machine import provisioned
 
 pytestmark = [pytest.mark.pipeline, pytest.mark.timeout(600)]
 
@@ -85,12 +85,12 @@ class Place(msgspec.Struct, frozen=True):
 
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
+def place(tmp_path_factory: pytest.TempPathFactory, shared_work_folder: Path) -> Iterator[Place]:
     folder = tmp_path_factory.mktemp("own")
-    with work_folder() as outside:
-        (folder / "here.yml").write_text(LOCAL_INVENTORY.format(workdir=outside / "w"))
+    with provisioned(shared_work_folder) as workdir:
+        (folder / "here.yml").write_text(LOCAL_INVENTORY.format(workdir=workdir))
         (folder / "own.toml").write_text(BRIEF_PROFILE)
-        yield Place(outside / "w", folder)
+        yield Place(workdir, folder)
 
 
 def codes(result: dict[str, Any]) -> set[str]:

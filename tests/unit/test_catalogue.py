@@ -53,7 +53,10 @@ def written(folder: Path, text: str) -> Path:
 
 
 def test_uvicorn_daphne_and_hypercorn_are_compared_when_nothing_is_chosen() -> None:
-    assert load_catalogue().defaults == ("uvicorn", "daphne", "hypercorn")
+    """Like with like: each at its best."""
+    catalogue = load_catalogue()
+    assert catalogue.defaults == ("uvicorn", "daphne", "hypercorn-uvloop")
+    assert {catalogue.server(name).set_up for name in catalogue.defaults} <= {"best", "both"}
 
 
 def test_the_catalogue_has_every_entry_of_its_file_with_its_licence() -> None:
