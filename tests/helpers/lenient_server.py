@@ -21,7 +21,7 @@ REFUSES = "refuses"
 LENIENT = "lenient"
 SEEN = b"GET /proving/seen?"
 IDLE_SECONDS = 20
-LARGEST = 1 << 16
+LARGEST = 0xFFFF  # an integer of so many bits, which others wrap around
 
 
 @dataclass
@@ -108,12 +108,12 @@ class _Handler(socketserver.BaseRequestHandler):
         if b"expect" in named:
             self.request.sendall(b"HTTP/1.1 100 Continue\r\n\r\n")
         if b"content-length" in named:
-            return self._bytes(min(_number(named[b"content-length"], 10), LARGEST))
+            return self._bytes(_number(named[b"content-length"], 10) & LARGEST)
         if b"chunked" not in named.get(b"transfer-encoding", b"").lower():
             return b""
         whole = b""
         while size := _number(self._line().split(b";")[0], 16):
-            whole += self._bytes(size & 0xFFFF)
+            whole += self._bytes(size & LARGEST)
             self._line()
         fields += self._fields()
         return whole

@@ -15,7 +15,7 @@ from tests.helpers.lenient_server import LENIENT, REFUSES, lenient_server
 # Of each subject, what only a server that is wrong does: the lenient one does all of it.
 CAUGHT = {
     "Request line": ("line-space-in-target", "method-not-token", "target-asterisk-get", "target-absolute"),
-    "Versions": ("version-9.9", "version-no-minor", "version-0.9", "version-1.0-chunked"),
+    "Versions": ("version-9.9", "version-no-minor", "version-0.9", "version-1.0", "version-1.0-chunked"),
     "Host": ("host-missing", "host-twice", "host-userinfo", "host-bad-port"),
     "Header fields": ("field-space-before-colon", "field-name-bracket", "fold-space", "field-value-nul"),
     "Line ends": ("cr-line", "cr-field", "cr-all"),
@@ -62,6 +62,14 @@ def test_what_a_lenient_server_does_right_is_told_apart(lenient: dict[str, Confo
     counted = Counter(one.judgement for one in lenient.values())
     assert min(counted[one] for one in ("conforms", "allowed", "weak", "violates")) > 15, counted
     assert lenient["length-plain"].judgement == lenient["chunk-two"].judgement == "conforms"
+
+
+def test_a_connection_that_stays_open_is_told_from_one_that_was_closed(
+    lenient: dict[str, ConformanceFinding],
+) -> None:
+    assert lenient["version-1.0"].why == "it keeps the connection open"
+    assert lenient["close"].why == "it keeps the connection open"
+    assert lenient["length-cut"].received.endswith("[closed]")
 
 
 def test_a_server_that_refuses_everything_conforms_in_nothing() -> None:

@@ -22,6 +22,7 @@ LIBRARIES: dict[str, set[str]] = {
     "remote/onhost/agent": {"psutil"},
     "remote/onhost/proving/": {"h11", "h2", "wsproto", "aioquic"},
     "remote/onhost/slow_clients/": {"psutil"},
+    "remote/onhost/conformance/h2/": {"hpack"},
     "remote/onhost/conformance/websocket/": {"kosoku"},
     "remote/onhost/features/": {"h11", "h2", "wsproto", "aioquic"},
     "loadgen/onhost/": set(),

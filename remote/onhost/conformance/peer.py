@@ -86,12 +86,13 @@ class RawPeer:
                     return
 
     async def close(self) -> None:
-        self._writer.close()
-        with contextlib.suppress(OSError, ssl.SSLError):
-            await self._writer.wait_closed()
+        """``end`` stays what the server made it: our own closing is not its."""
         self._reading.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await self._reading
+        self._writer.close()
+        with contextlib.suppress(OSError, ssl.SSLError):
+            await self._writer.wait_closed()
 
 
 async def connect(address: str, port: int, context: ssl.SSLContext | None = None) -> RawPeer:
