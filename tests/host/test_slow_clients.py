@@ -21,7 +21,7 @@ from tests.helpers.environments import LOOPBACK, ROOT, stop
 from tests.helpers.ports import free_port
 from tests.helpers.program import LOCAL_INVENTORY, Finished, processes_naming, run, work_folder
 
-IDLE, SLOW, PATIENCE = 500, 20, 3
+IDLE, SLOW, PATIENCE = 500, 20, 1
 PROBES = ("idle", "slowloris", "endless-answer")
 CAP_BYTES = 100_000_000
 

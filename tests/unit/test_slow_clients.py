@@ -28,10 +28,12 @@ from bench.wire.slow_clients import (
     HeldConnections,
     Meanwhile,
     SlicePair,
+    SlowOrder,
     SlowReport,
     StoppedFlow,
     TreeMemory,
 )
+from remote.onhost.slow_clients.probes import idle
 from reports.tables.slow_clients import cost_table, ends_table
 from reports.terminal.slow_clients import reason_lines, table_rows
 from reports.words.slow_clients import ahead_text, closed_text, memory_text, ratio_text
@@ -226,3 +228,32 @@ def test_wrong_options_are_told_before_any_host_is_touched(tmp_path: Any) -> Non
     SlowRequest(tmp_path).check()
     words = SlowRequest(tmp_path, probes=("idle", "silent"), idle=7).command("slow-clients")
     assert words == ("./invoke", "slow-clients", "--probes", "idle,silent", "--idle", "7")
+
+
+@pytest.mark.parametrize("pairs", [1, 2, 3, 4, 5, 6])
+def test_every_pair_is_of_two_slices_that_follow_each_other(
+    pairs: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slices: list[str] = []
+    open_now: list[bool] = []
+
+    def requests_per_second(order: SlowOrder, seconds: float) -> float:
+        if seconds == order.slice_seconds:
+            slices.append("beside" if open_now else "without")
+        return float(len(slices))
+
+    def hold(order: SlowOrder, tree: object, opening: bytes, **more: Any) -> HeldConnections:
+        open_now.append(True)
+        more["while_open"]()
+        open_now.clear()
+        return HELD
+
+    monkeypatch.setattr(idle, "requests_per_second", requests_per_second)
+    monkeypatch.setattr(idle, "hold", hold)
+    monkeypatch.setattr(idle, "SETTLE_SECONDS", 0.0)
+    order = SlowOrder("idle", 1, "127.0.0.1", 1, "", 10, 1.0, 1, pairs=pairs)
+    report = idle.run(order, tree=None)  # type: ignore[arg-type]
+    assert len(report.pairs) == pairs and report.held == HELD
+    assert slices[0] == "beside"
+    # A slice's figure is its place here.
+    assert all(abs(pair.beside - pair.without) == 1 for pair in report.pairs)

@@ -22,12 +22,12 @@ def run(order: SlowOrder, tree: ServerTree) -> SlowReport:
     without: list[float] = []
     beside: list[float] = []
     first: HeldConnections | None = None
-    while len(without) < order.pairs:
+    while len(beside) < order.pairs:
 
         def load_beside() -> None:
             if not beside:
                 requests_per_second(order, WARM_UP_SECONDS)
-            _fill(beside, order, min(len(without) + 2 if without else 1, order.pairs))
+            _fill(beside, order, min(len(without) + 1, order.pairs))
 
         patient = replace(order, patience_seconds=0.0)
         held = hold(patient, tree, request("/"), awaits_answer=True, while_open=load_beside)
