@@ -77,7 +77,8 @@ def allow_own_files(count: int) -> str:
 
 def _raised(pid: int, count: int) -> int:
     """The limit of one process, raised to ``count`` where it was lower and may be raised."""
-    assert sys.platform.startswith("linux")
+    if sys.platform != "linux":
+        return count
     try:
         soft, hard = resource.prlimit(pid, resource.RLIMIT_NOFILE)
         if soft >= count:
