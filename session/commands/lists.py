@@ -22,6 +22,9 @@ from bench.results.store import RUN, Store, result_names
 from bench.spec import WIRE_TITLES, Profile, ServerSpec, Serving
 from session.commands.command import Command, Example
 
+WIDE_COLUMNS = 100
+LONGEST_WORD = 14
+
 
 class CatalogueOptions(msgspec.Struct, frozen=True):
     root: Path
@@ -45,7 +48,8 @@ def servers(options: CatalogueOptions) -> int:
     print("\n".join(wrapped(proven, "", "", columns)))
     for line in _unobservable_lines(catalogue.servers):
         print("\n".join(wrapped(line, "  ", "    ", columns)))
-    print("All serve HTTP/1.1 over TCP, TLS and a Unix socket, WebSocket, HTTP/2 and HTTP/3, except:")
+    served = "All serve HTTP/1.1 over TCP, TLS and a Unix socket, WebSocket, HTTP/2 and HTTP/3, except:"
+    print("\n".join(wrapped(served, "", "", columns)))
     for line in _unserved_lines(catalogue.servers):
         print("\n".join(wrapped(line, "  ", "    ", columns)))
     return 0
@@ -73,7 +77,7 @@ def _unobservable_lines(specs: Sequence[ServerSpec]) -> Iterator[str]:
 
 
 def _server_row(spec: ServerSpec, lock: Lock, is_default: bool) -> tuple[str, ...]:
-    version = "settled at its first use" if spec.requirements else lock.version_of(spec)
+    version = "at first use" if spec.requirements else lock.version_of(spec)
     return (
         f"{spec.name}{' *' if is_default else ''}",
         version,
@@ -160,16 +164,19 @@ def _verdicts(store: Store) -> Iterator[bool]:
 
 
 def print_table(titles: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    """As wide as the terminal; elsewhere each row is one line."""
+    """As wide as the terminal, the first column and every word whole; elsewhere each row is one line."""
     from rich.table import Table
 
     from reports.terminal.consoles import console, table_lines
 
     out = console()
-    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="bold")
-    for title in titles:
-        table.add_column(title, overflow="fold")
-    for row in rows:
+    given = list(rows)
+    gap = 1 if out.is_terminal and out.width < WIDE_COLUMNS else 2
+    table = Table(box=None, padding=(0, gap, 0, 0), pad_edge=False, header_style="bold")
+    for number, title in enumerate(titles):
+        longest = max((len(word) for row in (titles, *given) for word in row[number].split()), default=0)
+        table.add_column(title, overflow="fold", no_wrap=number == 0, min_width=min(longest, LONGEST_WORD))
+    for row in given:
         table.add_row(*row)
     if out.is_terminal:
         out.print(table)

@@ -52,6 +52,6 @@ def test_in_a_pipe_each_row_of_a_list_is_one_line() -> None:
     rows = listed.stdout.splitlines()
     daphne = next(row for row in rows if row.startswith("daphne "))
     assert re.search(
-        r"Twisted's reactor on asyncio's own loop, always  Twisted's own +BSD-3-Clause +current$", daphne
+        r"Twisted's reactor on asyncio's own loop, always  Twisted's own +BSD-3-Clause +both$", daphne
     )
     assert all(row == row.rstrip() for row in rows)
