@@ -113,7 +113,7 @@ def test_every_cell_is_measured_and_summary_json_is_as_its_schema_says(whole: Fi
     cells = {(cell["server"], cell["endpoint"]) for cell in summary["cells"]}
     assert cells == {
         (server, endpoint)
-        for server in ("uvicorn", "daphne", "hypercorn")
+        for server in ("uvicorn", "daphne", "hypercorn-uvloop")
         for endpoint in ("shortbody", "longbody", "orders")
     }
     assert all(cell["requests_per_second"]["median"] > 50 for cell in summary["cells"])
@@ -143,7 +143,7 @@ def test_memory_of_the_servers_whole_tree_is_sampled(whole: Finished, place: Pla
         assert one["rss_bytes"]["peak"] >= one["rss_bytes"]["median"] > 20e6
         assert one["rss_bytes"]["idle"] > 10e6
         assert len(one["memory"]) >= 8
-        expected = 3 if one["cell"]["server"] == "hypercorn" else 1
+        expected = 3 if one["cell"]["server"] == "hypercorn-uvloop" else 1
         assert one["server_cpu"]["processes"] == expected
 
 
