@@ -203,9 +203,9 @@ def test_a_server_that_keeps_no_connection_is_caught(
 
 def test_an_endpoint_strings_wrong_backlog_is_caught(tmp_path: Path) -> None:
     spec = CATALOGUE.server("daphne")
-    command = tuple(word.replace("backlog={backlog}", "backlog=64") for word in spec.command)
-    assert command != spec.command
-    proof = proof_of(msgspec.structs.replace(spec, command=command), tmp_path)
+    wrong = tuple(word.replace("backlog={backlog}", "backlog=64") for word in spec.listen["tcp"])
+    assert wrong != spec.listen["tcp"]
+    proof = proof_of(msgspec.structs.replace(spec, listen={**spec.listen, "tcp": wrong}), tmp_path)
     assert contradicted(proof) == {"backlog"}
 
 
