@@ -16,7 +16,7 @@ from bench.catalogue.command import command_of, config_text
 from bench.catalogue.serving import group_for
 from bench.errors import ServerStartError
 from bench.spec import USUAL_SERVING, ServerSpec, Serving
-from bench.wire.proving import NONCE_VARIABLE, WITNESS_VARIABLE
+from bench.wire.proving import NONCE_VARIABLE, WITNESS_VARIABLE, ProbeOrder
 from remote.certificate import Certificate, make_certificate
 from remote.guard_link import GuardRefusal
 from remote.guarded import GuardedHost
@@ -45,6 +45,10 @@ class ProvenSetUp(msgspec.Struct, frozen=True):
     certificate: Certificate | None = None  # with TLS; None: one is made at the start
 
 
+READY_SECONDS = 20.0
+"""How long a probe program waits for its server."""
+
+
 class StartedServer(msgspec.Struct, frozen=True):
     """A server that was started, and may not be ready yet. Paths are absolute, on its host."""
 
@@ -64,6 +68,26 @@ class StartedServer(msgspec.Struct, frozen=True):
     def process(self) -> str:
         """Its name for the guard."""
         return _process(self.slot)
+
+    def order(
+        self, launches: tuple[str, ...], available: tuple[str, ...], only: tuple[str, ...] = ()
+    ) -> ProbeOrder:
+        """What a probe program is told of this server; fields as in ProbeOrder."""
+        return ProbeOrder(
+            launches=launches,
+            pid=self.pid,
+            address=self.address,
+            port=self.port,
+            socket=self.socket,
+            tls=bool(self.certificate),
+            certificate=self.certificate,
+            nonce=self.nonce,
+            witness=self.witness,
+            ready_seconds=READY_SECONDS,
+            available=available,
+            only=only,
+            log=self.log_path,
+        )
 
 
 @contextlib.contextmanager

@@ -20,13 +20,11 @@ from bench.proofs.request import ProveRequest
 from bench.spec import ServerSpec, Serving
 from bench.wire.codec import decode_line
 from bench.wire.conformance import ConformanceFinding, ConformanceReport
-from bench.wire.proving import ProbeOrder
 from remote.parallel import prompt_pool, wait_for_all
-from remote.proving import ProvenSetUp, StartedServer, run_probes, started
+from remote.proving import ProvenSetUp, run_probes, started
 from session.prove.ground import Ground, Report
 
 AT_ONCE = 2
-READY_SECONDS = 20.0
 PROGRAM_SECONDS = 240.0
 MOST_STARTS = 40
 """Of one server for one launch: a probe that ends the server costs one."""
@@ -144,30 +142,12 @@ def _report(ground: Ground, launch: SuiteLaunch, slot: str, only: tuple[str, ...
                 ground.host,
                 ground.provisioned,
                 launch.program,
-                msgspec.json.encode(_order(server, launch.name, only)),
+                msgspec.json.encode(server.order((launch.name,), (launch.name,), only)),
                 timeout_seconds=PROGRAM_SECONDS,
             )
     except (CommandFailed, ServerStartError) as error:
         return ConformanceReport(error.message, ())
     return decode_line(ConformanceReport, printed)
-
-
-def _order(server: StartedServer, launch: str, only: tuple[str, ...]) -> ProbeOrder:
-    return ProbeOrder(
-        launches=(launch,),
-        pid=server.pid,
-        address=server.address,
-        port=server.port,
-        socket=server.socket,
-        tls=bool(server.certificate),
-        certificate=server.certificate,
-        nonce=server.nonce,
-        witness=server.witness,
-        ready_seconds=READY_SECONDS,
-        available=(launch,),
-        only=only,
-        log=server.log_path,
-    )
 
 
 def _as_asked(spec: ServerSpec, finding: ConformanceFinding) -> ConformanceFinding:

@@ -17,13 +17,11 @@ from bench.errors import CommandFailed, ServerStartError
 from bench.proofs.kept import PROOFS_VERSION, Proofs
 from bench.proofs.request import ProveRequest
 from bench.spec import USUAL_SERVING, ServerSpec, Serving
-from bench.wire.proving import ProbeOrder
 from remote.parallel import prompt_pool, wait_for_all
-from remote.proving import LOOPBACK, ProvenSetUp, StartedServer, log_of, run_probes, started
+from remote.proving import LOOPBACK, ProvenSetUp, log_of, run_probes, started
 from session.prove.ground import Ground, Report
 
 AT_ONCE = 2
-READY_SECONDS = 20.0
 
 Answer = TypeVar("Answer")
 Finding = TypeVar("Finding")
@@ -173,7 +171,7 @@ def _answer(
     )
     try:
         with started(ground.host, ground.provisioned, set_up, slot) as server:
-            order = _order(server, launches, available)
+            order = server.order(tuple(one.name for one in launches), available)
             try:
                 printed = run_probes(
                     ground.host,
@@ -187,22 +185,3 @@ def _answer(
             return kind.answer_of(printed)
     except ServerStartError as error:
         return NotProbed(error.message)
-
-
-def _order(
-    server: StartedServer, launches: tuple[ProofLaunch, ...], available: tuple[str, ...]
-) -> ProbeOrder:
-    return ProbeOrder(
-        launches=tuple(one.name for one in launches),
-        pid=server.pid,
-        address=server.address,
-        port=server.port,
-        socket=server.socket,
-        tls=bool(server.certificate),
-        certificate=server.certificate,
-        nonce=server.nonce,
-        witness=server.witness,
-        ready_seconds=READY_SECONDS,
-        available=available,
-        log=server.log_path,
-    )
